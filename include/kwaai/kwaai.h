@@ -1,0 +1,13 @@
+/* kwaai.h - the whole public API. Start with session.h for text in and out. */
+#ifndef KWAAI_H
+#define KWAAI_H
+
+#include "kwaai/engine.h"
+#include "kwaai/log.h"
+#include "kwaai/model.h"
+#include "kwaai/options.h"
+#include "kwaai/session.h"
+#include "kwaai/status.h"
+#include "kwaai/text.h"
+
+#endif

@@ -1,0 +1,45 @@
+/* file.h - whole files: mapped for reading, replaced atomically when written. */
+#ifndef KW_BASE_FILE_H
+#define KW_BASE_FILE_H
+
+#include "base/alloc.h"
+
+typedef struct kw_file_options {
+    bool no_mmap; /* read into memory instead of mapping */
+    bool mlock;   /* keep the pages in memory; failing to is a warning, not an error */
+} kw_file_options;
+
+typedef struct kw_file {
+    const unsigned char *data;
+    size_t size;
+    bool is_mapped;
+    int fd;                  /* kept open while mapped, else -1 */
+    int64_t mtime_ns, inode; /* as at opening */
+} kw_file;
+
+/* Messages name the path: missing (KW_ENOTFOUND), a folder, pipe or device (KW_EINVAL), not
+ * readable (KW_EIO). An empty file opens with size 0. */
+kw_status kw_file_open(const char *path, kw_file_options o, kw_file *out);
+void kw_file_close(kw_file *f); /* a zeroed kw_file is fine */
+/* KW_EIO when a mapped file shrank or was changed since it was opened: reading it would fault or
+ * mix versions. A file that was replaced or removed is fine, the mapping keeps the old one. */
+kw_status kw_file_check(const kw_file *f);
+/* Tells the system that these bytes will not be read again soon (mapped files only; a hint). */
+void kw_file_forget(const kw_file *f, size_t at, size_t len);
+
+bool kw_path_exists(const char *path);
+bool kw_path_is_dir(const char *path);
+/* Reads a file of at most `max` bytes. The text is NUL-terminated (not counted in len, which may be
+ * NULL) and the caller's (kw_free). */
+kw_status kw_file_read(const char *path, size_t max, char **text, size_t *len);
+
+/* Atomic writing: bytes go to a temporary file beside `path`, which takes its place at commit
+ * (fsync, rename). Abort, or a failure, leaves nothing behind and the old file untouched. What
+ * exists at `path` must be a regular file, or a link to one, which is replaced. */
+typedef struct kw_file_writer kw_file_writer;
+kw_status kw_file_create(const char *path, kw_file_writer **out);
+kw_status kw_file_append(kw_file_writer *w, const void *data, size_t len);
+kw_status kw_file_commit(kw_file_writer *w); /* frees w, also on failure */
+void kw_file_abort(kw_file_writer *w);       /* NULL is fine */
+
+#endif

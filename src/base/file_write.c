@@ -1,0 +1,117 @@
+/* file_write.c - replacing a file as one event.
+ *
+ * Bytes go to a temporary file in the same folder; commit makes them durable and renames the file
+ * over `path`. Whoever looks sees the old file or the new one, never half of either, and whatever
+ * goes wrong leaves the old one as it was and no debris.
+ *
+ * A target that exists must be a regular file: renaming over /dev/null would be a bad joke. The new
+ * file gets fresh permissions (0666 less the umask), and a symbolic link is replaced, not followed.
+ */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/port.h"
+#include "base/str.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { REASON_BYTES = 128, NAME_BYTES = 40 };
+
+struct kw_file_writer {
+    int fd;
+    char *path, *folder, *temporary; /* all inside this block */
+};
+
+static kw_status fail_write(const kw_file_writer *w, int error)
+{
+    char scratch[REASON_BYTES];
+    return kw_fail(KW_EIO, "%s: cannot be written\nwhy: %s", w->path,
+                   kw_port_reason(error, scratch, sizeof scratch));
+}
+
+static kw_status check_target(const char *path)
+{
+    kw_port_info info;
+    int error;
+    if (!*path) return kw_fail(KW_EINVAL, "an empty path cannot be written");
+    if (!kw_port_info_at(path, &info, &error) || info.kind == KW_PORT_REGULAR) return KW_OK;
+    return kw_fail(KW_EINVAL, "%s: is %s and will not be replaced by a file", path,
+                   info.kind == KW_PORT_DIRECTORY ? "a folder" : "a pipe or device");
+}
+
+/* One block for the writer and its three texts. */
+static kw_file_writer *new_writer(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n_path = strlen(path), n_folder = slash ? (size_t)(slash - path) + 1 : 0;
+    size_t total = sizeof(kw_file_writer) + (n_path + 1) + (n_folder + 2) + (n_folder + NAME_BYTES);
+    kw_file_writer *w = kw_calloc(1, total, KW_PAY_FILE);
+    if (!w) return NULL;
+    w->fd = -1;
+    w->path = (char *)(w + 1);
+    w->folder = w->path + n_path + 1;
+    w->temporary = w->folder + n_folder + 2;
+    memcpy(w->path, path, n_path);
+    memcpy(w->folder, path, n_folder);
+    memcpy(w->temporary, path, n_folder);
+    if (!n_folder) w->folder[0] = '.';
+    return w;
+}
+
+/* Opens a temporary file; 64 random bits make its name nobody else's. */
+static kw_status open_temporary(kw_file_writer *w)
+{
+    int error;
+    char *name = w->temporary + strlen(w->temporary);
+    snprintf(name, NAME_BYTES, ".kwaai-%016llx.tmp", (unsigned long long)kw_random_seed());
+    w->fd = kw_port_create(w->temporary, &error);
+    if (w->fd >= 0) return KW_OK;
+    if (kw_port_is_missing(error))
+        return kw_fail(KW_ENOTFOUND, "%s: its folder does not exist", w->path);
+    return fail_write(w, error);
+}
+
+kw_status kw_file_create(const char *path, kw_file_writer **out)
+{
+    *out = NULL;
+    kw_status st = check_target(path);
+    if (st) return st;
+    kw_file_writer *w = new_writer(path);
+    if (!w) return KW_ENOMEM;
+    st = open_temporary(w);
+    if (st)
+        kw_free(w);
+    else
+        *out = w;
+    return st;
+}
+
+kw_status kw_file_append(kw_file_writer *w, const void *data, size_t len)
+{
+    int error;
+    return kw_port_write(w->fd, data, len, &error) ? KW_OK : fail_write(w, error);
+}
+
+kw_status kw_file_commit(kw_file_writer *w)
+{
+    int error, fd = w->fd;
+    bool synced = kw_port_sync(fd, &error);
+    kw_status st = synced ? KW_OK : fail_write(w, error);
+    w->fd = -1;
+    if (!kw_port_close(fd, &error) && !st) st = fail_write(w, error);
+    if (!st && !kw_port_rename(w->temporary, w->path, &error)) st = fail_write(w, error);
+    if (st)
+        kw_port_remove(w->temporary);
+    else
+        kw_port_sync_folder(w->folder);
+    kw_free(w);
+    return st;
+}
+
+void kw_file_abort(kw_file_writer *w)
+{
+    int error;
+    if (!w) return;
+    kw_port_close(w->fd, &error);
+    kw_port_remove(w->temporary);
+    kw_free(w);
+}

@@ -1,0 +1,53 @@
+/* math.h - elementary functions whose bits are the same on every platform.
+ *
+ * Exact mode promises equal bits on x86, Arm and WebAssembly, so libm is out: its last bit differs
+ * between implementations. These are straight-line sequences of IEEE multiply, add and divide
+ * (never fused), so any row of kernels that performs the same operations in the same order gets the
+ * same bits.
+ *
+ * Single precision, error at most 2 ulp; double precision at most 1e-15 relative, for angles and
+ * frequencies. */
+#ifndef KW_BASE_MATH_H
+#define KW_BASE_MATH_H
+
+/* e^x in single precision. A vector row repeats exactly this, lane by lane; every line is one IEEE
+ * operation in f32, or one on the 32 bits of a lane:
+ *
+ *     t = x * LOG2E
+ *     t = t + ROUND                   the integer n nearest to x / ln 2 is now in t's low bits
+ *     n = t - ROUND                   the same n as a float
+ *     u = n * LN2_HIGH
+ *     r = x - u                       |r| <= ln 2 / 2, in two steps because ln 2 needs more bits
+ *     u = n * LN2_LOW
+ *     r = r - u
+ *     p = C6                          e^r by Horner
+ *     p = p * r, p = p + C5           ... the same with C4, C3, C2, C1 = 1, C0 = 1
+ *     result = bits of p + (bits of t << 23)        times 2^n, integer addition that may wrap
+ *     where x > HIGH  result = infinity
+ *     where x < LOW   result = 0
+ *     where x != x    result = x
+ *
+ * Outside [LOW, HIGH] the bits before the selection mean nothing. Error at most 1.2 ulp; results
+ * are never subnormal. */
+#define KW_EXPF_LOG2E 0x1.715476p+0f
+#define KW_EXPF_ROUND 0x1.8p+23f
+#define KW_EXPF_LN2_HIGH 0x1.63p-1f
+#define KW_EXPF_LN2_LOW -0x1.bd0106p-13f
+#define KW_EXPF_C6 0x1.6a2436p-10f
+#define KW_EXPF_C5 0x1.1239e4p-7f
+#define KW_EXPF_C4 0x1.5558f2p-5f
+#define KW_EXPF_C3 0x1.555492p-3f
+#define KW_EXPF_C2 0x1.fffffcp-2f
+#define KW_EXPF_C1 1.0f
+#define KW_EXPF_C0 1.0f
+#define KW_EXPF_HIGH 0x1.62e42ep+6f /* the last with a finite result */
+#define KW_EXPF_LOW -0x1.5d589ep+6f /* the last with a normal result */
+
+float kw_expf(float x); /* 0 below -87.34, infinity above 88.72 */
+double kw_exp(double x);
+double kw_log_e(double x);         /* natural logarithm; -infinity at 0, NaN below */
+double kw_pow(double x, double y); /* x > 0; NaN below 0 */
+double kw_sin(double x);           /* |x| up to 2^40, NaN beyond */
+double kw_cos(double x);
+
+#endif

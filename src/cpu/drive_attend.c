@@ -1,0 +1,163 @@
+/* drive_attend.c - the cache: storing rows, and attention over its pages.
+ *
+ * ATTEND is two steps. The first copies the new rows' k and v into their pages; the second lets each query row walk
+ * the pages of its own sequence, block by block at fixed absolute positions, with a running softmax. A chunk is one
+ * kv head and up to ROWS query rows, so a page is read (and, when it holds f16, decoded) once for all of them and for
+ * all query heads that share it.
+ *
+ *   page t/64 of a sequence:   K [kv head][64][head_dim] | V [kv head][64][head_dim]   for each layer */
+#include "cpu/internal.h"
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 16 };           /* query rows of a chunk */
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- storing ---- */
+
+static int64_t store_chunks(const kw_run *r)
+{
+    return kw_live_rows(r, r->step->op->src[1]);
+}
+
+static void store_half(const kw_run *r, int64_t row, bool is_v)
+{
+    const kw_op *op = r->step->op;
+    const kw_kv_binding *kv = r->b->kv;
+    const int32_t *at = (const int32_t *)kw_place(r, op->src[3]) + 2 * row;
+    const float *src = (const float *)kw_place(r, op->src[is_v ? 2 : 1]) + row * kw_cols(r, op->src[1]);
+    unsigned char *page = kv->pages[at[0]][at[1] / kv->layout.page_rows]->host;
+    size_t hd = (size_t)kv->layout.head_dim, slot = (size_t)(at[1] % kv->layout.page_rows) * hd;
+    const kw_dtype_info *type = kw_dtype_get(kv->layout.dtype);
+    for (int h = 0; h < kv->layout.n_kv_heads; h++) {
+        unsigned char *base = page + kw_kv_offset(&kv->layout, op->p.attend.layer, h, is_v);
+        type->encode(src + (size_t)h * hd, base + slot * type->bytes, hd);
+    }
+}
+
+static void store(const kw_run *r, int64_t row)
+{
+    store_half(r, row, false);
+    store_half(r, row, true);
+}
+
+/* ---- attending ---- */
+
+typedef struct walk {
+    const kw_run *r;
+    const kw_attend_args *a;
+    int kv_head;
+    int64_t from, n;          /* query rows */
+    float *acc, *max, *sum;   /* [ROWS][group][head_dim], [ROWS][group] */
+    float *k, *v;             /* a decoded block, when the cache is not f32 */
+    const void *decoded;      /* the page that k and v hold */
+} walk;
+
+static int group_of(const kw_attend_args *a)
+{
+    return a->n_heads / a->n_kv_heads;
+}
+
+size_t kw_attend_worker_bytes(const kw_op *op)
+{
+    const kw_attend_args *a = &op->p.attend;
+    size_t states = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
+    return (states * (hd + 2) + 2 * KW_ATTEND_BLOCK * hd) * sizeof(float);
+}
+
+static int64_t attend_chunks(const kw_run *r)
+{
+    return (kw_live_rows(r, r->step->op->dst) + ROWS - 1) / ROWS * r->step->op->p.attend.n_kv_heads;
+}
+
+static walk begin(const kw_run *r, int64_t chunk)
+{
+    const kw_attend_args *a = &r->step->op->p.attend;
+    size_t states = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
+    walk w = { .r = r, .a = a, .kv_head = (int)(chunk % a->n_kv_heads), .from = chunk / a->n_kv_heads * ROWS };
+    w.n = least(ROWS, kw_live_rows(r, r->step->op->dst) - w.from);
+    w.acc = kw_worker_memory(r);
+    w.max = w.acc + states * hd;
+    w.sum = w.max + states;
+    w.k = w.sum + states;
+    w.v = w.k + KW_ATTEND_BLOCK * hd;
+    memset(w.acc, 0, states * hd * sizeof(float));
+    for (size_t i = 0; i < states; i++) {
+        w.max[i] = -INFINITY;
+        w.sum[i] = 0;
+    }
+    return w;
+}
+
+/* The block's K or V as f32: in the page itself, or decoded once for all rows of the chunk. */
+static void load_block(walk *w, const kw_memory *page, const float **k, const float **v)
+{
+    const kw_kv_layout *l = &w->r->b->kv->layout;
+    const unsigned char *host = page->host;
+    const void *pk = host + kw_kv_offset(l, w->a->layer, w->kv_head, false);
+    const void *pv = host + kw_kv_offset(l, w->a->layer, w->kv_head, true);
+    if (l->dtype == KW_F32) {
+        *k = pk;
+        *v = pv;
+        return;
+    }
+    if (w->decoded != host) {
+        size_t n = (size_t)KW_ATTEND_BLOCK * (size_t)l->head_dim;
+        w->r->g->kernels.decode[l->dtype](pk, w->k, n);
+        w->r->g->kernels.decode[l->dtype](pv, w->v, n);
+        w->decoded = host;
+    }
+    *k = w->k;
+    *v = w->v;
+}
+
+/* One query row against one block, when it sees any of it. */
+static void attend_block(walk *w, int64_t row, int32_t block)
+{
+    const kw_op *op = w->r->step->op;
+    const int32_t *at = (const int32_t *)kw_place(w->r, op->src[3]) + 2 * (w->from + row);
+    int32_t start = block * KW_ATTEND_BLOCK, first = w->a->window ? at[1] - w->a->window + 1 : 0;
+    if (at[1] < start || first >= start + KW_ATTEND_BLOCK) return;
+    int group = group_of(w->a);
+    size_t hd = (size_t)w->a->head_dim, state = (size_t)row * (size_t)group;
+    const float *q = (const float *)kw_place(w->r, op->src[0]) + (w->from + row) * kw_cols(w->r, op->dst);
+    kw_attend_block b = {
+        .q = q + (size_t)w->kv_head * (size_t)group * hd, .q_stride = hd, .acc = w->acc + state * hd,
+        .max = w->max + state, .sum = w->sum + state, .heads = group, .head_dim = w->a->head_dim,
+        .from = first > start ? first - start : 0, .n = (int)least(KW_ATTEND_BLOCK, at[1] - start + 1),
+        .scale = w->a->scale,
+    };
+    load_block(w, w->r->b->kv->pages[at[0]][block], &b.k, &b.v);
+    w->r->g->kernels.attend(&b);
+}
+
+static void finish(const walk *w, int64_t row)
+{
+    const kw_op *op = w->r->step->op;
+    int group = group_of(w->a);
+    size_t hd = (size_t)w->a->head_dim;
+    float *dst = (float *)kw_place(w->r, op->dst) + (w->from + row) * kw_cols(w->r, op->dst);
+    for (int h = 0; h < group; h++) {
+        size_t state = (size_t)row * (size_t)group + (size_t)h;
+        float *out = dst + ((size_t)w->kv_head * (size_t)group + (size_t)h) * hd;
+        for (size_t j = 0; j < hd; j++) out[j] = w->acc[state * hd + j] / w->sum[state];
+    }
+}
+
+static void attend(const kw_run *r, int64_t chunk)
+{
+    walk w = begin(r, chunk);
+    const int32_t *at = (const int32_t *)kw_place(r, r->step->op->src[3]) + 2 * w.from;
+    int32_t last = 0;
+    for (int64_t i = 0; i < w.n; i++) last = at[2 * i + 1] > last ? at[2 * i + 1] : last;
+    for (int32_t block = 0; block <= last / KW_ATTEND_BLOCK; block++)
+        for (int64_t i = 0; i < w.n; i++) attend_block(&w, i, block);
+    for (int64_t i = 0; i < w.n; i++) finish(&w, i);
+}
+
+const kw_op_driver kw_drive_store = { store_chunks, store };
+const kw_op_driver kw_drive_attend = { attend_chunks, attend };

@@ -1,0 +1,141 @@
+/* drive_linear.c - x times w transposed, the op in which the time goes.
+ *
+ * Three ways, chosen when a program is prepared:
+ *   exact   a panel of weight rows is decoded to f32 and dotted with every row of x by eight running sums;
+ *   q8      few rows in fast mode: x is int8 (one ENCODE step, shared by all LINEARs of the same x) and the packed
+ *           weights are multiplied as they lie in the file. A row gives the same bits whether it comes alone or with
+ *           others, so that a batch or a guess changes no text;
+ *   f32     many rows in fast mode, and dtypes without an int8 kernel: a decoded panel and fused multiply-adds.
+ *
+ * A chunk is a panel of weight rows: it is decoded once for all rows of x and stays in the L2 cache. */
+#include "cpu/internal.h"
+
+enum {
+    Q8_ROWS = 8,              /* at most this many rows of x take the int8 way */
+    PANEL_BYTES = 128 * 1024, /* f32 bytes of a decoded panel */
+    MIN_PANEL = 4, MAX_PANEL = 64,
+    CHUNKS_A_WORKER = 6,      /* enough that a disturbed core does not stall the op */
+};
+
+static const kw_tensor *weight(const kw_run *r)
+{
+    return &kw_plan_value(r->g->plan, r->step->op->src[1])->t;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t panel_of(int64_t k)
+{
+    int64_t rows = PANEL_BYTES / (4 * k);
+    rows = rows < MIN_PANEL ? MIN_PANEL : rows;
+    return (rows > MAX_PANEL ? MAX_PANEL : rows) & ~3;
+}
+
+bool kw_linear_is_q8(const kw_cpu_program *g, const kw_op *op)
+{
+    const kw_value *w = kw_plan_value(g->plan, op->src[1]), *x = kw_plan_value(g->plan, op->src[0]);
+    return !g->exact && kw_tensor_rows(&x->t) <= Q8_ROWS && g->kernels.dots_q8[w->t.dtype];
+}
+
+size_t kw_linear_worker_bytes(const kw_cpu_program *g, const kw_op *op)
+{
+    const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
+    int64_t k = kw_tensor_cols(w);
+    return w->dtype == KW_F32 || kw_linear_is_q8(g, op) ? 0 : (size_t)(panel_of(k) * k) * sizeof(float);
+}
+
+static int64_t panels(const kw_run *r)
+{
+    int64_t panel = panel_of(kw_tensor_cols(weight(r)));
+    return (kw_tensor_rows(weight(r)) + panel - 1) / panel;
+}
+
+static void add_bias(const kw_run *r, int64_t from, int64_t n)
+{
+    const float *bias = kw_place(r, r->step->op->src[2]);
+    float *dst = kw_place(r, r->step->op->dst);
+    int64_t m = kw_cols(r, r->step->op->dst);
+    if (!bias) return;
+    for (int64_t i = 0; i < kw_live_rows(r, r->step->op->dst); i++)
+        r->g->kernels.add(dst + i * m + from, dst + i * m + from, bias + from, (size_t)n);
+}
+
+/* The weight rows from..from+n as f32: where they lie, or decoded into the worker's memory. */
+static const float *decoded(const kw_run *r, int64_t from, int64_t n)
+{
+    const kw_tensor *w = weight(r);
+    if (w->dtype == KW_F32) return kw_tensor_row(w, from);
+    float *panel = kw_worker_memory(r);
+    int64_t k = kw_tensor_cols(w);
+    for (int64_t j = 0; j < n; j++)
+        r->g->kernels.decode[w->dtype](kw_tensor_row(w, from + j), panel + j * k, (size_t)k);
+    return panel;
+}
+
+static void linear_f32(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    int64_t k = kw_tensor_cols(weight(r)), m = kw_tensor_rows(weight(r)), panel = panel_of(k);
+    int64_t from = chunk * panel, n = least(panel, m - from);
+    float *dst = kw_place(r, op->dst);
+    kw_dots d = {
+        .dst = dst + from, .w = decoded(r, from, n), .x = kw_place(r, op->src[0]),
+        .dst_stride = (size_t)m, .w_stride = (size_t)k, .x_stride = (size_t)k,
+        .n_w = (size_t)n, .n_x = (size_t)kw_live_rows(r, op->src[0]), .k = (size_t)k,
+    };
+    if (r->g->exact) r->g->kernels.dots_exact(&d);
+    else r->g->kernels.dots_fast(&d);
+    add_bias(r, from, n);
+}
+
+/* Rows of a chunk in the int8 way: a multiple of 4, so that every chunk is made of whole tiles. */
+static int64_t q8_panel(const kw_run *r)
+{
+    int64_t m = kw_tensor_rows(weight(r));
+    int64_t rows = m / (CHUNKS_A_WORKER * kw_pool_size(r->g->device->pool));
+    return rows < 16 ? 16 : (rows + 3) & ~3;
+}
+
+static int64_t q8_chunks(const kw_run *r)
+{
+    int64_t panel = q8_panel(r);
+    return (kw_tensor_rows(weight(r)) + panel - 1) / panel;
+}
+
+static void linear_q8(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const kw_tensor *w = weight(r);
+    int64_t k = kw_tensor_cols(w), m = kw_tensor_rows(w), panel = q8_panel(r);
+    int64_t from = chunk * panel, n = least(panel, m - from);
+    float *dst = kw_place(r, op->dst);
+    kw_dots_q8 d = {
+        .dst = dst + from, .w = kw_tensor_row(w, from),
+        .x = (const unsigned char *)r->b->scratch->host + r->step->twin,
+        .dst_stride = (size_t)m, .w_stride = kw_tensor_row_bytes(w), .x_stride = kw_q8_row_bytes((size_t)k),
+        .n_w = (size_t)n, .n_x = (size_t)kw_live_rows(r, op->src[0]), .k = (size_t)k,
+    };
+    r->g->kernels.dots_q8[w->dtype](&d);
+    add_bias(r, from, n);
+}
+
+static int64_t encode_chunks(const kw_run *r)
+{
+    return kw_live_rows(r, r->step->op->src[0]);
+}
+
+static void encode_q8(const kw_run *r, int64_t row)
+{
+    const kw_op *op = r->step->op;
+    int64_t k = kw_cols(r, op->src[0]);
+    const float *x = kw_place(r, op->src[0]);
+    unsigned char *twin = (unsigned char *)r->b->scratch->host + r->step->twin;
+    r->g->kernels.encode_q8(x + row * k, twin + (size_t)row * kw_q8_row_bytes((size_t)k), (size_t)k);
+}
+
+const kw_op_driver kw_drive_linear_f32 = { panels, linear_f32 };
+const kw_op_driver kw_drive_linear_q8 = { q8_chunks, linear_q8 };
+const kw_op_driver kw_drive_encode_q8 = { encode_chunks, encode_q8 };

@@ -1,0 +1,142 @@
+/* drive_rows.c - ops that treat every row alone: embeddings, norms, sums, rotations.
+ *
+ * A chunk is a handful of rows, or for a single row (decoding) a stretch of its columns where the op allows it. */
+#include "cpu/internal.h"
+#include <string.h>
+
+enum { ROWS_A_CHUNK = 4, CELLS_A_CHUNK = 4096 };
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t row_chunks(const kw_run *r)
+{
+    return (kw_live_rows(r, r->step->op->dst) + ROWS_A_CHUNK - 1) / ROWS_A_CHUNK;
+}
+
+static int64_t first_row(int64_t chunk)
+{
+    return chunk * ROWS_A_CHUNK;
+}
+
+static int64_t last_row(const kw_run *r, int64_t chunk)
+{
+    return least((chunk + 1) * ROWS_A_CHUNK, kw_live_rows(r, r->step->op->dst));
+}
+
+static void embed(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const kw_value *table = kw_plan_value(r->g->plan, op->src[1]);
+    const int32_t *ids = kw_place(r, op->src[0]);
+    float *dst = kw_place(r, op->dst);
+    int64_t d = kw_cols(r, op->dst);
+    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
+        r->g->kernels.decode[table->t.dtype](kw_tensor_row(&table->t, ids[i]), dst + i * d, (size_t)d);
+}
+
+static void rms_norm(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const float *x = kw_place(r, op->src[0]), *w = kw_place(r, op->src[1]);
+    float *dst = kw_place(r, op->dst);
+    int64_t d = kw_cols(r, op->dst);
+    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
+        r->g->kernels.rms_norm(dst + i * d, x + i * d, w, (size_t)d, op->p.eps);
+}
+
+/* Element by element: rows do not matter, a chunk is a stretch of cells. */
+static int64_t cell_chunks(const kw_run *r)
+{
+    const kw_op *op = r->step->op;
+    return (kw_live_rows(r, op->dst) * kw_cols(r, op->dst) + CELLS_A_CHUNK - 1) / CELLS_A_CHUNK;
+}
+
+static size_t cells(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    int64_t all = kw_live_rows(r, op->dst) * kw_cols(r, op->dst);
+    return (size_t)(least((chunk + 1) * CELLS_A_CHUNK, all) - chunk * CELLS_A_CHUNK);
+}
+
+static void binary(const kw_run *r, int64_t chunk, void (*kernel)(float *, const float *, const float *, size_t))
+{
+    const kw_op *op = r->step->op;
+    const float *a = kw_place(r, op->src[0]), *b = kw_place(r, op->src[1]);
+    float *dst = kw_place(r, op->dst);
+    int64_t at = chunk * CELLS_A_CHUNK;
+    kernel(dst + at, a + at, b + at, cells(r, chunk));
+}
+
+static void add(const kw_run *r, int64_t chunk)
+{
+    binary(r, chunk, r->g->kernels.add);
+}
+
+static void mul(const kw_run *r, int64_t chunk)
+{
+    binary(r, chunk, r->g->kernels.mul);
+}
+
+static void swiglu(const kw_run *r, int64_t chunk)
+{
+    binary(r, chunk, r->g->kernels.swiglu);
+}
+
+static void silu(const kw_run *r, int64_t chunk)
+{
+    const float *x = kw_place(r, r->step->op->src[0]);
+    float *dst = kw_place(r, r->step->op->dst);
+    r->g->kernels.silu(dst + chunk * CELLS_A_CHUNK, x + chunk * CELLS_A_CHUNK, cells(r, chunk));
+}
+
+/* Angles are rounded to f32 as PyTorch computes them; sine and cosine are taken in double and rounded once. */
+static void rope_table(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const int32_t *rows = kw_place(r, op->src[0]);
+    const float *freq = kw_place(r, op->src[1]);
+    float *dst = kw_place(r, op->dst);
+    int64_t half = kw_cols(r, op->src[1]);
+    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
+        for (int64_t j = 0; j < half; j++) {
+            float angle = (float)rows[2 * i + 1] * freq[j];
+            dst[2 * i * half + j] = (float)kw_cos((double)angle) * op->p.scale;
+            dst[(2 * i + 1) * half + j] = (float)kw_sin((double)angle) * op->p.scale;
+        }
+}
+
+static void rope(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const float *x = kw_place(r, op->src[0]), *table = kw_place(r, op->src[1]);
+    float *dst = kw_place(r, op->dst);
+    int64_t d = kw_cols(r, op->dst), t = kw_cols(r, op->src[1]);
+    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
+        r->g->kernels.rope(&(kw_rope_row){
+            .x = x + i * d, .table = table + i * t, .dst = dst + i * d, .n_heads = (int)(d / op->p.rope.head_dim),
+            .head_dim = op->p.rope.head_dim, .half = (int)(t / 2), .interleaved = op->p.rope.interleaved });
+}
+
+static void pick_rows(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const float *x = kw_place(r, op->src[0]);
+    const int32_t *index = kw_place(r, op->src[1]);
+    float *dst = kw_place(r, op->dst);
+    int64_t d = kw_cols(r, op->dst);
+    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
+        memcpy(dst + i * d, x + index[i] * d, (size_t)d * sizeof *dst);
+}
+
+const kw_op_driver kw_drive_embed = { row_chunks, embed };
+const kw_op_driver kw_drive_rms_norm = { row_chunks, rms_norm };
+const kw_op_driver kw_drive_add = { cell_chunks, add };
+const kw_op_driver kw_drive_mul = { cell_chunks, mul };
+const kw_op_driver kw_drive_silu = { cell_chunks, silu };
+const kw_op_driver kw_drive_swiglu = { cell_chunks, swiglu };
+const kw_op_driver kw_drive_rope_table = { row_chunks, rope_table };
+const kw_op_driver kw_drive_rope = { row_chunks, rope };
+const kw_op_driver kw_drive_rows = { row_chunks, pick_rows };

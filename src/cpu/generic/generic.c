@@ -1,0 +1,129 @@
+/* generic.c - the generic row: what every kernel means.
+ *
+ * Plain loops, no cleverness. Tests compare all other rows with this one, so read it as the specification; the
+ * compiler may vectorise it, but contraction is off and the order of every sum is written out. */
+#include "cpu/generic/generic.h"
+#include <math.h>
+#include <string.h>
+
+float kw_dot_exact(const float *a, const float *b, size_t k)
+{
+    float s[8] = { 0 };
+    for (size_t i = 0; i < k; i++) s[i & 7] += a[i] * b[i];
+    return kw_sum8(s);
+}
+
+float kw_sum8(const float s[8])
+{
+    float a0 = s[0] + s[4], a1 = s[1] + s[5], a2 = s[2] + s[6], a3 = s[3] + s[7];
+    float b0 = a0 + a2, b1 = a1 + a3;
+    return b0 + b1;
+}
+
+static void add(float *dst, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = a[i] + b[i];
+}
+
+static void mul(float *dst, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = a[i] * b[i];
+}
+
+static float silu_of(float x)
+{
+    return x / (1.0f + kw_expf(-x));
+}
+
+static void silu(float *dst, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = silu_of(x[i]);
+}
+
+static void swiglu(float *dst, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = silu_of(gate[i]) * up[i];
+}
+
+static void rms_norm(float *dst, const float *x, const float *w, size_t n, float eps)
+{
+    float scale = 1.0f / sqrtf(kw_dot_exact(x, x, n) / (float)n + eps);
+    for (size_t i = 0; i < n; i++) dst[i] = w[i] * (x[i] * scale);
+}
+
+static void rope(const kw_rope_row *r)
+{
+    int step = r->interleaved ? 1 : r->half, pair = r->interleaved ? 2 : 1;
+    const float *c = r->table, *s = r->table + r->half;
+    for (int h = 0; h < r->n_heads; h++) {
+        const float *x = r->x + (size_t)h * (size_t)r->head_dim;
+        float *out = r->dst + (size_t)h * (size_t)r->head_dim;
+        for (int j = 0; j < r->half; j++) {
+            float x0 = x[pair * j], x1 = x[pair * j + step];
+            out[j] = x0 * c[j] - x1 * s[j];
+            out[j + r->half] = x1 * c[j] + x0 * s[j];
+        }
+        for (int j = 2 * r->half; j < r->head_dim; j++) out[j] = x[j];
+    }
+}
+
+static void dots_exact(const kw_dots *d)
+{
+    for (size_t i = 0; i < d->n_x; i++)
+        for (size_t j = 0; j < d->n_w; j++)
+            d->dst[i * d->dst_stride + j] = kw_dot_exact(d->w + j * d->w_stride, d->x + i * d->x_stride, d->k);
+}
+
+static void attend_head(const kw_attend_block *b, int h)
+{
+    size_t hd = (size_t)b->head_dim;
+    float *acc = b->acc + (size_t)h * hd;
+    float w[KW_ATTEND_BLOCK], max = b->max[h], s[8] = { 0 };
+    for (int t = b->from; t < b->n; t++) {
+        w[t] = kw_dot_exact(b->q + (size_t)h * b->q_stride, b->k + (size_t)t * hd, hd) * b->scale;
+        max = w[t] > max ? w[t] : max;
+    }
+    float keep = kw_expf(b->max[h] - max);
+    for (int t = b->from; t < b->n; t++) {
+        w[t] = kw_expf(w[t] - max);
+        s[t & 7] += w[t];
+    }
+    b->max[h] = max;
+    b->sum[h] = b->sum[h] * keep + kw_sum8(s);
+    for (size_t j = 0; j < hd; j++) acc[j] *= keep;
+    for (int t = b->from; t < b->n; t++)
+        for (size_t j = 0; j < hd; j++) acc[j] += w[t] * b->v[(size_t)t * hd + j];
+}
+
+static void attend(const kw_attend_block *b)
+{
+    for (int h = 0; h < b->heads; h++) attend_head(b, h);
+}
+
+static void encode_block(const float *x, int8_t *q, float *d, float *eighth)
+{
+    float max = 0;
+    int sum = 0;
+    for (int i = 0; i < KW_Q8_BLOCK; i++) max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+    *d = max / 127.0f;
+    float inverse = max > 0 ? 127.0f / max : 0;
+    for (int i = 0; i < KW_Q8_BLOCK; i++) {
+        q[i] = (int8_t)lrintf(x[i] * inverse);
+        sum += q[i];
+    }
+    *eighth = *d * (float)sum * 0.125f;
+}
+
+static void encode_q8(const float *x, void *row, size_t k)
+{
+    int8_t *q = row;
+    float *d = (float *)(void *)((unsigned char *)row + k), *eighth = d + k / KW_Q8_BLOCK;
+    for (size_t b = 0; b < k / KW_Q8_BLOCK; b++)
+        encode_block(x + b * KW_Q8_BLOCK, q + b * KW_Q8_BLOCK, d + b, eighth + b);
+}
+
+const kw_kernels kw_kernels_generic = {
+    .name = "generic",
+    .add = add, .mul = mul, .silu = silu, .swiglu = swiglu, .rms_norm = rms_norm, .rope = rope,
+    .dots_exact = dots_exact, .dots_fast = dots_exact, .attend = attend, .encode_q8 = encode_q8,
+};

@@ -1,0 +1,78 @@
+/* internal.h - what the files of cpu/ share: a program is a list of steps over a plan's ops.
+ *
+ * prepare (program.c) turns every op into one or two steps; run (walk.c) lets all workers go through the list, each
+ * step cut into chunks that are claimed by an atomic counter. A barrier stands only where a step touches memory that
+ * another since the last barrier has touched, so q, k and v run into each other. */
+#ifndef KW_CPU_INTERNAL_H
+#define KW_CPU_INTERNAL_H
+
+#include "cpu/cpu.h"
+#include "cpu/kernels.h"
+
+typedef struct kw_cpu_program kw_cpu_program;
+typedef struct kw_step kw_step;
+
+/* What a step's function sees. */
+typedef struct kw_run {
+    const kw_cpu_program *g;
+    const kw_binding *b;
+    const kw_step *step;
+    int worker;
+} kw_run;
+
+/* How an op runs: into how many chunks it falls for this run, and one of them. */
+typedef struct kw_op_driver {
+    int64_t (*chunks)(const kw_run *r);
+    void (*run)(const kw_run *r, int64_t chunk);
+} kw_op_driver;
+
+struct kw_step {
+    const kw_op_driver *driver;
+    const kw_op *op;
+    size_t twin;               /* offset in scratch of the int8 rows of src[0]; for LINEAR in fast mode */
+    bool barrier;              /* wait for all workers before this step */
+    kw_counter counter;
+};
+
+struct kw_cpu_program {
+    kw_program base;           /* first */
+    kw_device *device;
+    const kw_plan *plan;
+    kw_kernels kernels;
+    bool exact;
+    kw_step *steps;
+    uint32_t n_steps, cap_steps;
+    size_t worker_at, worker_bytes;     /* each worker's own memory inside scratch */
+    const kw_binding *binding;          /* of the run in progress */
+    uint32_t from, to;                  /* the steps of the segment in progress */
+};
+
+struct kw_device {
+    kw_pool *pool;
+    kw_kernels kernels;
+};
+
+/* A value's memory in this run (NULL for KW_NONE), its live rows and its columns. */
+void *kw_place(const kw_run *r, kw_val v);
+int64_t kw_live_rows(const kw_run *r, kw_val v);
+int64_t kw_cols(const kw_run *r, kw_val v);
+void *kw_worker_memory(const kw_run *r);
+
+/* The backend's functions that live in program.c and walk.c. */
+kw_status kw_cpu_prepare(kw_device *d, const kw_plan *p, bool exact, kw_program **out);
+kw_status kw_cpu_submit(kw_program *g, const kw_binding *b);
+kw_status kw_cpu_poll(kw_program *g);
+void kw_cpu_drop(kw_program *g);
+
+/* Drivers, by op; LINEAR has three ways. */
+extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul, kw_drive_silu, kw_drive_swiglu,
+    kw_drive_rope_table, kw_drive_rope, kw_drive_rows, kw_drive_store, kw_drive_attend, kw_drive_encode_q8,
+    kw_drive_linear_q8, kw_drive_linear_f32;
+
+/* Whether LINEAR multiplies int8 activations: fast mode, few rows, a kernel for the weight's dtype. */
+bool kw_linear_is_q8(const kw_cpu_program *g, const kw_op *op);
+/* Worker memory a LINEAR or ATTEND wants. */
+size_t kw_linear_worker_bytes(const kw_cpu_program *g, const kw_op *op);
+size_t kw_attend_worker_bytes(const kw_op *op);
+
+#endif

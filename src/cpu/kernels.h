@@ -1,0 +1,101 @@
+/* kernels.h - one row of function pointers per instruction set.
+ *
+ * A kernel works on rows that are given to it: it cannot fail, allocate, lock or log. The generic row is the
+ * definition of each; a row of a wider instruction set leaves out (NULL) what a narrower one does well enough.
+ *
+ * Kernels marked exact below give the same bits in every row: single IEEE operations in the order that generic/
+ * writes down, no fused multiply-add. The others ("fast") may differ in rounding; tests state by how much.
+ *
+ * The dot product of exact mode: eight running sums, sum j takes the elements k = j mod 8 in order, each product
+ * rounded, then added and rounded; the sums meet as a tree: s[j] += s[j+4] for j < 4, then s[j+2], then s[1]. */
+#ifndef KW_CPU_KERNELS_H
+#define KW_CPU_KERNELS_H
+
+#include "base/base.h"
+#include "tensor/tensor.h"
+
+/* dst[i * dst_stride + j] = w[j] . x[i] for n_w rows of weights and n_x rows of activations, over k values. */
+typedef struct kw_dots {
+    float *dst;
+    const float *w, *x;
+    size_t dst_stride, w_stride, x_stride;     /* in floats */
+    size_t n_w, n_x, k;
+} kw_dots;
+
+/* Activations as int8: per block of 32 values a scale d (value = d * q) and eighth = d * sum(q) / 8, the share of
+ * the block's sum that each of 8 lanes adds for weights with an offset. One row:
+ *
+ *     | q int8[k] | d float[k/32] | eighth float[k/32] |          kw_q8_row_bytes(k) bytes, 64-byte multiple */
+enum { KW_Q8_BLOCK = 32 };
+static inline size_t kw_q8_row_bytes(size_t k)
+{
+    return (k + k / KW_Q8_BLOCK * 8 + 63) & ~(size_t)63;
+}
+
+typedef struct kw_dots_q8 {
+    float *dst;
+    const unsigned char *w, *x;                /* packed weight rows; int8 activation rows */
+    size_t dst_stride, w_stride, x_stride;     /* in floats; bytes; bytes */
+    size_t n_w, n_x, k;
+} kw_dots_q8;
+
+/* One block of the cache against the query heads of one group, with the running softmax of each head:
+ *     s[t] = (q . k[t]) * scale                              t = from .. n-1, counted from the block's first position
+ *     m' = max(m, max s), keep = exp(m - m'), w[t] = exp(s[t] - m')
+ *     sum = sum * keep + (w summed as a dot product is, lane t mod 8)
+ *     acc = acc * keep, then acc += w[t] * v[t] for t in order
+ * The block starts at an absolute position, so the bits do not depend on how a prompt was cut into chunks. */
+enum { KW_ATTEND_BLOCK = 64 };
+typedef struct kw_attend_block {
+    const float *q;                            /* [heads][head_dim], q_stride floats apart */
+    const float *k, *v;                        /* [n][head_dim] */
+    float *acc;                                /* [heads][head_dim] */
+    float *max, *sum;                          /* [heads] */
+    size_t q_stride;
+    int heads, head_dim, from, n;
+    float scale;
+} kw_attend_block;
+
+/* x[n_heads * head_dim] -> dst: table holds cos[half] then sin[half]; values past 2 * half are copied. */
+typedef struct kw_rope_row {
+    const float *x, *table;
+    float *dst;
+    int n_heads, head_dim, half;
+    bool interleaved;
+} kw_rope_row;
+
+#include "cpu/kernels.def"
+
+typedef void (*kw_dots_q8_fn)(const kw_dots_q8 *d);
+
+typedef struct kw_kernels {
+    const char *name;
+    uint64_t needs;                            /* KW_CPU_* bits */
+#define KW_KERNEL(name, args, doc) void (*name) args;
+    KW_KERNELS(KW_KERNEL)
+#undef KW_KERNEL
+    kw_decode_fn decode[KW_DTYPE_COUNT];       /* exact */
+    kw_dots_q8_fn dots_q8[KW_DTYPE_COUNT];     /* fast; NULL: decode and use dots_fast */
+} kw_kernels;
+
+/* The rows of this build, narrow to wide (select.c). */
+const kw_kernels *const *kw_kernel_rows(size_t *n);
+/* The kernels for a machine that has `features`, at most as wide as the row called `cap` (NULL or "": no cap).
+ * KW_EINVAL names the rows when cap is none of them; `chosen`->name is the widest row that was taken. */
+kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chosen);
+
+/* What the processor and the system allow (features_*.c). */
+typedef struct kw_cpu_feature {
+    const char *name;
+    uint64_t bit;
+} kw_cpu_feature;
+uint64_t kw_cpu_features(void);
+const kw_cpu_feature *kw_cpu_feature_names(size_t *n);
+
+enum {
+    KW_CPU_AVX2 = 1, KW_CPU_FMA = 2, KW_CPU_F16C = 4, KW_CPU_AVX512F = 8, KW_CPU_AVX512BW = 16,
+    KW_CPU_AVX512VL = 32, KW_CPU_AVX512DQ = 64, KW_CPU_AVX512VNNI = 128, KW_CPU_AVXVNNI = 256,
+    KW_CPU_SSE42 = 512, KW_CPU_AMX_INT8 = 1024, KW_CPU_AMX_BF16 = 2048,
+};
+
+#endif

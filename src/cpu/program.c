@@ -1,0 +1,194 @@
+/* program.c - turns a sealed plan into steps, and puts barriers where they are needed.
+ *
+ * Most ops are one step. ATTEND is two (store, attend). In fast mode a LINEAR over few rows reads an int8 twin of its
+ * x: one ENCODE step makes it for all LINEARs of the same x. Twins live in two places that take turns.
+ *
+ * A step needs a barrier when it touches memory that a step since the last barrier writes, or writes what one reads.
+ * Memory is named by ranges of one address line:
+ *
+ *     0 ........ scratch_bytes | twins | workers      OUTPUT + slot      CACHE + layer
+ */
+#include "cpu/internal.h"
+#include <string.h>
+
+enum { MAX_RANGES = 6, WORKER_ALIGN = 4096 };
+static const uint64_t OUTPUT = (uint64_t)1 << 60, CACHE = (uint64_t)1 << 61;
+
+typedef struct range {
+    uint64_t from, to;
+} range;
+
+typedef struct touch {
+    range read[MAX_RANGES];
+    int n_read;
+    range write;
+} touch;
+
+typedef struct preparing {
+    kw_cpu_program *g;
+    touch *since;              /* what the steps since the last barrier touch */
+    uint32_t n_since, cap_since;
+    size_t twin_at[2], twin_bytes;
+    kw_val twin_of[2];
+    int turn;
+} preparing;
+
+static const kw_op_driver *const drivers[KW_OP_COUNT] = {
+    [KW_OP_EMBED] = &kw_drive_embed, [KW_OP_LINEAR] = &kw_drive_linear_f32,
+    [KW_OP_RMS_NORM] = &kw_drive_rms_norm, [KW_OP_ADD] = &kw_drive_add, [KW_OP_MUL] = &kw_drive_mul,
+    [KW_OP_SILU] = &kw_drive_silu, [KW_OP_SWIGLU] = &kw_drive_swiglu, [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
+    [KW_OP_ROPE] = &kw_drive_rope, [KW_OP_ATTEND] = &kw_drive_attend, [KW_OP_ROWS] = &kw_drive_rows,
+    [KW_OP_CUT] = NULL,
+};
+
+static bool overlap(range a, range b)
+{
+    return a.from < b.to && b.from < a.to;
+}
+
+/* Where a value lies; weights and inputs are never written and need no range. */
+static range range_of(const kw_plan *p, kw_val v)
+{
+    const kw_value *x = kw_plan_value(p, v);
+    if (v.id == 0 || x->kind == KW_WEIGHT || x->kind == KW_INPUT) return (range){ 0, 0 };
+    if (x->kind == KW_OUTPUT) return (range){ OUTPUT + x->slot, OUTPUT + x->slot + 1 };
+    return (range){ x->offset, x->offset + x->bytes };
+}
+
+static touch touches(const kw_plan *p, const kw_op *op)
+{
+    touch t = { .write = range_of(p, op->dst) };
+    for (int i = 0; i < kw_op_sources(op->code); i++) t.read[t.n_read++] = range_of(p, op->src[i]);
+    return t;
+}
+
+static bool conflict(const touch *a, const touch *b)
+{
+    if (overlap(a->write, b->write)) return true;
+    for (int i = 0; i < a->n_read; i++)
+        if (overlap(a->read[i], b->write)) return true;
+    for (int i = 0; i < b->n_read; i++)
+        if (overlap(b->read[i], a->write)) return true;
+    return false;
+}
+
+static bool room(void **items, uint32_t *cap, uint32_t n, size_t bytes)
+{
+    if (n < *cap) return true;
+    uint32_t more = *cap ? *cap * 2 : 128;
+    void *bigger = kw_realloc(*items, more * bytes, KW_PAY_PLAN);
+    if (!bigger) return false;
+    *items = bigger;
+    *cap = more;
+    return true;
+}
+
+static kw_status push(preparing *s, kw_step step, touch t)
+{
+    kw_cpu_program *g = s->g;
+    if (!room((void **)&g->steps, &g->cap_steps, g->n_steps, sizeof *g->steps)) return KW_ENOMEM;
+    if (!room((void **)&s->since, &s->cap_since, s->n_since, sizeof *s->since)) return KW_ENOMEM;
+    for (uint32_t i = 0; i < s->n_since && !step.barrier; i++) step.barrier = conflict(&s->since[i], &t);
+    if (step.barrier) s->n_since = 0;
+    s->since[s->n_since++] = t;
+    memcpy(&g->steps[g->n_steps++], &step, sizeof step);
+    return KW_OK;
+}
+
+/* Finds the int8 twin of op's x, or adds the step that makes it. */
+static kw_status encode(preparing *s, const kw_op *op, int *which)
+{
+    for (*which = 0; *which < 2; ++*which)
+        if (s->twin_of[*which].id == op->src[0].id) return KW_OK;
+    *which = s->turn;
+    s->turn ^= 1;
+    s->twin_of[*which] = op->src[0];
+    touch t = { .read = { range_of(s->g->plan, op->src[0]) }, .n_read = 1 };
+    t.write = (range){ s->twin_at[*which], s->twin_at[*which] + s->twin_bytes };
+    return push(s, (kw_step){ .driver = &kw_drive_encode_q8, .op = op, .twin = s->twin_at[*which] }, t);
+}
+
+static kw_status add_linear(preparing *s, const kw_op *op)
+{
+    touch t = touches(s->g->plan, op);
+    if (!kw_linear_is_q8(s->g, op)) return push(s, (kw_step){ .driver = &kw_drive_linear_f32, .op = op }, t);
+    int which;
+    kw_status st = encode(s, op, &which);
+    if (st) return st;
+    t.read[t.n_read++] = (range){ s->twin_at[which], s->twin_at[which] + s->twin_bytes };
+    return push(s, (kw_step){ .driver = &kw_drive_linear_q8, .op = op, .twin = s->twin_at[which] }, t);
+}
+
+static kw_status add_attend(preparing *s, const kw_op *op)
+{
+    range cache = { CACHE + (uint64_t)op->p.attend.layer, CACHE + (uint64_t)op->p.attend.layer + 1 };
+    touch store = { .n_read = 2, .write = cache };
+    store.read[0] = range_of(s->g->plan, op->src[1]);
+    store.read[1] = range_of(s->g->plan, op->src[2]);
+    kw_status st = push(s, (kw_step){ .driver = &kw_drive_store, .op = op }, store);
+    if (st) return st;
+    touch t = touches(s->g->plan, op);
+    t.read[t.n_read++] = cache;
+    return push(s, (kw_step){ .driver = &kw_drive_attend, .op = op }, t);
+}
+
+static kw_status add_op(preparing *s, const kw_op *op)
+{
+    if (op->code == KW_OP_LINEAR) return add_linear(s, op);
+    if (op->code == KW_OP_ATTEND) return add_attend(s, op);
+    kw_step step = { .driver = drivers[op->code], .op = op, .barrier = op->code == KW_OP_CUT };
+    return push(s, step, touches(s->g->plan, op));
+}
+
+/* The working memory behind the plan's temporaries: twins, then one block for every worker. */
+static kw_status lay_out(preparing *s)
+{
+    kw_cpu_program *g = s->g;
+    size_t worker = 0;
+    for (uint32_t i = 0; i < g->plan->n_ops; i++) {
+        const kw_op *op = &g->plan->op[i];
+        size_t want = op->code == KW_OP_LINEAR   ? kw_linear_worker_bytes(g, op)
+                      : op->code == KW_OP_ATTEND ? kw_attend_worker_bytes(op) : 0;
+        worker = want > worker ? want : worker;
+        if (op->code != KW_OP_LINEAR || !kw_linear_is_q8(g, op)) continue;
+        const kw_tensor *x = &kw_plan_value(g->plan, op->src[0])->t;
+        size_t twin = kw_q8_row_bytes((size_t)kw_tensor_cols(x)) * (size_t)kw_tensor_rows(x);
+        s->twin_bytes = twin > s->twin_bytes ? twin : s->twin_bytes;
+    }
+    s->twin_at[0] = g->plan->scratch_bytes;
+    s->twin_at[1] = s->twin_at[0] + s->twin_bytes;
+    size_t end = s->twin_at[1] + s->twin_bytes;
+    g->worker_at = (end + WORKER_ALIGN - 1) & ~(size_t)(WORKER_ALIGN - 1);
+    g->worker_bytes = (worker + WORKER_ALIGN - 1) & ~(size_t)(WORKER_ALIGN - 1);
+    size_t workers;
+    if (!kw_mul_size(g->worker_bytes, (size_t)kw_pool_size(g->device->pool), &workers) ||
+        !kw_add_size(g->worker_at, workers, &g->base.scratch_bytes))
+        return kw_fail(KW_ELIMIT, "working memory of the plan does not fit in memory");
+    return KW_OK;
+}
+
+kw_status kw_cpu_prepare(kw_device *d, const kw_plan *p, bool exact, kw_program **out)
+{
+    if (!p->is_sealed) return kw_fail(KW_EINVAL, "a plan must be sealed before it is prepared");
+    kw_cpu_program *g = kw_calloc(1, sizeof *g, KW_PAY_PLAN);
+    if (!g) return KW_ENOMEM;
+    *g = (kw_cpu_program){ .device = d, .plan = p, .kernels = d->kernels, .exact = exact };
+    preparing s = { .g = g };
+    kw_status st = lay_out(&s);
+    for (uint32_t i = 0; i < p->n_ops && !st; i++) st = add_op(&s, &p->op[i]);
+    kw_free(s.since);
+    if (st) {
+        kw_cpu_drop(&g->base);
+        return st;
+    }
+    *out = &g->base;
+    return KW_OK;
+}
+
+void kw_cpu_drop(kw_program *base)
+{
+    kw_cpu_program *g = (kw_cpu_program *)base;
+    if (!g) return;
+    kw_free(g->steps);
+    kw_free(g);
+}

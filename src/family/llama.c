@@ -1,0 +1,217 @@
+/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral without a window, Qwen2, SmolLM2, TinyLlama,
+ * Code Llama, DeepSeek distillations.
+ *
+ * A pre-norm decoder: grouped-query attention with rotary positions, then a gated feed-forward network, each added to
+ * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding,
+ * the rope flavour is a word, and the row order of q and k (interleaved in GGUF and llama2.c files) is a fact of the
+ * architecture's row.
+ *
+ * Sources: arXiv 2302.13971, 2307.09288, 2407.21783; transformers modeling_llama for the order of operations. */
+#include "family/family.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct config {
+    int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx, n_experts;
+    int q_dim, kv_dim, one, n_rope;
+    double eps;
+    kw_rope_config rope;
+    bool interleaved, use_window;
+    int window;
+} config;
+
+typedef struct layer {
+    kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, ffn_norm, gate, up, down, b_gate, b_up, b_down;
+} layer;
+
+typedef struct weights {
+    kw_weight_ref embed, norm, head, rope_freqs;
+    layer *layers;
+} weights;
+
+/* clang-format off */
+#define F(m, type, required, dflt, json, gguf) { offsetof(config, m), KW_FIELD_##type, required, dflt, json, gguf }
+#define ROPE(key) "rope_parameters." key "|rope_scaling." key
+static const kw_field fields[] = {
+    F(dim,        INT,   true,  0,     "hidden_size",             "embedding_length"),
+    F(ffn,        INT,   true,  0,     "intermediate_size",       "feed_forward_length"),
+    F(n_layers,   INT,   true,  0,     "num_hidden_layers",       "block_count"),
+    F(n_heads,    INT,   true,  0,     "num_attention_heads",     "attention.head_count"),
+    F(n_kv_heads, INT,   false, 0,     "num_key_value_heads",     "attention.head_count_kv"),
+    F(head_dim,   INT,   false, 0,     "head_dim",                "attention.key_length"),
+    F(n_vocab,    INT,   false, 0,     "vocab_size",              "vocab_size"),
+    F(ctx,        INT,   false, 2048,  "max_position_embeddings", "context_length"),
+    F(n_experts,  INT,   false, 0,     "num_local_experts",       "expert_count"),
+    F(eps,        FLOAT, false, 1e-6,  "rms_norm_eps",            "attention.layer_norm_rms_epsilon"),
+    F(use_window, BOOL,  false, 0,     "use_sliding_window",      NULL),
+    F(window,     INT,   false, 0,     "sliding_window",          NULL),
+    F(rope.base,  FLOAT, false, 10000, "rope_parameters.rope_theta|rope_theta", "rope.freq_base"),
+    F(rope.type,  WORD,  false, 0,     ROPE("rope_type") "|rope_scaling.type",  "rope.scaling.type"),
+    F(rope.factor,    FLOAT, false, 1,  ROPE("factor"),           "rope.scaling.factor"),
+    F(rope.low,       FLOAT, false, 1,  ROPE("low_freq_factor"),  NULL),
+    F(rope.high,      FLOAT, false, 4,  ROPE("high_freq_factor"), NULL),
+    F(rope.beta_fast, FLOAT, false, 32, ROPE("beta_fast"),        "rope.scaling.yarn_beta_fast"),
+    F(rope.beta_slow, FLOAT, false, 1,  ROPE("beta_slow"),        "rope.scaling.yarn_beta_slow"),
+    F(rope.attention_factor, FLOAT, false, 0, ROPE("attention_factor"), "rope.scaling.attn_factor"),
+    F(rope.original_ctx, INT, false, 0, ROPE("original_max_position_embeddings") "|original_max_position_embeddings",
+                                        "rope.scaling.original_context_length"),
+    { .at = KW_TABLE_END },
+};
+
+#define C(m) offsetof(config, m)
+#define T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf, gguf, { C(d0), C(d1) } }
+#define L(m, flags, hf, gguf, d0, d1) \
+    { offsetof(layer, m), (flags) | KW_W_LAYER, "model.layers.%d." hf, "blk.%d." gguf, { C(d0), C(d1) } }
+#define VECTOR KW_W_F32
+#define BIAS (KW_W_F32 | KW_W_OPTIONAL)
+static const kw_weight_row rows[] = {
+    T(embed,      0,         "model.embed_tokens.weight",       "token_embd.weight",  n_vocab, dim),
+    T(norm,       VECTOR,    "model.norm.weight",               "output_norm.weight", one,     dim),
+    T(head,       KW_W_TIED, "lm_head.weight",                  "output.weight",      n_vocab, dim),
+    T(rope_freqs, BIAS,      NULL,                              "rope_freqs.weight",  one,     n_rope),
+    L(attn_norm,  VECTOR,    "input_layernorm.weight",          "attn_norm.weight",   one,     dim),
+    L(q,          0,         "self_attn.q_proj.weight",         "attn_q.weight",      q_dim,   dim),
+    L(k,          0,         "self_attn.k_proj.weight",         "attn_k.weight",      kv_dim,  dim),
+    L(v,          0,         "self_attn.v_proj.weight",         "attn_v.weight",      kv_dim,  dim),
+    L(o,          0,         "self_attn.o_proj.weight",         "attn_output.weight", dim,     q_dim),
+    L(bq,         BIAS,      "self_attn.q_proj.bias",           "attn_q.bias",        one,     q_dim),
+    L(bk,         BIAS,      "self_attn.k_proj.bias",           "attn_k.bias",        one,     kv_dim),
+    L(bv,         BIAS,      "self_attn.v_proj.bias",           "attn_v.bias",        one,     kv_dim),
+    L(bo,         BIAS,      "self_attn.o_proj.bias",           "attn_output.bias",   one,     dim),
+    L(ffn_norm,   VECTOR,    "post_attention_layernorm.weight", "ffn_norm.weight",    one,     dim),
+    L(gate,       0,         "mlp.gate_proj.weight",            "ffn_gate.weight",    ffn,     dim),
+    L(up,         0,         "mlp.up_proj.weight",              "ffn_up.weight",      ffn,     dim),
+    L(down,       0,         "mlp.down_proj.weight",            "ffn_down.weight",    dim,     ffn),
+    L(b_gate,     BIAS,      "mlp.gate_proj.bias",              "ffn_gate.bias",      one,     ffn),
+    L(b_up,       BIAS,      "mlp.up_proj.bias",                "ffn_up.bias",        one,     ffn),
+    L(b_down,     BIAS,      "mlp.down_proj.bias",              "ffn_down.bias",      one,     dim),
+    { .at = KW_TABLE_END },
+};
+
+static const kw_arch archs[] = {
+    { "llama", "llama", "LlamaForCausalLM", true },
+    { "qwen2", "qwen2", "Qwen2ForCausalLM", false },
+    { NULL, NULL, NULL, false },
+};
+/* clang-format on */
+
+static kw_status derive(config *c)
+{
+    if (c->n_kv_heads == 0) c->n_kv_heads = c->n_heads;
+    if (c->head_dim == 0 && c->n_heads > 0) c->head_dim = c->dim / c->n_heads;
+    c->q_dim = c->n_heads * c->head_dim;
+    c->kv_dim = c->n_kv_heads * c->head_dim;
+    c->one = 1;
+    c->n_rope = c->head_dim / 2;
+    c->rope.head_dim = c->head_dim;
+    c->rope.ctx = c->ctx;
+    if (c->rope.original_ctx == 0) c->rope.original_ctx = c->ctx;
+    return kw_rope_check(&c->rope);
+}
+
+static kw_status check(void *config_, bool interleaved)
+{
+    config *c = config_;
+    enum { MOST = 1 << 20 };
+    const struct { const char *name; int value, max; } sizes[] = {
+        { "width", c->dim, MOST }, { "feed-forward width", c->ffn, MOST }, { "layers", c->n_layers, 4096 },
+        { "heads", c->n_heads, 65536 }, { "context", c->ctx, 1 << 30 },
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
+            return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value, sizes[i].max);
+    if (c->n_experts > 0)
+        return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
+    if (c->head_dim == 0 && c->dim % c->n_heads)
+        return kw_fail(KW_EFORMAT, "%d heads do not divide width %d", c->n_heads, c->dim);
+    if (c->n_kv_heads < 0 || c->head_dim < 0 || c->head_dim > 65536 ||
+        (c->n_kv_heads > 0 && c->n_heads % c->n_kv_heads))
+        return kw_fail(KW_EFORMAT, "%d heads of width %d over %d kv heads", c->n_heads, c->head_dim, c->n_kv_heads);
+    if (c->use_window && c->window > 0 && c->window < c->ctx)
+        return kw_fail(KW_EUNSUPPORTED, "sliding window of %d positions: not supported yet", c->window);
+    c->interleaved = interleaved;
+    return derive(c);
+}
+
+static kw_decoder_shape shape(const void *config_)
+{
+    const config *c = config_;
+    return (kw_decoder_shape){
+        .n_layers = c->n_layers, .dim = c->dim, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
+        .head_dim = c->head_dim, .ffn_dim = c->ffn, .n_vocab = c->n_vocab, .ctx_train = c->ctx,
+        .n_rope = c->n_rope, .rope_by_length = strcmp(c->rope.type, "dynamic") == 0,
+    };
+}
+
+static void frequencies(const void *config_, const void *weights_, int64_t length, float *freq, float *scale)
+{
+    const config *c = config_;
+    const weights *w = weights_;
+    kw_rope_frequencies(&c->rope, length, w->rope_freqs.t ? w->rope_freqs.t->data : NULL, freq, scale);
+}
+
+static kw_val enter(kw_plan *p, const void *config_, const void *weights_, const kw_decoder_inputs *in)
+{
+    (void)config_;
+    const weights *w = weights_;
+    return kw_embed(p, in->ids, kw_bind(p, w->embed));
+}
+
+static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in)
+{
+    (void)config_;
+    return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
+}
+
+static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x, kw_val table, kw_val rows_in)
+{
+    kw_rope_args rope = { .head_dim = c->head_dim, .interleaved = c->interleaved };
+    kw_attend_args attend = {
+        .layer = il, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .head_dim = c->head_dim,
+        .scale = 1.0f / sqrtf((float)c->head_dim),
+    };
+    kw_val q = kw_linear(p, x, kw_bind(p, w->q), kw_bind(p, w->bq));
+    kw_val k = kw_linear(p, x, kw_bind(p, w->k), kw_bind(p, w->bk));
+    kw_val v = kw_linear(p, x, kw_bind(p, w->v), kw_bind(p, w->bv));
+    kw_val o = kw_attend(p, kw_rope(p, q, table, rope), kw_rope(p, k, table, rope), v, rows_in, attend);
+    return kw_linear(p, o, kw_bind(p, w->o), kw_bind(p, w->bo));
+}
+
+static kw_val mlp(kw_plan *p, const layer *w, kw_val x)
+{
+    kw_val gate = kw_linear(p, x, kw_bind(p, w->gate), kw_bind(p, w->b_gate));
+    kw_val up = kw_linear(p, x, kw_bind(p, w->up), kw_bind(p, w->b_up));
+    return kw_linear(p, kw_swiglu(p, gate, up), kw_bind(p, w->down), kw_bind(p, w->b_down));
+}
+
+static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il, kw_val x, kw_val table,
+                    const kw_decoder_inputs *in)
+{
+    const config *c = config_;
+    const layer *w = layer_;
+    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->attn_norm), (float)c->eps);
+    x = kw_add(p, x, attention(p, c, w, il, h, table, in->rows));
+    h = kw_rms_norm(p, x, kw_bind(p, w->ffn_norm), (float)c->eps);
+    return kw_add(p, x, mlp(p, w, h));
+}
+
+static kw_val leave(kw_plan *p, const void *config_, const void *weights_, kw_val x)
+{
+    const config *c = config_;
+    const weights *w = weights_;
+    return kw_rms_norm(p, x, kw_bind(p, w->norm), (float)c->eps);
+}
+
+static kw_val head(kw_plan *p, const void *config_, const void *weights_, kw_val x)
+{
+    (void)config_;
+    const weights *w = weights_;
+    return kw_linear(p, x, kw_bind(p, w->head), KW_NONE);
+}
+
+const kw_family kw_family_llama = {
+    .name = "llama", .archs = archs, .config_size = sizeof(config), .layer_size = sizeof(layer),
+    .weights_size = sizeof(weights), .layers_at = offsetof(weights, layers), .n_layers_at = offsetof(config, n_layers),
+    .fields = fields, .weights = rows, .check = check, .shape = shape, .frequencies = frequencies,
+    .enter = enter, .begin = begin, .block = block, .leave = leave, .head = head,
+};

@@ -1,0 +1,283 @@
+/* checkpoint.c - a model's files behind one face: finds them, sniffs them, lets the right reader fill the tables.
+ *
+ * What a file is comes from its bytes, never from its name; names only say where to look in a folder. */
+#include "format/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { SNIFF_BYTES = 64, MAX_CONFIG = 64 << 20 };
+
+/* ---- filling ---- */
+
+static bool grow(void **items, size_t *cap, size_t n, size_t bytes)
+{
+    if (n < *cap) return true;
+    size_t more = *cap ? *cap * 2 : 16;
+    void *bigger = kw_realloc(*items, more * bytes, KW_PAY_MODEL);
+    if (!bigger) return false;
+    *items = bigger;
+    *cap = more;
+    return true;
+}
+
+kw_status kw_checkpoint_own(kw_checkpoint *ck, kw_source *s)
+{
+    void *items = ck->sources;
+    bool ok = grow(&items, &ck->cap_sources, ck->n_sources, sizeof(kw_source *));
+    ck->sources = items;
+    if (!ok) {
+        kw_source_close(s);
+        return KW_ENOMEM;
+    }
+    ck->sources[ck->n_sources++] = s;
+    return KW_OK;
+}
+
+kw_status kw_checkpoint_add(kw_checkpoint *ck, kw_str name, const kw_tensor *t)
+{
+    int64_t twice;
+    if (kw_map_get(&ck->by_name, name, &twice))
+        return kw_fail(KW_EFORMAT, "two tensors are called \"%.*s\"", (int)name.n, name.p);
+    void *items = ck->tensors;
+    bool ok = grow(&items, &ck->cap_tensors, ck->n_tensors, sizeof *ck->tensors);
+    ck->tensors = items;
+    if (!ok) return KW_ENOMEM;
+    ck->tensors[ck->n_tensors] = (kw_named_tensor){ name, *t };
+    return kw_map_put(&ck->by_name, name, (int64_t)ck->n_tensors++);
+}
+
+kw_status kw_checkpoint_add_meta(kw_checkpoint *ck, const kw_meta *m, size_t cap)
+{
+    int64_t twice;
+    if (kw_map_get(&ck->by_key, m->key, &twice))
+        return kw_fail(KW_EFORMAT, "the key \"%.*s\" comes twice", (int)m->key.n, m->key.p);
+    if (!ck->metas) ck->metas = kw_arena_alloc(&ck->arena, cap, sizeof *ck->metas);
+    if (!ck->metas) return KW_ENOMEM;
+    ck->metas[ck->n_metas] = *m;
+    return kw_map_put(&ck->by_key, m->key, (int64_t)ck->n_metas++);
+}
+
+bool kw_tensor_bytes(const kw_tensor *t, size_t *bytes)
+{
+    size_t rows = 1;
+    for (int i = 0; i + 1 < t->rank; i++)
+        if (!kw_mul_size(rows, (size_t)t->shape[i], &rows)) return false;
+    size_t row;
+    return kw_dtype_size(t->dtype, (size_t)kw_tensor_cols(t), &row) && kw_mul_size(rows, row, bytes) && *bytes <= SIZE_MAX / 16;
+}
+
+static int by_address(const void *a_, const void *b_)
+{
+    const kw_named_tensor *a = *(kw_named_tensor *const *)a_, *b = *(kw_named_tensor *const *)b_;
+    return (a->tensor.data > b->tensor.data) - (a->tensor.data < b->tensor.data);
+}
+
+kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first)
+{
+    size_t n = ck->n_tensors - first;
+    const kw_named_tensor **sorted = kw_calloc(n + 1, sizeof *sorted, KW_PAY_FILE);
+    kw_status st = sorted ? KW_OK : KW_ENOMEM;
+    for (size_t i = 0; i < n && !st; i++) sorted[i] = &ck->tensors[first + i];
+    if (!st) qsort(sorted, n, sizeof *sorted, by_address);
+    for (size_t i = 0; i + 1 < n && !st; i++) {
+        size_t bytes = 0;
+        kw_tensor_bytes(&sorted[i]->tensor, &bytes);
+        if ((const char *)sorted[i]->tensor.data + bytes > (const char *)sorted[i + 1]->tensor.data)
+            st = kw_fail(KW_EFORMAT, "tensors \"%.*s\" and \"%.*s\" share bytes", (int)sorted[i]->name.n, sorted[i]->name.p,
+                         (int)sorted[i + 1]->name.n, sorted[i + 1]->name.p);
+    }
+    kw_free(sorted);
+    return st;
+}
+
+/* ---- sniffing ---- */
+
+static const char *const kind_names[] = {
+    "an unknown kind of file", "GGUF", "safetensors", "a safetensors index", "llama2.c", "a Python pickle",
+    "a zip archive (a PyTorch checkpoint?)", "JSON", "a SentencePiece model", "a llama2.c tokenizer",
+};
+
+const char *kw_file_kind_name(kw_file_kind k)
+{
+    return kind_names[k];
+}
+
+static bool is_safetensors(const unsigned char *p, size_t n, uint64_t size)
+{
+    uint64_t len = 0;
+    if (n < 10) return false;
+    for (int i = 8; i-- > 0;) len = len << 8 | p[i];
+    return len >= 2 && len <= size - 8 && p[8] == '{';
+}
+
+static bool is_llama2c_tokenizer(const unsigned char *p, size_t n)
+{
+    uint32_t max_len, len;
+    if (n < 13) return false;
+    memcpy(&max_len, p, 4);
+    memcpy(&len, p + 8, 4);
+    return max_len >= 1 && max_len <= 1024 && len >= 1 && len <= max_len;
+}
+
+kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size)
+{
+    const unsigned char *p = head;
+    size_t n = head_len, at = 0;
+    while (at < n && (p[at] == ' ' || p[at] == '\n' || p[at] == '\r' || p[at] == '\t')) at++;
+    if (n >= 4 && memcmp(p, "GGUF", 4) == 0) return KW_FILE_GGUF;
+    if (n >= 4 && memcmp(p, "PK\3\4", 4) == 0) return KW_FILE_ZIP;
+    if (n >= 2 && p[0] == 0x80 && p[1] <= 5) return KW_FILE_PICKLE;
+    if (is_safetensors(p, n, file_size)) return KW_FILE_SAFETENSORS;
+    if (kw_llama2c_fits(p, n, file_size)) return KW_FILE_LLAMA2C;
+    if (at < n && (p[at] == '{' || p[at] == '[')) return KW_FILE_JSON;
+    if (n >= 4 && p[0] == 0x0a && p[2] == 0x0a) return KW_FILE_SENTENCEPIECE;
+    if (is_llama2c_tokenizer(p, n)) return KW_FILE_LLAMA2C_TOKENIZER;
+    return KW_FILE_UNKNOWN;
+}
+
+/* ---- opening ---- */
+
+static kw_status not_a_model(const kw_source *s, kw_file_kind kind)
+{
+    if (s->size == 0) return kw_fail(KW_EFORMAT, "%s is empty", s->name);
+    if (kind == KW_FILE_PICKLE || kind == KW_FILE_ZIP)
+        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s is %s: PyTorch files are not read yet", s->name, kw_file_kind_name(kind)),
+                      "save the model as safetensors");
+    return kw_fail(KW_EFORMAT, "%s is %s\nwhy: a model is a GGUF, safetensors or llama2.c file, or a folder with one", s->name,
+                   kw_file_kind_name(kind));
+}
+
+static kw_status read_source(kw_checkpoint *ck, kw_source *s, kw_file_options o)
+{
+    size_t head = s->size < SNIFF_BYTES ? (size_t)s->size : SNIFF_BYTES;
+    kw_file_kind kind = s->size ? kw_file_sniff(s->map, head, s->size) : KW_FILE_UNKNOWN;
+    if (kind == KW_FILE_GGUF) return kw_gguf_read(ck, s);
+    if (kind == KW_FILE_LLAMA2C) return kw_llama2c_read(ck, s);
+    if (kind == KW_FILE_SAFETENSORS) return kw_safetensors_read(ck, s);
+    if (kind == KW_FILE_JSON) return kw_safetensors_read_index(ck, s, ck->folder, o);
+    return not_a_model(s, kind);
+}
+
+static kw_status join(const kw_checkpoint *ck, const char *name, kw_buf *path)
+{
+    kw_buf_clear(path);
+    kw_buf_printf(path, "%s/%s", ck->folder, name);
+    return path->status;
+}
+
+/* A JSON file of the folder, or NULL when there is none. */
+static kw_status read_json(kw_checkpoint *ck, const char *name, const kw_json **out)
+{
+    kw_buf path = KW_BUF(8192, KW_PAY_FILE);
+    char *text = NULL;
+    size_t len;
+    kw_json *root = NULL;
+    kw_status st = join(ck, name, &path);
+    if (!st && kw_path_exists(kw_buf_text(&path))) {
+        st = kw_file_read(kw_buf_text(&path), MAX_CONFIG, &text, &len);
+        if (!st) {
+            char *kept = kw_arena_strdup(&ck->arena, text, len);      /* the tree borrows from it */
+            st = kept ? kw_json_parse(kept, len, &ck->arena, &root) : KW_ENOMEM;
+        }
+        if (st) kw_note(st, "%s", kw_buf_text(&path));
+    }
+    kw_free(text);
+    kw_buf_free(&path);
+    *out = root;
+    return st;
+}
+
+static kw_status set_folder(kw_checkpoint *ck, const char *path, bool is_dir)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = is_dir ? strlen(path) : slash ? (size_t)(slash - path) : 0;
+    if (slash == path && !is_dir) len = 1;
+    ck->folder = len ? kw_arena_strdup(&ck->arena, path, len) : kw_arena_strdup(&ck->arena, ".", 1);
+    return ck->folder ? KW_OK : KW_ENOMEM;
+}
+
+/* The weights file of a folder. */
+static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
+{
+    static const char *const names[] = { "model.safetensors.index.json", "model.safetensors", "model.gguf" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        kw_status st = join(ck, names[i], path);
+        if (st) return st;
+        if (kw_path_exists(kw_buf_text(path))) return KW_OK;
+    }
+    kw_status st = join(ck, "pytorch_model.bin", path);
+    if (st) return st;
+    if (kw_path_exists(kw_buf_text(path)))
+        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s holds a pickled checkpoint: PyTorch files are not read yet", ck->folder),
+                      "save the model as safetensors");
+    return kw_fail(KW_ENOTFOUND, "the folder %s holds no model\nwhy: looked for model.safetensors.index.json, model.safetensors "
+                                 "and model.gguf", ck->folder);
+}
+
+static kw_status fill(kw_checkpoint *ck, const char *path, kw_file_options o)
+{
+    bool is_dir = kw_path_is_dir(path);
+    kw_buf found = KW_BUF(8192, KW_PAY_FILE);
+    kw_source *s = NULL;
+    kw_status st = set_folder(ck, path, is_dir);
+    if (!st && is_dir) st = find_weights(ck, &found);
+    if (!st) st = kw_source_file(is_dir ? kw_buf_text(&found) : path, o, &s);
+    kw_buf_free(&found);
+    if (!st) st = kw_checkpoint_own(ck, s);
+    if (!st) st = read_source(ck, s, o);
+    if (!st && ck->naming == KW_NAMING_HF) st = read_json(ck, "config.json", &ck->config);
+    if (!st && ck->naming == KW_NAMING_HF) st = read_json(ck, "generation_config.json", &ck->generation_config);
+    return st;
+}
+
+static kw_checkpoint *new_checkpoint(void)
+{
+    kw_checkpoint *ck = kw_calloc(1, sizeof *ck, KW_PAY_MODEL);
+    if (!ck) return NULL;
+    ck->arena = KW_ARENA(KW_PAY_MODEL);
+    ck->by_name = ck->by_key = KW_MAP(KW_PAY_MODEL);
+    return ck;
+}
+
+kw_status kw_checkpoint_open(const char *path, kw_file_options o, kw_checkpoint **out)
+{
+    kw_checkpoint *ck = new_checkpoint();
+    if (!ck) return KW_ENOMEM;
+    kw_status st = fill(ck, path, o);
+    if (st) kw_checkpoint_close(ck);
+    else *out = ck;
+    return st;
+}
+
+kw_status kw_checkpoint_from_source(kw_source *weights, kw_str config_json, kw_checkpoint **out)
+{
+    kw_checkpoint *ck = new_checkpoint();
+    if (!ck) {
+        kw_source_close(weights);
+        return KW_ENOMEM;
+    }
+    kw_status st = kw_checkpoint_own(ck, weights);
+    ck->folder = kw_arena_strdup(&ck->arena, "", 0);
+    if (!st && !ck->folder) st = KW_ENOMEM;
+    if (!st) st = read_source(ck, weights, (kw_file_options){ 0 });
+    if (!st && config_json.n) {
+        kw_json *root = NULL;
+        st = kw_json_parse(config_json.p, config_json.n, &ck->arena, &root);
+        ck->config = root;
+    }
+    if (st) kw_checkpoint_close(ck);
+    else *out = ck;
+    return st;
+}
+
+void kw_checkpoint_close(kw_checkpoint *ck)
+{
+    if (!ck) return;
+    for (size_t i = 0; i < ck->n_sources; i++) kw_source_close(ck->sources[i]);
+    kw_free(ck->sources);
+    kw_free(ck->tensors);
+    kw_map_free(&ck->by_name);
+    kw_map_free(&ck->by_key);
+    kw_arena_free(&ck->arena);
+    kw_free(ck);
+}

@@ -1,0 +1,42 @@
+/* internal.h - a checkpoint's members, for the readers that fill them. */
+#ifndef KW_FORMAT_INTERNAL_H
+#define KW_FORMAT_INTERNAL_H
+
+#include "format/format.h"
+
+enum { KW_MAX_SHARDS = 4096 };
+
+struct kw_checkpoint {
+    kw_arena arena;            /* names, metadata, copies of misaligned tensors */
+    kw_source **sources;
+    size_t n_sources, cap_sources;
+    kw_named_tensor *tensors;
+    size_t n_tensors, cap_tensors;
+    kw_map by_name;            /* name -> index of tensors */
+    kw_meta *metas;
+    size_t n_metas;
+    kw_map by_key;
+    const kw_json *config, *generation_config;
+    kw_naming naming;
+    const char *format;        /* in the arena or a constant */
+    char *folder;
+};
+
+/* Readers: each adds the tensors (and metadata) of one source that the checkpoint already owns. */
+kw_status kw_gguf_read(kw_checkpoint *ck, kw_source *s);
+kw_status kw_llama2c_read(kw_checkpoint *ck, kw_source *s);
+bool kw_llama2c_fits(const void *head, size_t len, uint64_t file_size);
+kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s);
+kw_status kw_safetensors_read_index(kw_checkpoint *ck, kw_source *index, const char *folder, kw_file_options o);
+
+/* Takes s, also on failure. */
+kw_status kw_checkpoint_own(kw_checkpoint *ck, kw_source *s);
+/* Adds a tensor whose bytes are data[0..bytes) of a source; a second one of the same name is an error. */
+kw_status kw_checkpoint_add(kw_checkpoint *ck, kw_str name, const kw_tensor *t);
+kw_status kw_checkpoint_add_meta(kw_checkpoint *ck, const kw_meta *m, size_t cap);
+/* No two tensors of one source may share bytes. */
+kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first);
+/* Total bytes of a tensor; false on overflow or a row that is not made of whole blocks. */
+bool kw_tensor_bytes(const kw_tensor *t, size_t *bytes);
+
+#endif

@@ -1,0 +1,71 @@
+/* write.c - writes a safetensors file: header, padding to 8 bytes, data; all or nothing. */
+#include "format/internal.h"
+#include <string.h>
+
+static void put_entry(kw_json_writer *w, const kw_named_tensor *t, uint64_t from, uint64_t to)
+{
+    char name[512];
+    size_t n = t->name.n < sizeof name - 1 ? t->name.n : sizeof name - 1;
+    memcpy(name, t->name.p, n);
+    name[n] = 0;
+    kw_json_key(w, name);
+    kw_json_begin_object(w);
+    kw_json_key(w, "dtype");
+    kw_json_put_string(w, kw_str_of(kw_dtype_get(t->tensor.dtype)->safetensors));
+    kw_json_key(w, "shape");
+    kw_json_begin_array(w);
+    for (int i = 0; i < t->tensor.rank; i++) kw_json_put_int(w, t->tensor.shape[i]);
+    kw_json_end_array(w);
+    kw_json_key(w, "data_offsets");
+    kw_json_begin_array(w);
+    kw_json_put_int(w, (int64_t)from);
+    kw_json_put_int(w, (int64_t)to);
+    kw_json_end_array(w);
+    kw_json_end_object(w);
+}
+
+static kw_status make_header(const kw_named_tensor *tensors, size_t n, kw_buf *out)
+{
+    kw_json_writer w = { .out = out };
+    uint64_t at = 0;
+    kw_json_begin_object(&w);
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes;
+        if (!kw_dtype_get(tensors[i].tensor.dtype)->safetensors || !kw_tensor_bytes(&tensors[i].tensor, &bytes))
+            return kw_fail(KW_EINVAL, "tensor %.*s cannot be written as safetensors", (int)tensors[i].name.n, tensors[i].name.p);
+        put_entry(&w, &tensors[i], at, at + bytes);
+        at += bytes;
+    }
+    kw_json_end_object(&w);
+    while (out->len % 8 && !out->status) kw_buf_byte(out, ' ');
+    return out->status;
+}
+
+static kw_status append_all(kw_file_writer *f, const kw_buf *header, const kw_named_tensor *tensors, size_t n)
+{
+    unsigned char len[8];
+    for (int i = 0; i < 8; i++) len[i] = (unsigned char)((uint64_t)header->len >> (8 * i));
+    kw_status st = kw_file_append(f, len, sizeof len);
+    if (!st) st = kw_file_append(f, header->data, header->len);
+    for (size_t i = 0; i < n && !st; i++) {
+        size_t bytes = 0;
+        kw_tensor_bytes(&tensors[i].tensor, &bytes);
+        st = kw_file_append(f, tensors[i].tensor.data, bytes);
+    }
+    return st;
+}
+
+kw_status kw_safetensors_write(const char *path, const kw_named_tensor *tensors, size_t n)
+{
+    kw_buf header = KW_BUF((size_t)64 << 20, KW_PAY_FILE);
+    kw_file_writer *f = NULL;
+    kw_status st = make_header(tensors, n, &header);
+    if (!st) st = kw_file_create(path, &f);
+    if (!st) {
+        st = append_all(f, &header, tensors, n);
+        if (st) kw_file_abort(f);
+        else st = kw_file_commit(f);
+    }
+    kw_buf_free(&header);
+    return st;
+}

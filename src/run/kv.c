@@ -1,0 +1,107 @@
+/* kv.c - the cache as pages: a sequence is a table of them, so forks share what they have in common.
+ *
+ * A page holds 64 positions of one sequence for all layers and is reference counted. Writing into a page that another
+ * session also holds copies it first; a session that goes back in its text gives the pages behind it away. Pages are
+ * allocated when the text reaches them, so a long context costs nothing until it is used. */
+#include "run/run.h"
+#include <stdatomic.h>
+#include <string.h>
+
+struct kw_page {
+    kw_memory *memory;
+    _Atomic int refs;
+};
+
+static void release(kw_engine *e, struct kw_page *page)
+{
+    if (!page || atomic_fetch_sub_explicit(&page->refs, 1, memory_order_acq_rel) != 1) return;
+    e->backend->free(e->device, page->memory);
+    kw_free(page);
+}
+
+static kw_status new_page(const kw_pages *p, struct kw_page **out)
+{
+    struct kw_page *page = kw_calloc(1, sizeof *page, KW_PAY_KV);
+    if (!page) return KW_ENOMEM;
+    kw_status st = p->engine->backend->alloc(p->engine->device, kw_kv_page_bytes(&p->layout), KW_PAY_KV, &page->memory);
+    if (st) {
+        kw_free(page);
+        return st;
+    }
+    atomic_store(&page->refs, 1);
+    *out = page;
+    return KW_OK;
+}
+
+static kw_status own(kw_pages *p, size_t i)
+{
+    if (atomic_load_explicit(&p->page[i]->refs, memory_order_acquire) == 1) return KW_OK;
+    struct kw_page *copy = NULL;
+    kw_status st = new_page(p, &copy);
+    if (st) return st;
+    st = p->engine->backend->copy(p->engine->device, copy->memory, 0, p->page[i]->memory, 0, kw_kv_page_bytes(&p->layout));
+    if (st) {
+        release(p->engine, copy);
+        return st;
+    }
+    release(p->engine, p->page[i]);
+    p->page[i] = copy;
+    p->memory[i] = copy->memory;
+    return KW_OK;
+}
+
+static kw_status room(kw_pages *p, size_t n)
+{
+    if (n <= p->cap) return KW_OK;
+    size_t cap = p->cap ? p->cap * 2 : 8;
+    cap = cap < n ? n : cap;
+    struct kw_page **page = kw_realloc(p->page, cap * sizeof *page, KW_PAY_KV);
+    if (!page) return KW_ENOMEM;
+    p->page = page;
+    kw_memory **memory = kw_realloc(p->memory, cap * sizeof(kw_memory *), KW_PAY_KV);
+    if (!memory) return KW_ENOMEM;
+    p->memory = memory;
+    p->cap = cap;
+    return KW_OK;
+}
+
+kw_status kw_pages_reach(kw_pages *p, size_t from, size_t length)
+{
+    size_t want = (length + KW_PAGE_ROWS - 1) / KW_PAGE_ROWS;
+    kw_status st = room(p, want);
+    for (size_t i = from / KW_PAGE_ROWS; i < p->n && i < want && !st; i++) st = own(p, i);
+    while (!st && p->n < want) {
+        st = new_page(p, &p->page[p->n]);
+        if (st) break;
+        p->memory[p->n] = p->page[p->n]->memory;
+        p->n++;
+    }
+    return st;
+}
+
+kw_status kw_pages_fork(const kw_pages *p, kw_pages *out)
+{
+    *out = (kw_pages){ .engine = p->engine, .layout = p->layout };
+    if (p->n == 0) return KW_OK;
+    kw_status st = room(out, p->n);
+    if (st) return st;
+    for (size_t i = 0; i < p->n; i++) {
+        atomic_fetch_add_explicit(&p->page[i]->refs, 1, memory_order_relaxed);
+        out->page[i] = p->page[i];
+        out->memory[i] = p->memory[i];
+    }
+    out->n = p->n;
+    return KW_OK;
+}
+
+void kw_pages_cut(kw_pages *p, size_t length)
+{
+    size_t keep = (length + KW_PAGE_ROWS - 1) / KW_PAGE_ROWS;
+    while (p->n > keep) release(p->engine, p->page[--p->n]);
+    if (p->n) return;
+    kw_free(p->page);
+    kw_free(p->memory);
+    p->page = NULL;
+    p->memory = NULL;
+    p->cap = 0;
+}

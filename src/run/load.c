@@ -1,0 +1,123 @@
+/* load.c - from a path to a model: open the checkpoint, find the family, read its config, bind its weights.
+ *
+ * Everything a family needs is in its tables, so this code knows no family. What is decided here: which files are
+ * asked, in which order, and how a failure is worded. */
+#include "run/run.h"
+#include <stdatomic.h>
+#include <string.h>
+
+/* The architecture as the file names it. */
+static kw_status read_arch(kw_model *m)
+{
+    const kw_meta *meta = kw_checkpoint_meta(m->ck, "general.architecture");
+    const kw_json *config = kw_checkpoint_config(m->ck);
+    if (kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF) {
+        if (!meta || meta->type != KW_META_STRING) return kw_fail(KW_EFORMAT, "the file has no general.architecture");
+        m->arch = meta->string;
+        return KW_OK;
+    }
+    if (!config)
+        return kw_try(kw_fail(KW_ENOTFOUND, "no config.json beside the weights\nwhy: safetensors files do not say which "
+                                            "model they hold"), "put the model's config.json into the same folder");
+    const kw_json *type = kw_json_path(config, "model_type"), *list = kw_json_get(config, "architectures");
+    if (!type && list && list->child) type = list->child;
+    if (!type || type->type != KW_JSON_STRING) return kw_fail(KW_EFORMAT, "config.json has no model_type");
+    m->arch = type->string;
+    return KW_OK;
+}
+
+static kw_status unknown_arch(const kw_model *m)
+{
+    kw_buf list = KW_BUF(4096, KW_PAY_MISC);
+    kw_family_list(&list);
+    kw_status st = kw_fail(KW_EUNSUPPORTED, "architecture \"%.*s\" is not known\nwhy: this build runs %s",
+                           (int)(m->arch.n < 64 ? m->arch.n : 64), m->arch.p, kw_buf_text(&list));
+    kw_buf_free(&list);
+    return st;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *name = path;
+    for (const char *p = path; *p; p++)
+        if (p[0] == '/' && p[1]) name = p + 1;
+    return name;
+}
+
+static kw_status name_model(kw_model *m, const char *path)
+{
+    const kw_meta *meta = kw_checkpoint_meta(m->ck, "general.name");
+    bool named = meta && meta->type == KW_META_STRING;
+    kw_str name = named ? meta->string : kw_str_of(base_name(path));
+    m->name = kw_arena_strdup(&m->arena, name.p, name.n);
+    m->arch_name = kw_arena_strdup(&m->arena, m->arch.p, m->arch.n);
+    return m->name && m->arch_name ? KW_OK : KW_ENOMEM;
+}
+
+static kw_status load_tokenizer(kw_model *m, const char *path)
+{
+    kw_status st = path && path[0] ? kw_tokenizer_open(path, &m->tokenizer) : kw_tokenizer_of_checkpoint(m->ck, &m->tokenizer);
+    if (st) return st;
+    if (m->tokenizer && kw_tokenizer_size(m->tokenizer) > m->shape.n_vocab)
+        return kw_fail(KW_EFORMAT, "the tokenizer has %d tokens, the model's embedding %d rows\nwhy: they do not belong together",
+                       kw_tokenizer_size(m->tokenizer), m->shape.n_vocab);
+    return KW_OK;
+}
+
+static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
+{
+    kw_status st = kw_checkpoint_open(path, (kw_file_options){ .no_mmap = o->no_mmap, .mlock = o->mlock }, &m->ck);
+    if (st) return st;
+    const kw_arch *arch = NULL;
+    st = read_arch(m);
+    if (st) return st;
+    m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
+    if (!m->family) return unknown_arch(m);
+    st = kw_load_config(m);
+    if (!st) st = m->family->check(m->config, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF && arch->gguf_interleaved);
+    if (!st) st = kw_load_weights(m);
+    if (st) return st;
+    m->shape = m->family->shape(m->config);
+    st = name_model(m, path);
+    if (!st) st = load_tokenizer(m, o->tokenizer);
+    if (!st) st = kw_load_end_ids(m);
+    return st;
+}
+
+kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o, kw_model **out)
+{
+    kw_model_options all = o ? *o : kw_model_defaults();
+    kw_model *m = kw_calloc(1, sizeof *m, KW_PAY_MODEL);
+    if (!m) return KW_ENOMEM;
+    m->engine = e;
+    m->arena = KW_ARENA(KW_PAY_MODEL);
+    atomic_store(&m->refs, 1);
+    kw_status st = fill(m, path, &all);
+    if (st) {
+        kw_note(st, "cannot load %s", path);
+        kw_model_release(m);
+        return st;
+    }
+    *out = m;
+    return KW_OK;
+}
+
+kw_model *kw_model_retain(kw_model *m)
+{
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void kw_model_release(kw_model *m)
+{
+    if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1) return;
+    kw_tokenizer_close(m->tokenizer);
+    kw_checkpoint_close(m->ck);
+    kw_arena_free(&m->arena);
+    kw_free(m);
+}
+
+const kw_tokenizer *kw_model_tokenizer(const kw_model *m)
+{
+    return m->tokenizer;
+}

@@ -1,0 +1,101 @@
+/* load_config.c - fills a family's config struct from its table of fields.
+ *
+ * A Hugging Face file answers by a path in config.json, a GGUF file by "<architecture>.<key>". An absent optional field
+ * keeps its default; a field of the wrong type is an error that names it. */
+#include "run/run.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A field's value before it is put in its place. */
+typedef struct answer {
+    bool has, is_number;
+    double number;
+    kw_str word;
+} answer;
+
+static answer from_json(const kw_model *m, const kw_field *f)
+{
+    answer a = { 0 };
+    const kw_json *v = f->json ? kw_json_path(kw_checkpoint_config(m->ck), f->json) : NULL;
+    if (!v) return a;
+    a.has = true;
+    a.is_number = v->type == KW_JSON_INT || v->type == KW_JSON_FLOAT || v->type == KW_JSON_BOOL;
+    a.number = v->type == KW_JSON_BOOL ? v->boolean : v->number;
+    if (v->type == KW_JSON_STRING) a.word = v->string;
+    return a;
+}
+
+/* An array with one number per layer counts as a number when all are equal. */
+static void from_array(const kw_meta *v, answer *a)
+{
+    kw_meta_walk w = kw_meta_items(v);
+    double first, next;
+    if (!kw_meta_next_number(&w, &first, NULL)) return;
+    while (kw_meta_next_number(&w, &next, NULL))
+        if (next != first) return;
+    a->is_number = true;
+    a->number = first;
+}
+
+static answer from_meta(const kw_model *m, const kw_field *f)
+{
+    answer a = { 0 };
+    char key[160];
+    if (!f->gguf) return a;
+    snprintf(key, sizeof key, "%.*s.%s", (int)m->arch.n, m->arch.p, f->gguf);
+    const kw_meta *v = kw_checkpoint_meta(m->ck, key);
+    if (!v) return a;
+    a.has = true;
+    a.is_number = v->type == KW_META_INT || v->type == KW_META_FLOAT || v->type == KW_META_BOOL;
+    a.number = v->type == KW_META_INT || v->type == KW_META_BOOL ? (double)v->integer : v->number;
+    if (v->type == KW_META_STRING) a.word = v->string;
+    if (v->type == KW_META_ARRAY) from_array(v, &a);
+    return a;
+}
+
+static const char *name_of(const kw_model *m, const kw_field *f)
+{
+    const char *name = kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF ? f->gguf : f->json;
+    return name ? name : f->json ? f->json : f->gguf;
+}
+
+static kw_status put_word(const kw_model *m, const kw_field *f, const answer *a, char *at)
+{
+    if (!a->has) return KW_OK;
+    if (!a->word.p || a->word.n >= KW_WORD_MAX)
+        return kw_fail(KW_EFORMAT, "config: %s is not a word of at most %d letters", name_of(m, f), KW_WORD_MAX - 1);
+    memcpy(at, a->word.p, a->word.n);
+    at[a->word.n] = 0;
+    return KW_OK;
+}
+
+static kw_status put_field(const kw_model *m, const kw_field *f, answer a)
+{
+    char *at = (char *)m->config + f->at;
+    if (f->type == KW_FIELD_WORD) return put_word(m, f, &a, at);
+    if (!a.has && f->required) return kw_fail(KW_EFORMAT, "config: %s is missing", name_of(m, f));
+    if (a.has && (!a.is_number || !isfinite(a.number)))
+        return kw_fail(KW_EFORMAT, "config: %s is not a number", name_of(m, f));
+    double v = a.has ? a.number : f->dflt;
+    if (f->type == KW_FIELD_INT) {
+        if (v != floor(v) || v < -2147483648.0 || v > 2147483647.0)
+            return kw_fail(KW_EFORMAT, "config: %s is %g, expected a whole number", name_of(m, f), v);
+        memcpy(at, &(int){ (int)v }, sizeof(int));
+    }
+    if (f->type == KW_FIELD_FLOAT) memcpy(at, &v, sizeof v);
+    if (f->type == KW_FIELD_BOOL) memcpy(at, &(bool){ v != 0 }, sizeof(bool));
+    return KW_OK;
+}
+
+kw_status kw_load_config(kw_model *m)
+{
+    bool is_gguf = kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF;
+    m->config = kw_arena_alloc(&m->arena, 1, m->family->config_size);
+    if (!m->config) return KW_ENOMEM;
+    for (const kw_field *f = m->family->fields; f->at != KW_TABLE_END; f++) {
+        kw_status st = put_field(m, f, is_gguf ? from_meta(m, f) : from_json(m, f));
+        if (st) return st;
+    }
+    return KW_OK;
+}

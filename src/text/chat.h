@@ -1,0 +1,57 @@
+/* chat.h - the template language's insides, shared by chat_*.c.
+ *
+ * A template is cut into tokens once; expressions and statements are then evaluated straight from them, and a loop's
+ * body is evaluated again from its first token. Values are JSON trees: NULL is Jinja's undefined. */
+#ifndef KW_TEXT_CHAT_H
+#define KW_TEXT_CHAT_H
+
+#include "text/text.h"
+
+typedef enum kw_tok_kind { KW_TOK_TEXT, KW_TOK_OUT, KW_TOK_OUT_END, KW_TOK_DO, KW_TOK_DO_END, KW_TOK_NAME, KW_TOK_STRING,
+                           KW_TOK_NUMBER, KW_TOK_OP, KW_TOK_END } kw_tok_kind;
+
+typedef struct kw_tok {
+    kw_tok_kind kind;
+    kw_str text;               /* STRING: with escapes undone */
+} kw_tok;
+
+typedef struct kw_chat_var {
+    kw_str name;
+    const kw_json *value;
+} kw_chat_var;
+
+enum { KW_CHAT_DEPTH = 64, KW_CHAT_STEPS = 1000000, KW_CHAT_VARS = 256 };
+
+typedef struct kw_chat {
+    kw_arena arena;
+    kw_tok *toks;
+    size_t n_toks, at;
+    kw_buf *out;
+    kw_chat_var vars[KW_CHAT_VARS];
+    size_t n_vars, scope;      /* variables from `scope` on belong to the innermost loop body */
+    int depth;
+    long steps;
+    kw_status status;          /* sticks */
+} kw_chat;
+
+kw_status kw_chat_cut(kw_chat *c, kw_str text);           /* chat_lex.c */
+const kw_json *kw_chat_expression(kw_chat *c, bool live); /* chat_expr.c */
+void kw_chat_fail(kw_chat *c, kw_status st, const char *fmt, ...) KW_PRINTF(3, 4);
+bool kw_chat_step(kw_chat *c);                            /* false: a limit was reached, or something failed before */
+
+const kw_json *kw_chat_find(const kw_chat *c, kw_str name);
+void kw_chat_set(kw_chat *c, kw_str name, const kw_json *value);
+
+/* chat_value.c */
+kw_json *kw_chat_new(kw_chat *c, kw_json_type type);
+const kw_json *kw_chat_str(kw_chat *c, const char *p, size_t n);          /* borrowed bytes */
+const kw_json *kw_chat_int(kw_chat *c, int64_t v);
+const kw_json *kw_chat_bool(kw_chat *c, bool v);
+void kw_chat_append(kw_chat *c, kw_json *list, const kw_json *item, kw_str key);  /* copies the item's head */
+bool kw_chat_truth(const kw_json *v);
+bool kw_chat_equal(const kw_json *a, const kw_json *b);
+kw_str kw_chat_text(kw_chat *c, const kw_json *v);                        /* as print would write it */
+const kw_json *kw_chat_filter(kw_chat *c, kw_str name, const kw_json *v, const kw_json *args);
+const kw_json *kw_chat_method(kw_chat *c, kw_str name, const kw_json *self, const kw_json *args);
+
+#endif

@@ -1,0 +1,117 @@
+/* load_spm.c - SentencePiece's tokenizer.model: a protocol buffer, of which three messages matter.
+ *
+ *   1 pieces (repeated): 1 piece, 2 score, 3 type        2 trainer: 3 model type, 40 unk, 41 bos, 42 eos, 43 pad
+ *   3 normalizer: 3 add_dummy_prefix */
+#include "text/internal.h"
+#include <stdio.h>
+
+typedef struct field {
+    uint32_t number, wire;
+    uint64_t value;            /* varint, or the bits of a fixed32 */
+    kw_str bytes;
+} field;
+
+static bool varint(kw_cursor *c, uint64_t *out)
+{
+    uint8_t b = 0x80;
+    *out = 0;
+    for (int shift = 0; shift < 64 && (b & 0x80); shift += 7) {
+        if (!kw_cursor_u8(c, &b)) return false;
+        *out |= (uint64_t)(b & 0x7f) << shift;
+    }
+    if (b & 0x80) c->failed = true;
+    return !c->failed;
+}
+
+static bool next_field(kw_cursor *c, field *f)
+{
+    uint64_t tag, len;
+    uint32_t word;
+    if (kw_cursor_left(c) == 0 || !varint(c, &tag)) return false;
+    *f = (field){ .number = (uint32_t)(tag >> 3), .wire = (uint32_t)(tag & 7) };
+    if (f->wire == 0) return varint(c, &f->value);
+    if (f->wire == 1) return kw_cursor_u64(c, &f->value);
+    if (f->wire == 2) return varint(c, &len) && kw_cursor_bytes(c, len, &f->bytes);
+    if (f->wire != 5 || !kw_cursor_u32(c, &word)) {
+        c->failed = true;
+        return false;
+    }
+    f->value = word;
+    return true;
+}
+
+static kw_cursor inside(kw_str bytes)
+{
+    return kw_cursor_of(bytes.p, bytes.n, "the SentencePiece model");
+}
+
+static kw_status read_piece(kw_tokenizer *t, kw_str bytes, kw_token *out)
+{
+    kw_cursor c = inside(bytes);
+    field f;
+    while (next_field(&c, &f)) {
+        if (f.number == 1 && f.wire == 2) out->text = f.bytes;
+        if (f.number == 2 && f.wire == 5) {
+            kw_cursor score = kw_cursor_of(&f.value, 4, "score");
+            kw_cursor_f32(&score, &out->score);
+        }
+        if (f.number == 3 && f.wire == 0 && f.value >= KW_TOKEN_NORMAL && f.value <= KW_TOKEN_BYTE) out->type = (uint8_t)f.value;
+    }
+    if (c.failed) return kw_cursor_fail(&c);
+    out->text.p = kw_arena_strdup(&t->arena, out->text.p ? out->text.p : "", out->text.n);
+    return out->text.p ? KW_OK : KW_ENOMEM;
+}
+
+static kw_status read_trainer(kw_tokenizer *t, kw_str bytes)
+{
+    kw_cursor c = inside(bytes);
+    field f;
+    uint64_t model = 1;                     /* unigram unless said otherwise */
+    while (next_field(&c, &f)) {
+        if (f.wire != 0) continue;
+        if (f.number == 3) model = f.value;
+        if (f.number == 40) t->special.unk = (int32_t)f.value;
+        if (f.number == 41) t->special.bos = (int32_t)f.value;
+        if (f.number == 42) t->special.eos = (int32_t)f.value;
+        if (f.number == 43) t->special.pad = (int32_t)f.value;
+    }
+    if (c.failed) return kw_cursor_fail(&c);
+    return model == 2 ? KW_OK : kw_fail(KW_EUNSUPPORTED, "a SentencePiece model of type %llu: only BPE (2) is read yet", (unsigned long long)model);
+}
+
+static kw_status read_model(kw_tokenizer *t, kw_str all)
+{
+    kw_cursor c = inside(all);
+    field f;
+    size_t n = 0;
+    kw_status st = KW_OK;
+    while (next_field(&c, &f)) n += f.number == 1 && f.wire == 2;
+    if (c.failed) return kw_cursor_fail(&c);
+    st = kw_tokenizer_reserve(t, n);
+    c = inside(all);
+    for (n = 0; !st && next_field(&c, &f);) {
+        if (f.wire != 2) continue;
+        if (f.number == 1) st = read_piece(t, f.bytes, &t->tokens[n++]);
+        if (f.number == 2) st = read_trainer(t, f.bytes);
+        kw_cursor sub = inside(f.bytes);
+        field g;
+        while (f.number == 3 && next_field(&sub, &g))
+            if (g.number == 3 && g.wire == 0) t->add_prefix_space = g.value != 0;
+    }
+    return st;
+}
+
+kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path)
+{
+    char *text = NULL;
+    size_t len;
+    t->model = KW_VOCAB_SPM;
+    t->add_prefix_space = true;
+    t->special = (kw_special_ids){ .bos = 1, .eos = 2, .pad = -1, .unk = 0, .adds_bos = true };
+    kw_status st = kw_file_read(path, (size_t)64 << 20, &text, &len);
+    if (!st) st = read_model(t, (kw_str){ text, len });
+    kw_free(text);
+    if (st) return kw_note(st, "%s", path);
+    snprintf(t->kind, sizeof t->kind, "SentencePiece BPE");
+    return kw_tokenizer_finish(t);
+}
