@@ -29,14 +29,12 @@ kw_status kw_model_render_chat(const kw_model *m, const char *chat_template, con
     if (!m->tokenizer) return kw_fail(KW_EINVAL, "%s has no tokenizer, so it cannot chat", m->name);
     kw_arena arena = KW_ARENA(KW_PAY_TEXT);
     kw_buf out = KW_BUF((size_t)64 << 20, KW_PAY_TEXT);
-    kw_json *messages = NULL;
     kw_special_ids special = kw_tokenizer_special(m->tokenizer);
-    kw_status st = kw_json_parse(messages_json, messages_len, &arena, &messages);
-    if (st) kw_note(st, "messages");
     kw_chat_input in = {
-        .messages = messages, .bos_token = special_text(m, special.bos), .eos_token = special_text(m, special.eos),
+        .bos_token = special_text(m, special.bos), .eos_token = special_text(m, special.eos),
         .add_generation_prompt = add_generation_prompt,
     };
+    kw_status st = kw_chat_read((kw_str){ messages_json, messages_len }, &arena, &in);
     if (!st) st = kw_chat_render(choose(m, chat_template), &in, &out);
     if (!st) {
         *len = out.len;

@@ -20,7 +20,14 @@ typedef struct kw_chat_var {
     const kw_json *value;
 } kw_chat_var;
 
-enum { KW_CHAT_DEPTH = 64, KW_CHAT_STEPS = 1000000, KW_CHAT_VARS = 256 };
+enum { KW_CHAT_DEPTH = 64, KW_CHAT_STEPS = 1000000, KW_CHAT_VARS = 256, KW_CHAT_BYTES = 64 << 20 };
+
+typedef enum kw_chat_flow { KW_CHAT_GOES_ON, KW_CHAT_BREAK, KW_CHAT_CONTINUE } kw_chat_flow;
+
+/* A list or object under construction. */
+typedef struct kw_chat_list {
+    kw_json *all, *last;
+} kw_chat_list;
 
 typedef struct kw_chat {
     kw_arena arena;
@@ -31,11 +38,22 @@ typedef struct kw_chat {
     size_t n_vars, scope;      /* variables from `scope` on belong to the innermost loop body */
     int depth;
     long steps;
+    size_t bytes;              /* of values made so far */
+    kw_chat_flow flow;         /* the rest of the loop's body is walked over, not executed */
     kw_status status;          /* sticks */
 } kw_chat;
 
 kw_status kw_chat_cut(kw_chat *c, kw_str text);           /* chat_lex.c */
-const kw_json *kw_chat_expression(kw_chat *c, bool live); /* chat_expr.c */
+
+/* chat_expr.c: evaluates from c->at on and leaves c->at behind. live = false walks over without evaluating. */
+const kw_json *kw_chat_expression(kw_chat *c, bool live);
+const kw_json *kw_chat_operand(kw_chat *c, bool live);    /* without "a if b else c" on its top level */
+bool kw_chat_is(const kw_chat *c, kw_tok_kind kind, const char *text);   /* the token at hand */
+bool kw_chat_take(kw_chat *c, kw_tok_kind kind, const char *text);       /* ... which is passed when it is */
+void kw_chat_expect(kw_chat *c, kw_tok_kind kind, const char *text);
+kw_str kw_chat_name(kw_chat *c);
+
+/* chat.c */
 void kw_chat_fail(kw_chat *c, kw_status st, const char *fmt, ...) KW_PRINTF(3, 4);
 bool kw_chat_step(kw_chat *c);                            /* false: a limit was reached, or something failed before */
 
@@ -47,7 +65,9 @@ kw_json *kw_chat_new(kw_chat *c, kw_json_type type);
 const kw_json *kw_chat_str(kw_chat *c, const char *p, size_t n);          /* borrowed bytes */
 const kw_json *kw_chat_int(kw_chat *c, int64_t v);
 const kw_json *kw_chat_bool(kw_chat *c, bool v);
-void kw_chat_append(kw_chat *c, kw_json *list, const kw_json *item, kw_str key);  /* copies the item's head */
+char *kw_chat_bytes(kw_chat *c, size_t n);                                /* n + 1 zeroed bytes, or NULL */
+kw_chat_list kw_chat_list_new(kw_chat *c, kw_json_type type);
+void kw_chat_append(kw_chat *c, kw_chat_list *list, const kw_json *item, kw_str key);  /* copies the item's head */
 bool kw_chat_truth(const kw_json *v);
 bool kw_chat_equal(const kw_json *a, const kw_json *b);
 kw_str kw_chat_text(kw_chat *c, const kw_json *v);                        /* as print would write it */

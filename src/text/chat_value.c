@@ -5,13 +5,26 @@
 kw_json *kw_chat_new(kw_chat *c, kw_json_type type)
 {
     static kw_json spare;                       /* never read: status says why */
-    kw_json *v = kw_arena_alloc(&c->arena, 1, sizeof *v);
+    c->bytes += sizeof(kw_json);
+    if (c->bytes > KW_CHAT_BYTES) kw_chat_fail(c, KW_ELIMIT, "chat template: more than %d MB of values", KW_CHAT_BYTES >> 20);
+    kw_json *v = c->status ? NULL : kw_arena_alloc(&c->arena, 1, sizeof *v);
     if (!v) {
-        c->status = KW_ENOMEM;
+        if (!c->status) c->status = KW_ENOMEM;
         return &spare;
     }
     v->type = type;
     return v;
+}
+
+char *kw_chat_bytes(kw_chat *c, size_t n)
+{
+    if (n > KW_CHAT_BYTES || (c->bytes += n) > KW_CHAT_BYTES) {
+        kw_chat_fail(c, KW_ELIMIT, "chat template: more than %d MB of values", KW_CHAT_BYTES >> 20);
+        return NULL;
+    }
+    char *p = kw_arena_alloc(&c->arena, n + 1, 1);
+    if (!p && !c->status) c->status = KW_ENOMEM;
+    return p;
 }
 
 const kw_json *kw_chat_str(kw_chat *c, const char *p, size_t n)
@@ -37,17 +50,22 @@ const kw_json *kw_chat_bool(kw_chat *c, bool b)
     return v;
 }
 
-void kw_chat_append(kw_chat *c, kw_json *list, const kw_json *item, kw_str key)
+kw_chat_list kw_chat_list_new(kw_chat *c, kw_json_type type)
+{
+    return (kw_chat_list){ .all = kw_chat_new(c, type) };
+}
+
+void kw_chat_append(kw_chat *c, kw_chat_list *list, const kw_json *item, kw_str key)
 {
     kw_json *copy = kw_chat_new(c, KW_JSON_NULL);
     if (c->status) return;
     if (item) *copy = *item;
     copy->next = NULL;
     copy->key = key;
-    kw_json **end = &list->child;
-    while (*end) end = &(*end)->next;
-    *end = copy;
-    list->n++;
+    if (list->last) list->last->next = copy;
+    else list->all->child = copy;
+    list->last = copy;
+    list->all->n++;
 }
 
 bool kw_chat_truth(const kw_json *v)
@@ -115,15 +133,22 @@ static void put_json(const kw_json *v, kw_buf *out)
     kw_buf_byte(out, object ? '}' : ']');
 }
 
+/* Moves what was written into the template's memory. */
+static kw_str kept_text(kw_chat *c, kw_buf *b)
+{
+    size_t n = b->len;
+    char *kept = b->status ? NULL : kw_chat_bytes(c, n);
+    if (b->status && !c->status) c->status = b->status;
+    if (kept && n) memcpy(kept, b->data, n);
+    kw_buf_free(b);
+    return kept ? (kw_str){ kept, n } : (kw_str){ "", 0 };
+}
+
 static kw_str json_text(kw_chat *c, const kw_json *v)
 {
     kw_buf b = KW_BUF((size_t)16 << 20, KW_PAY_TEXT);
     put_json(v, &b);
-    char *kept = b.status ? NULL : kw_arena_strdup(&c->arena, b.data, b.len);
-    size_t n = b.len;
-    kw_buf_free(&b);
-    if (!kept && !c->status) c->status = KW_ENOMEM;
-    return (kw_str){ kept, kept ? n : 0 };
+    return kept_text(c, &b);
 }
 
 kw_str kw_chat_text(kw_chat *c, const kw_json *v)
@@ -189,13 +214,9 @@ static const kw_json *to_json(kw_chat *c, const kw_json *v, const kw_json *args)
 static const kw_json *cased(kw_chat *c, const kw_json *v, char first, int shift)
 {
     kw_str s = kw_chat_text(c, v);
-    char *copy = kw_arena_strdup(&c->arena, s.p, s.n);
-    if (!copy) {
-        c->status = KW_ENOMEM;
-        return NULL;
-    }
-    for (size_t i = 0; i < s.n; i++)
-        if (copy[i] >= first && copy[i] < first + 26) copy[i] = (char)(copy[i] + shift);
+    char *copy = kw_chat_bytes(c, s.n);
+    if (!copy) return NULL;
+    for (size_t i = 0; i < s.n; i++) copy[i] = s.p[i] >= first && s.p[i] < first + 26 ? (char)(s.p[i] + shift) : s.p[i];
     return kw_chat_str(c, copy, s.n);
 }
 
@@ -230,7 +251,8 @@ static const kw_json *last(kw_chat *c, const kw_json *v, const kw_json *args)
 static const kw_json *or_default(kw_chat *c, const kw_json *v, const kw_json *args)
 {
     (void)c;
-    return v ? v : args->child;
+    bool also_falsy = args->child && args->child->next && kw_chat_truth(args->child->next);
+    return also_falsy ? (kw_chat_truth(v) ? v : args->child) : v ? v : args->child;
 }
 
 static const kw_json *as_string(kw_chat *c, const kw_json *v, const kw_json *args)
@@ -249,11 +271,8 @@ static const kw_json *join(kw_chat *c, const kw_json *v, const kw_json *args)
         kw_str s = kw_chat_text(c, e);
         kw_buf_bytes(&b, s.p, s.n);
     }
-    size_t n = b.len;
-    char *kept = kw_arena_strdup(&c->arena, kw_buf_text(&b), n);
-    if (!kept || b.status) c->status = KW_ENOMEM;
-    kw_buf_free(&b);
-    return kw_chat_str(c, kept, kept ? n : 0);
+    kw_str all = kept_text(c, &b);
+    return kw_chat_str(c, all.p, all.n);
 }
 
 static const kw_json *starts_with(kw_chat *c, const kw_json *v, const kw_json *args)
@@ -271,20 +290,56 @@ static const kw_json *ends_with(kw_chat *c, const kw_json *v, const kw_json *arg
 static const kw_json *split(kw_chat *c, const kw_json *v, const kw_json *args)
 {
     kw_str s = kw_chat_text(c, v), gap = kw_chat_text(c, args->child);
-    kw_json *list = kw_chat_new(c, KW_JSON_ARRAY);
+    kw_chat_list list = kw_chat_list_new(c, KW_JSON_ARRAY);
     size_t from = 0;
     if (gap.n == 0) {
         kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: split() without a separator");
-        return list;
+        return list.all;
     }
     for (size_t i = 0; i <= s.n && kw_chat_step(c); i++) {
         bool hit = i + gap.n <= s.n && memcmp(s.p + i, gap.p, gap.n) == 0;
         if (!hit && i < s.n) continue;
-        kw_chat_append(c, list, kw_chat_str(c, s.p + from, i - from), (kw_str){ NULL, 0 });
+        kw_chat_append(c, &list, kw_chat_str(c, s.p + from, i - from), (kw_str){ NULL, 0 });
         from = i + gap.n;
         if (hit) i += gap.n - 1;
     }
-    return list;
+    return list.all;
+}
+
+static const kw_json *items(kw_chat *c, const kw_json *v, const kw_json *args)
+{
+    (void)args;
+    kw_chat_list list = kw_chat_list_new(c, KW_JSON_ARRAY);
+    for (const kw_json *e = v && v->type == KW_JSON_OBJECT ? v->child : NULL; e; e = e->next) {
+        kw_chat_list pair = kw_chat_list_new(c, KW_JSON_ARRAY);
+        kw_chat_append(c, &pair, kw_chat_str(c, e->key.p, e->key.n), (kw_str){ NULL, 0 });
+        kw_chat_append(c, &pair, e, (kw_str){ NULL, 0 });
+        kw_chat_append(c, &list, pair.all, (kw_str){ NULL, 0 });
+    }
+    return list.all;
+}
+
+static const kw_json *as_list(kw_chat *c, const kw_json *v, const kw_json *args)
+{
+    (void)args;
+    kw_chat_list list = kw_chat_list_new(c, KW_JSON_ARRAY);
+    for (const kw_json *e = v ? v->child : NULL; e; e = e->next)
+        kw_chat_append(c, &list, v->type == KW_JSON_OBJECT ? kw_chat_str(c, e->key.p, e->key.n) : e, (kw_str){ NULL, 0 });
+    return list.all;
+}
+
+static const kw_json *replace(kw_chat *c, const kw_json *v, const kw_json *args)
+{
+    kw_str s = kw_chat_text(c, v), old = kw_chat_text(c, args->child);
+    kw_str new = kw_chat_text(c, args->child ? args->child->next : NULL);
+    kw_buf b = KW_BUF((size_t)16 << 20, KW_PAY_TEXT);
+    for (size_t i = 0; i < s.n && kw_chat_step(c);) {
+        bool hit = old.n && i + old.n <= s.n && memcmp(s.p + i, old.p, old.n) == 0;
+        kw_buf_bytes(&b, hit ? new.p : s.p + i, hit ? new.n : 1);
+        i += hit ? old.n : 1;
+    }
+    kw_str all = kept_text(c, &b);
+    return kw_chat_str(c, all.p, all.n);
 }
 
 static const kw_json *get(kw_chat *c, const kw_json *v, const kw_json *args)
@@ -304,11 +359,13 @@ typedef struct function {
 static const function filters[] = {
     { "trim", trim }, { "length", length }, { "count", length }, { "tojson", to_json }, { "upper", upper },
     { "lower", lower }, { "first", first }, { "last", last }, { "default", or_default }, { "d", or_default },
-    { "string", as_string }, { "join", join }, { "safe", as_string },
+    { "string", as_string }, { "join", join }, { "safe", as_string }, { "items", items }, { "list", as_list },
+    { "replace", replace },
 };
 static const function methods[] = {
     { "strip", trim }, { "lstrip", lstrip }, { "rstrip", rstrip }, { "upper", upper }, { "lower", lower },
     { "startswith", starts_with }, { "endswith", ends_with }, { "split", split }, { "get", get },
+    { "items", items }, { "replace", replace },
 };
 
 static const kw_json *unknown(kw_chat *c, kw_str name)

@@ -49,6 +49,10 @@ typedef struct kw_chat_input {
     bool add_generation_prompt;
 } kw_chat_input;
 
+/* A conversation as JSON: a bare array of messages, or an object {messages, add_generation_prompt, tools, ...} whose
+ * members override what *in already says. Everything lives in `arena`. */
+kw_status kw_chat_read(kw_str json, kw_arena *arena, kw_chat_input *in);
+
 /* Renders with trim_blocks and lstrip_blocks on, as transformers does. raise_exception('text') gives KW_EINVAL with
  * exactly that text as the message. Limits: depth 64, 10^6 loop steps, output `out->max`. */
 kw_status kw_chat_render(kw_str template_text, const kw_chat_input *in, kw_buf *out);

@@ -1,0 +1,75 @@
+/* cmd_show.c - kwaai show: what a model file holds. */
+#include "cli/cli.h"
+#include <string.h>
+
+static void print_shape(const kw_tensor_info *t, const char *gap)
+{
+    for (int i = 0; i < t->rank; i++) printf("%s%lld", i ? gap : "", (long long)t->shape[i]);
+}
+
+static void show_json(const cli *c, const kw_model_info *m)
+{
+    kw_tensor_info t;
+    char value[256];
+    const char *key;
+    size_t key_len;
+    printf("{\"name\":");
+    out_json_string(m->name, strlen(m->name));
+    printf(",\"family\":\"%s\",\"arch\":\"%s\",\"format\":\"%s\",\"dtype\":\"%s\"", m->family, m->arch, m->format, m->dtype);
+    printf(",\"file_bytes\":%llu,\"n_params\":%llu", (unsigned long long)m->file_bytes, (unsigned long long)m->n_params);
+    printf(",\"n_layers\":%d,\"dim\":%d,\"n_heads\":%d,\"n_kv_heads\":%d,\"head_dim\":%d,\"ffn_dim\":%d", m->n_layers, m->dim,
+           m->n_heads, m->n_kv_heads, m->head_dim, m->ffn_dim);
+    printf(",\"n_vocab\":%d,\"ctx_train\":%d,\"n_tensors\":%zu,\"metadata\":{", m->n_vocab, m->ctx_train, m->n_tensors);
+    for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {
+        if (i) printf(",");
+        out_json_string(key, key_len);
+        printf(":");
+        out_json_string(value, strlen(value));
+    }
+    printf("}");
+    if (c->tensors) printf(",\"tensors\":[");
+    for (size_t i = 0; c->tensors && kw_model_tensor(c->open_model, i, &t); i++) {
+        printf("%s{\"name\":", i ? "," : "");
+        out_json_string(t.name, t.name_len);
+        printf(",\"dtype\":\"%s\",\"shape\":[", t.dtype);
+        print_shape(&t, ",");
+        printf("],\"bytes\":%llu}", (unsigned long long)t.bytes);
+    }
+    printf("%s}\n", c->tensors ? "]" : "");
+}
+
+static void show_text(const cli *c, const kw_model_info *m)
+{
+    kw_tensor_info t;
+    char value[80];
+    const char *key;
+    size_t key_len;
+    const kw_tokenizer *tokenizer = kw_model_tokenizer(c->open_model);
+    printf("%-12s %s\n%-12s %s (%s)\n%-12s %s, %s, %.1f MB\n", "name", m->name, "family", m->family, m->arch, "file", m->format,
+           m->dtype, (double)m->file_bytes / 1e6);
+    printf("%-12s %.1f M in %zu tensors\n", "parameters", (double)m->n_params / 1e6, m->n_tensors);
+    printf("%-12s %d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", "shape", m->n_layers, m->dim, m->ffn_dim, m->n_heads,
+           m->n_kv_heads, m->head_dim);
+    printf("%-12s %d\n%-12s %d tokens, %s\n\n", "context", m->ctx_train, "vocabulary", m->n_vocab,
+           tokenizer ? kw_tokenizer_kind(tokenizer) : "no tokenizer");
+    for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {
+        for (char *p = value; *p; p++)
+            if (*p == '\n') *p = ' ';
+        printf("%.*s = %s\n", (int)key_len, key, value);
+    }
+    for (size_t i = 0; c->tensors && kw_model_tensor(c->open_model, i, &t); i++) {
+        printf("%s%-40.*s %-6s [", i ? "" : "\n", (int)t.name_len, t.name, t.dtype);
+        print_shape(&t, ",");
+        printf("]\n");
+    }
+}
+
+int cmd_show(cli *c)
+{
+    int code = cli_open_model(c);
+    if (code) return code;
+    kw_model_info m = kw_model_describe(c->open_model);
+    if (c->json) show_json(c, &m);
+    else show_text(c, &m);
+    return EXIT_OK;
+}

@@ -1,0 +1,88 @@
+/* main.c - the `kwaai` program: finds the command, reads its options, runs it, closes what it opened. */
+#include "cli/cli.h"
+#include <ctype.h>
+#include <signal.h>
+#include <string.h>
+
+const command commands[N_COMMANDS] = {
+#define COMMAND(id, name, usage, groups, summary) { #name, usage, summary, groups, cmd_##name },
+#include "cli/commands.def"
+};
+
+static bool verbose_log;
+
+static void on_log(void *user, kw_log_level level, const char *line)
+{
+    (void)user;
+    if (level == KW_LOG_WARN) out_remark("%swarning:%s %s", out_colours() ? "\033[33m" : "", out_colours() ? "\033[0m" : "", line);
+    else if (verbose_log) out_remark("%s", line);
+}
+
+static const struct {
+    const char *alias, *name;
+} aliases[] = { { "chat", "run" }, { "--version", "version" }, { "-V", "version" }, { "--help", "help" }, { "-h", "help" } };
+
+static int find_command(const char *word)
+{
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (!strcmp(word, aliases[i].alias)) word = aliases[i].name;
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(word, commands[i].name)) return i;
+    return -1;
+}
+
+/* Letters of `word` found in order in `name`: enough to guess what "genrate" or "tokenise" meant. */
+static size_t likeness(const char *word, const char *name)
+{
+    size_t same = 0;
+    for (; *word; word++) {
+        const char *hit = strchr(name, tolower((unsigned char)*word));
+        if (!hit || hit - name > 2) continue;
+        same++;
+        name = hit + 1;
+    }
+    return same;
+}
+
+static int unknown_command(const char *word)
+{
+    const char *best = NULL;
+    size_t most = strlen(word) / 2 + 1;
+    for (int i = 0; i < N_COMMANDS; i++) {
+        size_t same = likeness(word, commands[i].name);
+        if (same < most || same + 3 < strlen(commands[i].name)) continue;
+        most = same + 1;
+        best = commands[i].name;
+    }
+    if (best) return out_fail(EXIT_USAGE, "there is no command \"%s\"\ntry: kwaai %s", word, best);
+    return out_fail(EXIT_USAGE, "there is no command \"%s\"\ntry: kwaai help", word);
+}
+
+static int run(cli *c, int argc, char **argv)
+{
+    int code = cli_parse(c, argc, argv);
+    if (code) return code;
+    out_open(c);
+    verbose_log = c->verbose;
+    if (c->help) {
+        char *name[] = { (char *)commands[c->command].name, NULL };
+        c->args[0] = name[0];
+        c->n_args = 1;
+        return cmd_help(c);
+    }
+    return commands[c->command].run(c);
+}
+
+int main(int argc, char **argv)
+{
+    cli c = { .command = argc > 1 ? find_command(argv[1]) : CMD_INDEX_HELP };
+    if (c.command < 0) return unknown_command(argv[1]);
+    signal(SIGPIPE, SIG_IGN);
+    kw_log_to(on_log, NULL);
+    int skip = argc > 1 ? 2 : 1, code = run(&c, argc - skip, argv + skip);
+    kw_model_release(c.open_model);
+    kw_engine_close(c.open_engine);
+    cli_free(&c);
+    int flushed = out_flush();
+    return code ? code : flushed;
+}

@@ -1,0 +1,113 @@
+/* model.c - from the word MODEL to a loaded model.
+ *
+ * A path wins: whatever exists, holds a '/' or ends like a model file is one. Everything else is a name of the catalogue,
+ * whose files lie in the cache folder once scripts/get-model has fetched them. */
+#include "cli/cli.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name, *file;
+    uint64_t bytes;
+} catalogue[] = {
+#define CATALOGUE(name, file, bytes, ...) { name, file, bytes },
+#include "cli/catalogue.def"
+};
+enum { N_CATALOGUE = sizeof catalogue / sizeof *catalogue };
+
+char *cli_cache_folder(void)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    size_t n = strlen(cache ? cache : "") + strlen(home ? home : "") + 64;
+    char *path = malloc(n);
+    if (!path) return NULL;
+    if (cache && *cache) snprintf(path, n, "%s/kwaai/models", cache);
+    else snprintf(path, n, "%s/.cache/kwaai/models", home ? home : "");
+    return path;
+}
+
+static bool ends_like_a_file(const char *word)
+{
+    static const char *const ends[] = { ".gguf", ".safetensors", ".json", ".bin", ".pt", ".pth", ".model", ".ggml" };
+    size_t n = strlen(word);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t m = strlen(ends[i]);
+        if (n > m && !strcmp(word + n - m, ends[i])) return true;
+    }
+    return false;
+}
+
+static int unknown_name(const char *word)
+{
+    char known[256] = "";
+    for (int i = 0; i < N_CATALOGUE; i++) {
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", catalogue[i].name);
+    }
+    return out_fail(EXIT_NO_INPUT, "there is no model \"%s\"\nwhy: it is no file or folder here, and the catalogue has only: %s\n"
+                                   "try: the path of a GGUF file or of a folder with safetensors", word, known);
+}
+
+static int from_catalogue(const char *word, char **path)
+{
+    for (int i = 0; i < N_CATALOGUE; i++) {
+        if (strcmp(word, catalogue[i].name)) continue;
+        char *folder = cli_cache_folder();
+        size_t n = folder ? strlen(folder) + strlen(catalogue[i].file) + 2 : 0;
+        *path = folder ? malloc(n) : NULL;
+        if (!*path) {
+            free(folder);
+            return out_fail(EXIT_OS, "out of memory");
+        }
+        snprintf(*path, n, "%s/%s", folder, catalogue[i].file);
+        free(folder);
+        if (access(*path, F_OK) == 0) return EXIT_OK;
+        int code = out_fail(EXIT_NO_INPUT, "the model %s is not on this machine yet\nwhy: %s is missing\ntry: scripts/get-model %s",
+                            word, *path, word);
+        free(*path);
+        *path = NULL;
+        return code;
+    }
+    return unknown_name(word);
+}
+
+static int missing_model(const cli *c)
+{
+    return out_fail(EXIT_USAGE, "%s needs a MODEL: kwaai %s %s\ntry: kwaai help %s", commands[c->command].name,
+                    commands[c->command].name, commands[c->command].usage, commands[c->command].name);
+}
+
+int cli_model_path(cli *c, char **path)
+{
+    const char *word = c->model_path;
+    if (!word[0]) {
+        if (c->n_args == 0 || !c->args[0][0]) return missing_model(c);
+        word = c->args[0];
+        memmove(c->args, c->args + 1, (size_t)c->n_args-- * sizeof *c->args);
+    }
+    if (access(word, F_OK) && !strchr(word, '/') && !ends_like_a_file(word)) return from_catalogue(word, path);
+    *path = strdup(word);
+    return *path ? EXIT_OK : out_fail(EXIT_OS, "out of memory");
+}
+
+int cli_open_engine(cli *c)
+{
+    kw_status st = kw_engine_open(&c->engine, &c->open_engine);
+    return st ? out_status(st, NULL) : EXIT_OK;
+}
+
+int cli_open_model(cli *c)
+{
+    char *path = NULL;
+    int code = cli_model_path(c, &path);
+    if (!code) code = cli_open_engine(c);
+    if (!code) {
+        char what[512];
+        snprintf(what, sizeof what, "cannot load %s", path);
+        kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_model);
+        if (st) code = out_status(st, what);
+    }
+    free(path);
+    return code;
+}
