@@ -22,14 +22,15 @@ typedef struct kw_dots {
     size_t n_w, n_x, k;
 } kw_dots;
 
-/* Activations as int8: per block of 32 values a scale d (value = d * q) and eighth = d * sum(q) / 8, the share of
- * the block's sum that each of 8 lanes adds for weights with an offset. One row:
+/* Activations as two int8: per block of 32 values a scale d (value = d * (256 * q + r), good to 2e-5 of the block's
+ * largest) and eighth = d * sum(256 * q + r) / 8, the share of the block's sum that each of 8 lanes adds for weights with
+ * an offset. One row:
  *
- *     | q int8[k] | d float[k/32] | eighth float[k/32] |          kw_q8_row_bytes(k) bytes, 64-byte multiple */
+ *     | q int8[32], r int8[32] a block | d float[k/32] | eighth float[k/32] |      kw_q8_row_bytes(k), 64-byte multiple */
 enum { KW_Q8_BLOCK = 32 };
 static inline size_t kw_q8_row_bytes(size_t k)
 {
-    return (k + k / KW_Q8_BLOCK * 8 + 63) & ~(size_t)63;
+    return (2 * k + k / KW_Q8_BLOCK * 8 + 63) & ~(size_t)63;
 }
 
 typedef struct kw_dots_q8 {
