@@ -15,8 +15,8 @@ extern "C" {
 typedef struct kw_model kw_model;
 
 /* path: a GGUF, safetensors, safetensors index or llama2.c file, or a Hugging Face style folder.
- * Errors: KW_ENOTFOUND (no such file, or a missing tensor: the message names the nearest), KW_EFORMAT (malformed, with
- * offset and sizes), KW_ESHAPE (names tensor, wanted and found), KW_EUNSUPPORTED (lists the known architectures),
+ * Errors: KW_ENOTFOUND (no such file), KW_EFORMAT (malformed, with offset and sizes; or a missing tensor, with the nearest
+ * name), KW_ESHAPE (names tensor, wanted and found), KW_EUNSUPPORTED (lists the known architectures),
  * KW_ENOMEM, KW_EIO. */
 KW_API kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o, kw_model **out);
 KW_API kw_model *kw_model_retain(kw_model *m);   /* returns m */

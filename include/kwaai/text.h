@@ -52,6 +52,17 @@ KW_API const char *kw_tokenizer_piece(const kw_tokenizer *t, int32_t id, size_t 
 /* The chat template that came with the tokenizer, borrowed; NULL when there is none. */
 KW_API const char *kw_tokenizer_chat_template(const kw_tokenizer *t, size_t *len);
 
+/* The chat template and special texts of a tokenizer_config.json, of a file that is a template itself, or of anything
+ * kw_tokenizer_open takes. Errors as there. */
+typedef struct kw_template kw_template;
+typedef struct kw_template_parts {
+    const char *text;             /* NULL: there is no template */
+    const char *bos, *eos;        /* "" where nothing is said */
+} kw_template_parts;
+KW_API kw_status kw_template_open(const char *path, kw_template **out);
+KW_API void kw_template_close(kw_template *t);                               /* NULL is fine */
+KW_API kw_template_parts kw_template_describe(const kw_template *t);         /* borrowed until close */
+
 /* A conversation, or any JSON array of messages ({"role": "user", "content": "..."}), rendered with a template: a
  * built-in's name ("chatml", "llama2", "llama3", "zephyr", "mistral-v1") or the template text itself. bos / eos are the
  * token texts the template may print. Writes at most cap bytes, *len = needed (KW_ELIMIT when too small).

@@ -17,7 +17,7 @@ typedef struct binding_of {
 static kw_status missing(const binding_of *b)
 {
     const char *near = kw_checkpoint_nearest(b->m->ck, b->name);
-    kw_status st = kw_fail(KW_ENOTFOUND, "tensor \"%s\" is missing%s%s%s", b->name, near ? "\nwhy: the nearest name is \"" : "",
+    kw_status st = kw_fail(KW_EFORMAT, "tensor \"%s\" is missing%s%s%s", b->name, near ? "\nwhy: the nearest name is \"" : "",
                            near ? near : "", near ? "\"" : "");
     return st;
 }

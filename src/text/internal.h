@@ -55,6 +55,7 @@ struct kw_tokenizer {
     int n_pretoks;
     kw_merge *merges;          /* BPE: open addressing, a power of two */
     size_t n_merge_slots;
+    bool nfc;                  /* BPE: text is brought to Unicode's form C first */
     bool ignore_merges;        /* a piece that is a token is taken whole */
     bool add_prefix_space;     /* SPM: the text begins with a space that is not there; BPE: the same */
     int32_t byte_id[256];      /* the token of a single byte, or -1 */
@@ -77,6 +78,7 @@ kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);
 /* chat_template, bos and eos of tokenizer_config.json beside it. */
 kw_status kw_load_tokenizer_config(kw_tokenizer *t, const char *path);
+kw_status kw_load_template_file(kw_tokenizer *t, const char *path);           /* chat_template.jinja */
 
 kw_status kw_bpe_encode(const kw_tokenizer *t, kw_str text, kw_ids *out);
 kw_status kw_spm_encode(const kw_tokenizer *t, kw_str text, bool is_first, kw_ids *out);

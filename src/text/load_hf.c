@@ -1,4 +1,4 @@
-/* load_hf.c - Hugging Face's tokenizer.json (BPE models) and tokenizer_config.json.
+/* load_hf.c - Hugging Face's tokenizer.json (BPE models).
  *
  * A tree of the whole file would be simple and slow: vocabularies and merges are read straight from the pull reader.
  * Everything small (normalizer, pre-tokenizer, post-processor) is kept as a tree and looked at afterwards. What is not
@@ -163,11 +163,11 @@ static bool is_sentencepiece(const hf *h)
     return h->byte_fallback;
 }
 
-/* NFC is accepted: text that is already in that form, nearly all of it, is not changed by it. */
-static kw_status check_normalizer(const hf *h)
+static kw_status use_normalizer(const hf *h)
 {
     kw_str type = type_of(h->normalizer);
-    if (type.n == 0 || is_sentencepiece(h) || kw_str_is(type, "NFC")) return KW_OK;
+    h->t->nfc = kw_str_is(type, "NFC");
+    if (type.n == 0 || is_sentencepiece(h) || h->t->nfc) return KW_OK;
     return kw_fail(KW_EUNSUPPORTED, "normalizer \"%.*s\" is not supported yet", (int)type.n, type.p);
 }
 
@@ -234,7 +234,7 @@ static kw_status read_merges(hf *h)
 static kw_status assemble(hf *h)
 {
     kw_tokenizer *t = h->t;
-    kw_status st = check_normalizer(h);
+    kw_status st = use_normalizer(h);
     if (is_sentencepiece(h))
         return kw_fail(KW_EUNSUPPORTED, "a tokenizer.json of SentencePiece style (byte_fallback) is not read yet");
     t->model = KW_VOCAB_BPE;
@@ -262,52 +262,6 @@ kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path)
     if (!st) st = assemble(&h);
     kw_map_free(&h.vocab);
     kw_arena_free(&h.trees);
-    kw_free(text);
-    return st ? kw_note(st, "%s", path) : KW_OK;
-}
-
-/* ---- tokenizer_config.json ---- */
-
-/* A token as text, or as an object with content. */
-static int32_t config_token(const kw_tokenizer *t, const kw_json *root, const char *key)
-{
-    const kw_json *v = kw_json_get(root, key);
-    if (v && v->type == KW_JSON_OBJECT) v = kw_json_get(v, "content");
-    return v && v->type == KW_JSON_STRING ? kw_tokenizer_find(t, v->string.p, v->string.n) : -1;
-}
-
-/* A template as text, or the one called "default" of a list. */
-static kw_str config_template(const kw_json *root)
-{
-    const kw_json *v = kw_json_get(root, "chat_template");
-    if (v && v->type == KW_JSON_STRING) return v->string;
-    for (const kw_json *e = v && v->type == KW_JSON_ARRAY ? v->child : NULL; e; e = e->next) {
-        const kw_json *name = kw_json_get(e, "name"), *text = kw_json_get(e, "template");
-        if (name && text && text->type == KW_JSON_STRING && kw_str_is(name->string, "default")) return text->string;
-    }
-    return (kw_str){ NULL, 0 };
-}
-
-kw_status kw_load_tokenizer_config(kw_tokenizer *t, const char *path)
-{
-    char *text = NULL;
-    size_t len;
-    kw_json *root = NULL;
-    kw_arena trees = KW_ARENA(KW_PAY_TEXT);
-    kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
-    if (!st) st = kw_json_parse(text, len, &trees, &root);
-    if (!st) {
-        int32_t bos = config_token(t, root, "bos_token"), eos = config_token(t, root, "eos_token");
-        kw_str chat = config_template(root);
-        t->special.bos = bos >= 0 ? bos : t->special.bos;
-        t->special.eos = eos >= 0 ? eos : t->special.eos;
-        if (chat.p) {
-            t->chat_template.p = kw_arena_strdup(&t->arena, chat.p, chat.n);
-            t->chat_template.n = chat.n;
-            if (!t->chat_template.p) st = KW_ENOMEM;
-        }
-    }
-    kw_arena_free(&trees);
     kw_free(text);
     return st ? kw_note(st, "%s", path) : KW_OK;
 }

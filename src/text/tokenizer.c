@@ -1,5 +1,6 @@
 /* tokenizer.c - the public face: encoding with special tokens, decoding, opening from any file. */
 #include "text/internal.h"
+#include "text/unicode.h"
 #include <string.h>
 
 /* ---- encoding ---- */
@@ -21,10 +22,26 @@ static int32_t special_at(const kw_tokenizer *t, kw_str text, size_t at, unsigne
     return -1;
 }
 
+/* The text as byte-level BPE sees it: in form C where the file asks for it, with a space in front where it wants one. */
+static kw_status encode_normalized(const kw_tokenizer *t, kw_str text, kw_ids *out)
+{
+    kw_buf b = KW_BUF((size_t)4 << 30, KW_PAY_TEXT);
+    if (t->add_prefix_space && text.p[0] != ' ') kw_buf_byte(&b, ' ');
+    kw_status st = KW_OK;
+    if (t->nfc) st = kw_unicode_nfc(text, &b);
+    else kw_buf_bytes(&b, text.p, text.n);
+    if (!st) st = b.status;
+    if (!st) st = kw_bpe_encode(t, (kw_str){ b.data, b.len }, out);
+    kw_buf_free(&b);
+    return st;
+}
+
 static kw_status encode_plain(const kw_tokenizer *t, kw_str text, bool is_first, kw_ids *out)
 {
     if (text.n == 0) return KW_OK;
-    return t->model == KW_VOCAB_BPE ? kw_bpe_encode(t, text, out) : kw_spm_encode(t, text, is_first, out);
+    if (t->model == KW_VOCAB_SPM) return kw_spm_encode(t, text, is_first, out);
+    bool as_is = !t->add_prefix_space && (!t->nfc || kw_unicode_is_plain(text));
+    return as_is ? kw_bpe_encode(t, text, out) : encode_normalized(t, text, out);
 }
 
 static bool is_space(char c)
@@ -177,22 +194,28 @@ static kw_status join(const char *folder, const char *name, kw_buf *path)
     return path->status;
 }
 
+typedef kw_status (*load_fn)(kw_tokenizer *t, const char *path);
+
+/* Loads folder/name with `load`, if there is such a file; *found says whether. */
+static kw_status load_member(kw_tokenizer *t, const char *folder, const char *name, load_fn load, bool *found)
+{
+    kw_buf path = KW_BUF(8192, KW_PAY_TEXT);
+    kw_status st = join(folder, name, &path);
+    *found = !st && kw_path_exists(kw_buf_text(&path));
+    if (*found) st = load(t, kw_buf_text(&path));
+    kw_buf_free(&path);
+    return st;
+}
+
 /* tokenizer.json or tokenizer.model of a folder; *found says whether there was one. */
 static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
 {
-    kw_buf path = KW_BUF(8192, KW_PAY_TEXT);
-    kw_status st = join(folder, "tokenizer.json", &path);
-    *found = true;
-    if (!st && kw_path_exists(kw_buf_text(&path))) st = kw_load_tokenizer_json(t, kw_buf_text(&path));
-    else {
-        if (!st) st = join(folder, "tokenizer.model", &path);
-        if (!st && kw_path_exists(kw_buf_text(&path))) st = kw_load_sentencepiece(t, kw_buf_text(&path));
-        else *found = false;
-    }
-    if (!st && *found) st = join(folder, "tokenizer_config.json", &path);
-    if (!st && *found && kw_path_exists(kw_buf_text(&path))) st = kw_load_tokenizer_config(t, kw_buf_text(&path));
-    kw_buf_free(&path);
-    return st;
+    bool extra;
+    kw_status st = load_member(t, folder, "tokenizer.json", kw_load_tokenizer_json, found);
+    if (!st && !*found) st = load_member(t, folder, "tokenizer.model", kw_load_sentencepiece, found);
+    if (st || !*found) return st;
+    st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
+    return st ? st : load_member(t, folder, "chat_template.jinja", kw_load_template_file, &extra);
 }
 
 kw_status kw_tokenizer_of_checkpoint(const kw_checkpoint *ck, kw_tokenizer **out)

@@ -1,0 +1,162 @@
+"""The command line's contracts: forms, exit codes, messages, on the tiny models of tests/data."""
+import json, os, shutil, struct, tempfile
+from harness import *
+
+GGUF = local("golden/gguf-tiny-llama/q8_0.gguf")
+FOLDER = local("golden/llama2-mha")
+
+
+def fails(code, text, *args, **more):
+    got, out, err = run(*args, **more)
+    said = err.decode(errors="replace")
+    assert got == code, "%s: exit %d, not %d\n%s" % (args, got, code, said)
+    assert said.startswith("error: "), said
+    for part in ([text] if isinstance(text, str) else text): assert part in said, (part, said)
+
+
+def test_generate_prints_one_json_object():
+    out = json.loads(ok("generate", GGUF, "--ids", "1,2,3", "-n", 4, "--json", "--logprobs", 2))
+    assert set(out) == {"ids", "text", "finish", "timings", "logprobs"}, out
+    assert len(out["ids"]) == 4 and out["finish"] == "length" and isinstance(out["text"], str)
+    assert [l["id"] for l in out["logprobs"]] == out["ids"] and all(len(l["top"]) == 2 for l in out["logprobs"])
+    assert all(l["logprob"] == l["top"][0]["logprob"] for l in out["logprobs"])
+
+
+def test_text_is_null_without_a_tokenizer():
+    assert json.loads(ok("generate", FOLDER, "--ids", "1,2,3", "-n", 2, "--json"))["text"] is None
+
+
+def test_generate_zero_tokens_is_an_empty_line():
+    assert ok("generate", GGUF, "--ids", "1,2,3", "-n", 0) == b"\n"
+
+
+def test_generate_stops_with_length_at_the_end_of_the_context():
+    out = json.loads(ok("generate", GGUF, "--ids", "1,2,3", "-c", 8, "--ignore-eos", "--json"))
+    assert out["finish"] == "length" and len(out["ids"]) == 5, out
+
+
+def test_usage_errors():
+    fails(64, "there is no command", "genrate", GGUF)
+    fails(64, "--temp", "generate", GGUF, "--tmep", "0")
+    fails(64, "from 0 to 100", "generate", GGUF, "--temp", "-3")
+    fails(64, "whole number", "generate", GGUF, "-n", "many")
+    fails(64, "", "generate", GGUF, "--ids", "1", "-n", "-5")
+    fails(64, "needs a MODEL", "generate")
+    fails(64, "generic", "generate", GGUF, "--ids", "1", "--isa", "z80")
+    fails(64, "list of ids", "generate", GGUF, "--ids", "1,x")
+
+
+def test_flags_beat_the_environment_which_beats_the_config():
+    with tempfile.TemporaryDirectory() as d:
+        os.makedirs(os.path.join(d, "kwaai"))
+        open(os.path.join(d, "kwaai", "config.ini"), "w").write("# mine\npredict = 2\n")
+        n = lambda env, *a: len(json.loads(ok("generate", GGUF, "--ids", "1,2", "--json", "--ignore-eos", *a, env=env))["ids"])
+        home = {"XDG_CONFIG_HOME": d}
+        assert n(home) == 2
+        assert n(dict(home, KWAAI_PREDICT="3")) == 3
+        assert n(dict(home, KWAAI_PREDICT="3"), "-n", "4") == 4
+
+
+def test_files_that_are_not_models():
+    with tempfile.TemporaryDirectory() as d:
+        empty, text = os.path.join(d, "empty.gguf"), os.path.join(d, "text.gguf")
+        open(empty, "w").close()
+        open(text, "w").write("hello, I am no model\n" * 10)
+        fails(66, "there is no model", "generate", "nosuchmodel", "--ids", "1")
+        fails(66, "", "generate", os.path.join(d, "none.gguf"), "--ids", "1")
+        fails(65, "", "generate", empty, "--ids", "1")
+        fails(65, "", "generate", text, "--ids", "1")
+        fails(66, "", "generate", d, "--ids", "1")
+
+
+def test_an_absent_catalogue_model_names_the_command_that_fetches_it():
+    with tempfile.TemporaryDirectory() as d:
+        fails(66, "scripts/get-model smollm2", "run", "smollm2", "hello", env={"XDG_CACHE_HOME": d})
+
+
+def test_a_prompt_longer_than_the_context_names_both_numbers():
+    fails(65, ["12", "8"], "generate", GGUF, "--ids", ",".join(["1"] * 12), "-c", 8, "-n", 1)
+
+
+def test_an_id_outside_the_vocabulary_is_named():
+    fails(64, "999999", "generate", GGUF, "--ids", "1,999999", "-n", 1)
+
+
+def test_an_empty_prompt_without_bos_is_refused():
+    fails(64, "empty", "generate", smollm2(), "-p", "", "-n", 1)
+
+
+def edited_folder(d, change):
+    """A copy of FOLDER whose safetensors header was changed by change(header)."""
+    copy = os.path.join(d, "model")
+    shutil.copytree(FOLDER, copy)
+    path = os.path.join(copy, "model.safetensors")
+    raw = open(path, "rb").read()
+    n = struct.unpack("<Q", raw[:8])[0]
+    head = json.loads(raw[8:8 + n])
+    change(head)
+    text = json.dumps(head).encode()
+    open(path, "wb").write(struct.pack("<Q", len(text)) + text + raw[8 + n:])
+    return copy
+
+
+def test_a_missing_tensor_is_named_with_the_nearest():
+    def rename(h): h["model.norm.wieght"] = h.pop("model.norm.weight")
+    with tempfile.TemporaryDirectory() as d:
+        fails(65, ["model.norm.weight", "model.norm.wieght"], "generate", edited_folder(d, rename), "--ids", "1")
+
+
+def test_a_wrong_shape_names_tensor_wanted_and_found():
+    def bend(h):
+        t = h["model.layers.0.self_attn.q_proj.weight"]
+        t["shape"] = [t["shape"][0] * 2, t["shape"][1] // 2]
+    with tempfile.TemporaryDirectory() as d:
+        fails(65, ["q_proj", "["], "generate", edited_folder(d, bend), "--ids", "1")
+
+
+def test_an_unknown_architecture_lists_the_known():
+    with tempfile.TemporaryDirectory() as d:
+        copy = os.path.join(d, "model")
+        shutil.copytree(FOLDER, copy)
+        config = json.load(open(os.path.join(copy, "config.json")))
+        config.update(model_type="frobnicator", architectures=["FrobnicatorForCausalLM"])
+        json.dump(config, open(os.path.join(copy, "config.json"), "w"))
+        fails(65, ["frobnicator", "llama"], "generate", copy, "--ids", "1")
+
+
+def test_infer_refuses_unknown_names_and_missing_inputs():
+    with tempfile.TemporaryDirectory() as d:
+        i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
+        write_tensors(i, {"input_ids": ("I64", [1, 3], [1, 2, 3])})
+        fails(64, ["hidden.77", "logits"], "infer", GGUF, i, o, "--want", "hidden.77")
+        write_tensors(i, {"something": ("I64", [1, 3], [1, 2, 3])})
+        fails(65, "input_ids", "infer", GGUF, i, o)
+        assert not os.path.exists(o)
+
+
+def test_tokenize_and_back():
+    model = smollm2()
+    text = "Grüße, 世界! <|im_end|>"
+    ids = json.loads(ok("tokenize", model, "--json", text))
+    assert 2 in ids
+    assert ok("tokenize", model, "--decode", ",".join(map(str, ids))).decode() == text
+    assert 2 not in json.loads(ok("tokenize", model, "--json", "--no-parse-special", text))
+
+
+def test_bench_gives_json():
+    out = json.loads(ok("bench", GGUF, "-p", 16, "-n", 4, "-r", 3, "-t", 2, "-o", "json"))
+    assert [t["test"] for t in out] == ["pp16", "tg4"]
+    assert all(t["min"] <= t["tok_s"] <= t["max"] and t["gb_s"] >= 0 for t in out)
+
+
+def test_show_plan_doctor_version_help():
+    shown = json.loads(ok("show", GGUF, "--tensors", "--json"))
+    assert shown["family"] == "llama" and len(shown["tensors"]) == shown["n_tensors"]
+    assert b"LINEAR" in ok("plan", GGUF) and b"blk.0.attn_q.weight" in ok("plan", GGUF)
+    assert json.loads(ok("doctor", "--json"))["threads"] >= 1
+    assert ok("version").startswith(b"kwaai ")
+    assert b"--temp" in ok("help", "generate") and b"generate" in ok("help") and b"KWAAI_THREADS" in ok("help", "env")
+    assert ok("generate", "--help") == ok("help", "generate")
+
+
+if __name__ == "__main__": main(globals())
