@@ -49,7 +49,8 @@ const char *test_local(const char *rel)
 static void remove_folder(void)
 {
     DIR *d = opendir(folder);
-    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) unlink(join(folder, e->d_name));
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+        unlink(join(folder, e->d_name));
     if (d) closedir(d);
     rmdir(folder);
 }
@@ -58,7 +59,8 @@ const char *test_tmp(const char *name)
 {
     const char *base = getenv("TMPDIR");
     for (int i = 0; !folder[0] && i < 10000; i++) {
-        snprintf(folder, sizeof folder, "%s/kwaai-test-%d", base && *base ? base : "/tmp", (int)(time(NULL) % 100000) * 10000 + i);
+        snprintf(folder, sizeof folder, "%s/kwaai-test-%d", base && *base ? base : "/tmp",
+                 (int)(time(NULL) % 100000) * 10000 + i);
         if (mkdir(folder, 0700)) folder[0] = 0;
         else atexit(remove_folder);
     }
@@ -92,7 +94,9 @@ int main(int argc, char **argv)
     size_t n = 0;
     for (test_case *t = first; t && n < MAX_TESTS; t = t->next) {
         if (argc > 1 && !strstr(t->name, argv[1])) continue;
-        tests[n++] = (struct CMUnitTest){ .name = t->name, .test_func = t->run, .setup_func = set_running,
+        tests[n++] = (struct CMUnitTest){ .name = t->name,
+                                          .test_func = t->run,
+                                          .setup_func = set_running,
                                           .initial_state = (void *)(uintptr_t)t->name };
     }
     return _cmocka_run_group_tests("tests", tests, n, NULL, NULL) ? 1 : 0;

@@ -27,26 +27,26 @@ typedef struct test_case {
 } test_case;
 void test_register(test_case *t);
 
-#define TEST(name)                                                                   \
-    static void name(void **state);                                                  \
-    static test_case name##_case = { #name, name, NULL };                            \
-    __attribute__((constructor)) static void name##_register(void)                   \
-    {                                                                                \
-        test_register(&name##_case);                                                 \
-    }                                                                                \
+#define TEST(name)                                                                                 \
+    static void name(void **state);                                                                \
+    static test_case name##_case = { #name, name, NULL };                                          \
+    __attribute__((constructor)) static void name##_register(void)                                 \
+    {                                                                                              \
+        test_register(&name##_case);                                                               \
+    }                                                                                              \
     static void name(void **state __attribute__((unused)))
 
 /* Prints "SKIP <test>: <why>", which `make test` counts, and leaves the test. */
-#define SKIP(why)                     \
-    do {                              \
-        test_say_skipped(why);        \
-        skip();                       \
+#define SKIP(why)                                                                                  \
+    do {                                                                                           \
+        test_say_skipped(why);                                                                     \
+        skip();                                                                                    \
     } while (0)
 void test_say_skipped(const char *why);
 
 /* Below $KWAAI_TEST_DATA; NULL when that is not set or has no such file. Borrowed until the fourth call from now. */
 const char *test_data(const char *rel);
-const char *test_local(const char *rel);    /* below tests/data */
-const char *test_tmp(const char *name);     /* in a fresh folder that goes when the program ends */
+const char *test_local(const char *rel); /* below tests/data */
+const char *test_tmp(const char *name);  /* in a fresh folder that goes when the program ends */
 
 #endif

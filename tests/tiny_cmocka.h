@@ -4,7 +4,8 @@
 #ifndef KW_TINY_CMOCKA_H
 #define KW_TINY_CMOCKA_H
 
-#define TINY_FAIL(...) (printf("%s:%d: ", __FILE__, __LINE__), printf(__VA_ARGS__), printf("\n"), exit(1))
+#define TINY_FAIL(...)                                                                             \
+    (printf("%s:%d: ", __FILE__, __LINE__), printf(__VA_ARGS__), printf("\n"), exit(1))
 #define assert_true(c) ((c) ? (void)0 : TINY_FAIL("%s", #c))
 #define assert_false(c) assert_true(!(c))
 #define assert_null(p) assert_true((p) == NULL)

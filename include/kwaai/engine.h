@@ -19,14 +19,14 @@ typedef struct kw_engine kw_engine;
 
 /* o: NULL for the defaults. KW_EINVAL when --isa names no kernel row (the message lists them). */
 KW_API kw_status kw_engine_open(const kw_engine_options *o, kw_engine **out);
-KW_API void kw_engine_close(kw_engine *e);       /* NULL is fine */
+KW_API void kw_engine_close(kw_engine *e); /* NULL is fine */
 
 /* What this machine has and what was chosen; texts are borrowed until close. */
 typedef struct kw_engine_info {
     int threads;
-    const char *isa;            /* the widest kernel row in use: "avx512vnni" */
-    const char *isa_rows;       /* all rows this build has, narrow to wide, unusable ones in brackets */
-    const char *cpu_features;   /* "avx2 fma f16c avx512f ..." */
+    const char *isa;      /* the widest kernel row in use: "avx512vnni" */
+    const char *isa_rows; /* all rows this build has, narrow to wide, unusable ones in brackets */
+    const char *cpu_features; /* "avx2 fma f16c avx512f ..." */
 } kw_engine_info;
 KW_API kw_engine_info kw_engine_describe(const kw_engine *e);
 

@@ -18,23 +18,24 @@ typedef struct kw_model kw_model;
  * Errors: KW_ENOTFOUND (no such file), KW_EFORMAT (malformed, with offset and sizes; or a missing tensor, with the nearest
  * name), KW_ESHAPE (names tensor, wanted and found), KW_EUNSUPPORTED (lists the known architectures),
  * KW_ENOMEM, KW_EIO. */
-KW_API kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o, kw_model **out);
-KW_API kw_model *kw_model_retain(kw_model *m);   /* returns m */
-KW_API void kw_model_release(kw_model *m);       /* NULL is fine */
+KW_API kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o,
+                               kw_model **out);
+KW_API kw_model *kw_model_retain(kw_model *m); /* returns m */
+KW_API void kw_model_release(kw_model *m);     /* NULL is fine */
 
 /* The model's tokenizer, borrowed; NULL when it has none (ids still work). */
 KW_API const kw_tokenizer *kw_model_tokenizer(const kw_model *m);
 
 typedef struct kw_model_info {
-    const char *family;          /* "llama" */
-    const char *arch;            /* as the file says: "LlamaForCausalLM", "llama" */
-    const char *name;            /* general.name or the folder's name */
-    const char *format;          /* "GGUF v3" */
-    const char *dtype;           /* the dtype of most weight bytes: "Q4_1" */
+    const char *family; /* "llama" */
+    const char *arch;   /* as the file says: "LlamaForCausalLM", "llama" */
+    const char *name;   /* general.name or the folder's name */
+    const char *format; /* "GGUF v3" */
+    const char *dtype;  /* the dtype of most weight bytes: "Q4_1" */
     uint64_t file_bytes;
     uint64_t n_params;
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab;
-    int ctx_train;               /* tokens the model was trained for */
+    int ctx_train; /* tokens the model was trained for */
     size_t n_tensors, n_meta;
 } kw_model_info;
 KW_API kw_model_info kw_model_describe(const kw_model *m);
@@ -44,13 +45,15 @@ typedef struct kw_tensor_info {
     size_t name_len;
     const char *dtype;
     int rank;
-    int64_t shape[4];            /* outermost first */
+    int64_t shape[4]; /* outermost first */
     uint64_t bytes;
 } kw_tensor_info;
-KW_API bool kw_model_tensor(const kw_model *m, size_t i, kw_tensor_info *out);   /* false past the last */
+KW_API bool kw_model_tensor(const kw_model *m, size_t i,
+                            kw_tensor_info *out); /* false past the last */
 
 /* One metadata line of the file as text: key and value (arrays shortened), at most cap bytes of value. */
-KW_API bool kw_model_meta(const kw_model *m, size_t i, const char **key, size_t *key_len, char *value, size_t cap);
+KW_API bool kw_model_meta(const kw_model *m, size_t i, const char **key, size_t *key_len,
+                          char *value, size_t cap);
 
 /* Ids that end a text or a turn (generation_config.json, GGUF): borrowed until the model is released. */
 KW_API const int32_t *kw_model_end_ids(const kw_model *m, size_t *n);
@@ -58,22 +61,26 @@ KW_API const int32_t *kw_model_end_ids(const kw_model *m, size_t *n);
 /* The prompt for a conversation: messages_json is an array of {"role","content"}. chat_template: a built-in's name,
  * template text, or NULL for the model's own (a built-in fallback when it has none). Writes at most cap bytes, *len =
  * needed (KW_ELIMIT when too small). */
-KW_API kw_status kw_model_render_chat(const kw_model *m, const char *chat_template, const char *messages_json,
-                                      size_t messages_len, bool add_generation_prompt, char *text, size_t cap, size_t *len);
+KW_API kw_status kw_model_render_chat(const kw_model *m, const char *chat_template,
+                                      const char *messages_json, size_t messages_len,
+                                      bool add_generation_prompt, char *text, size_t cap,
+                                      size_t *len);
 
 /* The plan for `rows` rows as text, handed out in pieces. */
 typedef void (*kw_write_fn)(void *user, const char *text, size_t len);
-KW_API kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, int rows, kw_write_fn write, void *user);
+KW_API kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, int rows,
+                                     kw_write_fn write, void *user);
 
 /* Named tensors in, named tensors out: see docs/howto/infer.md. */
 typedef struct kw_infer_options {
     kw_session_options session;
-    const char *const *want;     /* names; n_want 0: everything but hidden states */
+    const char *const *want; /* names; n_want 0: everything but hidden states */
     size_t n_want;
-    int generate;                /* new ids, 0 for none; exactly this many, an end id does not stop it */
+    int generate; /* new ids, 0 for none; exactly this many, an end id does not stop it */
 } kw_infer_options;
 /* KW_EINVAL: an unknown name in want (the message lists the names); KW_EFORMAT: a missing or malformed input, named. */
-KW_API kw_status kw_infer(kw_model *m, const char *in_path, const char *out_path, const kw_infer_options *o);
+KW_API kw_status kw_infer(kw_model *m, const char *in_path, const char *out_path,
+                          const kw_infer_options *o);
 
 #ifdef __cplusplus
 }

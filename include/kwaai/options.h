@@ -38,14 +38,14 @@ typedef struct kw_session_options {
 
 typedef struct kw_logit_bias {
     int32_t id;
-    float bias;                          /* added to the logit; -INFINITY forbids the token */
+    float bias; /* added to the logit; -INFINITY forbids the token */
 } kw_logit_bias;
 
 /* How the next token is chosen from the logits. */
 typedef struct kw_sampling {
 #define KW_SAMPLING_OPT(...) KW_MEMBER(__VA_ARGS__)
 #include "kwaai/options.def"
-    const kw_logit_bias *logit_bias;     /* borrowed for the call that takes the struct */
+    const kw_logit_bias *logit_bias; /* borrowed for the call that takes the struct */
     size_t n_logit_bias;
 } kw_sampling;
 #undef KW_MEMBER

@@ -19,9 +19,9 @@ extern "C" {
 
 typedef struct kw_session kw_session;
 
-/* Retains the model. KW_ELIMIT when o->ctx is more than the model can do, KW_EINVAL for a bad option. */
+/* Retains the model. More context than the model was trained for is a warning. KW_EINVAL for a bad option. */
 KW_API kw_status kw_session_open(kw_model *m, const kw_session_options *o, kw_session **out);
-KW_API void kw_session_close(kw_session *s);     /* NULL is fine */
+KW_API void kw_session_close(kw_session *s); /* NULL is fine */
 /* A second session that continues from the same text; cache pages are shared until one of them writes. */
 KW_API kw_status kw_session_fork(kw_session *s, kw_session **out);
 
@@ -39,13 +39,18 @@ KW_API kw_status kw_session_poll(kw_session *s);
 /* The next step or prefill chunk returns KW_ECANCELED (once). Any thread. */
 KW_API void kw_session_cancel(kw_session *s);
 
-typedef enum kw_finish { KW_FINISH_NONE, KW_FINISH_STOP, KW_FINISH_LENGTH, KW_FINISH_CANCELED } kw_finish;
+typedef enum kw_finish {
+    KW_FINISH_NONE,
+    KW_FINISH_STOP,
+    KW_FINISH_LENGTH,
+    KW_FINISH_CANCELED
+} kw_finish;
 KW_API kw_finish kw_session_finish(const kw_session *s);
-KW_API const char *kw_finish_name(kw_finish f);  /* "stop", "length"... */
+KW_API const char *kw_finish_name(kw_finish f); /* "stop", "length"... */
 
 /* The text so far, borrowed until the next sync or step. */
 KW_API const int32_t *kw_session_ids(const kw_session *s, size_t *n);
-KW_API size_t kw_session_context(const kw_session *s);          /* tokens it can hold */
+KW_API size_t kw_session_context(const kw_session *s); /* tokens it can hold */
 
 /* The logits that chose (or will choose) the newest id: [n_vocab] f32, borrowed until the next sync or step. NULL before
  * the first sync. */
@@ -53,7 +58,7 @@ KW_API const float *kw_session_logits(kw_session *s, size_t *n_vocab);
 
 typedef struct kw_logprob {
     int32_t id;
-    float logprob;               /* natural logarithm of the probability at temperature 1, without penalties */
+    float logprob; /* natural logarithm of the probability at temperature 1, without penalties */
 } kw_logprob;
 /* The k likeliest ids of kw_session_logits, best first; *n <= k. */
 KW_API kw_status kw_session_top(kw_session *s, int k, kw_logprob *out, int *n);
@@ -63,10 +68,10 @@ KW_API kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, d
 
 /* ---- text in, text out, in one call: detokenizing, stop strings and streaming ---- */
 typedef struct kw_generate_args {
-    int max_tokens;              /* < 0: until the text ends or the context is full */
-    const char *const *stop;     /* strings that end the text; they are not given out */
+    int max_tokens;          /* < 0: until the text ends or the context is full */
+    const char *const *stop; /* strings that end the text; they are not given out */
     size_t n_stop;
-    bool print_special;          /* give out control tokens as text too */
+    bool print_special; /* give out control tokens as text too */
     /* Called with each whole piece of text as it is certain (never half a UTF-8 character, never part of a stop string).
      * Returning false ends the generation with KW_FINISH_CANCELED. NULL is fine. */
     bool (*on_text)(void *user, const char *text, size_t len);
@@ -76,14 +81,15 @@ typedef struct kw_generate_args {
 } kw_generate_args;
 
 typedef struct kw_generate_result {
-    int n_ids;                   /* ids chosen, with the end id if there was one */
-    int32_t end_id;              /* the id that ended the text, or -1 */
+    int n_ids;      /* ids chosen, with the end id if there was one */
+    int32_t end_id; /* the id that ended the text, or -1 */
     kw_finish finish;
-    double first_ms;             /* until the first id, from the call */
+    double first_ms; /* until the first id, from the call */
     double total_ms;
 } kw_generate_result;
 /* Continues the session after kw_session_sync. The model may have no tokenizer: then on_text is never called. */
-KW_API kw_status kw_session_generate(kw_session *s, const kw_generate_args *args, kw_generate_result *out);
+KW_API kw_status kw_session_generate(kw_session *s, const kw_generate_args *args,
+                                     kw_generate_result *out);
 
 #ifdef __cplusplus
 }

@@ -30,10 +30,10 @@ typedef enum kw_status {
     KW_EIO = -6,          /* the operating system said no */
     KW_ENET = -7,         /* a peer or server could not be reached */
     KW_ETIMEOUT = -8,
-    KW_EVERIFY = -9,      /* a hash or signature does not match */
-    KW_ELIMIT = -10,      /* a stated limit (context, size, depth) would be exceeded */
+    KW_EVERIFY = -9, /* a hash or signature does not match */
+    KW_ELIMIT = -10, /* a stated limit (context, size, depth) would be exceeded */
     KW_ECANCELED = -11,
-    KW_ENOTFOUND = -12,   /* no such file, model, tensor or name */
+    KW_ENOTFOUND = -12, /* no such file, model, tensor or name */
 } kw_status;
 
 /* The last failure of this thread as one or more lines: what went wrong, then, where known,

@@ -62,15 +62,9 @@ size_t kw_alloc_live(kw_payer payer)
     return atomic_load_explicit(n, memory_order_relaxed);
 }
 
-size_t kw_alloc_peak(void)
-{
-    return atomic_load_explicit(&peak, memory_order_relaxed);
-}
+size_t kw_alloc_peak(void) { return atomic_load_explicit(&peak, memory_order_relaxed); }
 
-uint64_t kw_alloc_count(void)
-{
-    return atomic_load_explicit(&n_allocations, memory_order_relaxed);
-}
+uint64_t kw_alloc_count(void) { return atomic_load_explicit(&n_allocations, memory_order_relaxed); }
 
 void kw_alloc_fail_nth(uint64_t n)
 {
@@ -94,8 +88,9 @@ static void charge(kw_payer payer, size_t size)
     atomic_fetch_add_explicit(&live[payer], size, memory_order_relaxed);
     size_t now = size + atomic_fetch_add_explicit(&live_total, size, memory_order_relaxed);
     size_t top = atomic_load_explicit(&peak, memory_order_relaxed);
-    while (now > top && !atomic_compare_exchange_weak_explicit(
-                            &peak, &top, now, memory_order_relaxed, memory_order_relaxed))
+    while (now > top &&
+           !atomic_compare_exchange_weak_explicit(&peak, &top, now, memory_order_relaxed,
+                                                  memory_order_relaxed))
         ;
 }
 
@@ -105,15 +100,9 @@ static void discharge(const header *h)
     atomic_fetch_sub_explicit(&live_total, h->size, memory_order_relaxed);
 }
 
-static header *header_of(void *block)
-{
-    return (header *)(void *)((char *)block - HEADER_BYTES);
-}
+static header *header_of(void *block) { return (header *)(void *)((char *)block - HEADER_BYTES); }
 
-static size_t alignment(size_t size)
-{
-    return size >= LARGE ? ALIGN_LARGE : ALIGN_SMALL;
-}
+static size_t alignment(size_t size) { return size >= LARGE ? ALIGN_LARGE : ALIGN_SMALL; }
 
 /* Bytes to ask of the system: the header, the block, and room to align it. 0: too many. */
 static size_t gross_size(size_t size)

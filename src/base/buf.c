@@ -43,15 +43,9 @@ void kw_buf_bytes(kw_buf *b, const void *data, size_t len)
     b->data[b->len] = '\0';
 }
 
-void kw_buf_byte(kw_buf *b, char c)
-{
-    kw_buf_bytes(b, &c, 1);
-}
+void kw_buf_byte(kw_buf *b, char c) { kw_buf_bytes(b, &c, 1); }
 
-void kw_buf_str(kw_buf *b, const char *text)
-{
-    kw_buf_bytes(b, text, strlen(text));
-}
+void kw_buf_str(kw_buf *b, const char *text) { kw_buf_bytes(b, text, strlen(text)); }
 
 void kw_buf_codepoint(kw_buf *b, uint32_t cp)
 {
@@ -73,10 +67,7 @@ void kw_buf_printf(kw_buf *b, const char *fmt, ...)
     b->len += (size_t)n;
 }
 
-char *kw_buf_reserve(kw_buf *b, size_t len)
-{
-    return grow(b, len) ? b->data + b->len : NULL;
-}
+char *kw_buf_reserve(kw_buf *b, size_t len) { return grow(b, len) ? b->data + b->len : NULL; }
 
 const char *kw_buf_text(kw_buf *b)
 {

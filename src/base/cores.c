@@ -54,8 +54,7 @@ static int64_t read_number(const char *root, const char *group, const char *name
     int len = snprintf(path, sizeof path, "%s%s/%s", root, group, name);
     if (len < 0 || len >= MAX_PATH || !read_text(path, text, sizeof text)) return 0;
     const char *at = text;
-    for (; n > 0; n--)
-        next_word(&at);
+    for (; n > 0; n--) next_word(&at);
     int64_t number;
     return kw_str_i64(next_word(&at), &number) ? number : 0;
 }
@@ -72,10 +71,7 @@ static int limit_v1(const char *root, const char *group)
                       read_number(root, group, "cpu.cfs_period_us", 0));
 }
 
-static int smaller_limit(int a, int b)
-{
-    return !a || (b && b < a) ? b : a;
-}
+static int smaller_limit(int a, int b) { return !a || (b && b < a) ? b : a; }
 
 /* The smallest limit of a group and all its parents. */
 static int limit_up_from(const char *root, kw_str path,
@@ -99,8 +95,7 @@ static bool lists(kw_str list, const char *word)
 {
     for (size_t at = 0; at < list.n; at++) {
         size_t n = 0;
-        while (at + n < list.n && list.p[at + n] != ',')
-            n++;
+        while (at + n < list.n && list.p[at + n] != ',') n++;
         if (kw_str_is((kw_str){ list.p + at, n }, word)) return true;
         at += n;
     }

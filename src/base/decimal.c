@@ -25,17 +25,14 @@ typedef struct decimal {
 
 static void drop_trailing_zeros(decimal *d)
 {
-    while (d->n && !d->digits[d->n - 1])
-        d->n--;
+    while (d->n && !d->digits[d->n - 1]) d->n--;
     if (!d->n && !d->more) d->point = 0;
 }
 
 static void push_digit(decimal *d, uint8_t digit)
 {
-    if (d->n < MAX_DIGITS)
-        d->digits[d->n++] = digit;
-    else
-        d->more |= digit != 0;
+    if (d->n < MAX_DIGITS) d->digits[d->n++] = digit;
+    else d->more |= digit != 0;
 }
 
 /* d /= 2^k */
@@ -69,14 +66,11 @@ static void shift_left(decimal *d, int k)
         d->digits[i] = (uint8_t)(carry % 10);
         carry /= 10;
     }
-    for (; carry; carry /= 10)
-        high[n_high++] = (uint8_t)(carry % 10);
+    for (; carry; carry /= 10) high[n_high++] = (uint8_t)(carry % 10);
     int kept = d->n + n_high > MAX_DIGITS ? MAX_DIGITS - n_high : d->n;
-    for (int i = kept; i < d->n; i++)
-        d->more |= d->digits[i] != 0;
+    for (int i = kept; i < d->n; i++) d->more |= d->digits[i] != 0;
     memmove(d->digits + n_high, d->digits, (size_t)kept);
-    for (int i = 0; i < n_high; i++)
-        d->digits[i] = high[n_high - 1 - i];
+    for (int i = 0; i < n_high; i++) d->digits[i] = high[n_high - 1 - i];
     d->n = kept + n_high;
     d->point += n_high;
     drop_trailing_zeros(d);
@@ -84,10 +78,8 @@ static void shift_left(decimal *d, int k)
 
 static void shift(decimal *d, int k)
 {
-    for (; k > MAX_SHIFT; k -= MAX_SHIFT)
-        shift_left(d, MAX_SHIFT);
-    for (; k < -MAX_SHIFT; k += MAX_SHIFT)
-        shift_right(d, MAX_SHIFT);
+    for (; k > MAX_SHIFT; k -= MAX_SHIFT) shift_left(d, MAX_SHIFT);
+    for (; k < -MAX_SHIFT; k += MAX_SHIFT) shift_right(d, MAX_SHIFT);
     if (k > 0) shift_left(d, k);
     if (k < 0) shift_right(d, -k);
 }
@@ -96,8 +88,7 @@ static void shift(decimal *d, int k)
 static uint64_t round_to_integer(const decimal *d)
 {
     uint64_t n = 0;
-    for (int i = 0; i < d->point; i++)
-        n = n * 10 + (i < d->n ? d->digits[i] : 0);
+    for (int i = 0; i < d->point; i++) n = n * 10 + (i < d->n ? d->digits[i] : 0);
     if (d->point < 0 || d->point >= d->n) return n;
     bool is_half = d->digits[d->point] == 5 && d->point + 1 == d->n && !d->more;
     return n + (is_half ? n & 1 : d->digits[d->point] >= 5);
@@ -196,8 +187,7 @@ static bool read_exactly(const decimal *d, double *out)
     int power = d->point - d->n;
     if (d->n > 15 || power < -22 || power > 22) return false;
     uint64_t n = 0;
-    for (int i = 0; i < d->n; i++)
-        n = n * 10 + d->digits[i];
+    for (int i = 0; i < d->n; i++) n = n * 10 + d->digits[i];
     *out = power < 0 ? (double)n / tens[-power] : (double)n * tens[power];
     return true;
 }
@@ -258,8 +248,7 @@ size_t kw_decimal_write(double v, char out[KW_DECIMAL_BYTES])
     for (int n = is_subnormal ? 1 : 15; n <= 17; n++) {
         int power = leading_digits(positive, n, digits);
         int last = (int)strlen(digits);
-        while (last > 1 && digits[last - 1] == '0')
-            digits[--last] = '\0';
+        while (last > 1 && digits[last - 1] == '0') digits[--last] = '\0';
         size_t len = lay_out(negative, digits, power, out);
         double back;
         if (kw_decimal_read((kw_str){ out, len }, &back) && back == v) return len;

@@ -34,8 +34,7 @@ static kw_status open_regular(const char *path, int *fd, kw_port_info *info)
     *fd = kw_port_open(path, &error);
     if (*fd < 0) return fail_path(path, "opened", error);
     kw_status st = KW_OK;
-    if (!kw_port_info_of(*fd, info, &error))
-        st = fail_path(path, "examined", error);
+    if (!kw_port_info_of(*fd, info, &error)) st = fail_path(path, "examined", error);
     else if (info->kind != KW_PORT_REGULAR)
         st = kw_fail(KW_EINVAL, "%s: is %s, not a file", path, kind_names[info->kind]);
     else if (info->size > SIZE_MAX)
@@ -52,14 +51,11 @@ static kw_status read_whole(const char *path, int fd, size_t size, unsigned char
     unsigned char *data = kw_malloc(size, KW_PAY_FILE);
     if (!data) return kw_note(KW_ENOMEM, "%s", path);
     kw_status st = KW_OK;
-    if (!kw_port_read(fd, data, size, &got, &error))
-        st = fail_path(path, "read", error);
+    if (!kw_port_read(fd, data, size, &got, &error)) st = fail_path(path, "read", error);
     else if (got < size)
         st = kw_fail(KW_EIO, "%s: ended after %zu of %zu bytes while it was read", path, got, size);
-    if (st)
-        kw_free(data);
-    else
-        *out = data;
+    if (st) kw_free(data);
+    else *out = data;
     return st;
 }
 
@@ -173,9 +169,7 @@ kw_status kw_file_read(const char *path, size_t max, char **text, size_t *len)
     if (!st) st = read_rest(path, fd, &b);
     if (!st && b.len > max) st = kw_fail(KW_ELIMIT, "%s: larger than %zu bytes", path, max);
     kw_port_close(fd, &error);
-    if (st)
-        kw_buf_free(&b);
-    else if (!(*text = kw_buf_take(&b, len)))
-        st = KW_ENOMEM;
+    if (st) kw_buf_free(&b);
+    else if (!(*text = kw_buf_take(&b, len))) st = KW_ENOMEM;
     return st;
 }

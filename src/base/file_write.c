@@ -78,10 +78,8 @@ kw_status kw_file_create(const char *path, kw_file_writer **out)
     kw_file_writer *w = new_writer(path);
     if (!w) return KW_ENOMEM;
     st = open_temporary(w);
-    if (st)
-        kw_free(w);
-    else
-        *out = w;
+    if (st) kw_free(w);
+    else *out = w;
     return st;
 }
 
@@ -99,10 +97,8 @@ kw_status kw_file_commit(kw_file_writer *w)
     w->fd = -1;
     if (!kw_port_close(fd, &error) && !st) st = fail_write(w, error);
     if (!st && !kw_port_rename(w->temporary, w->path, &error)) st = fail_write(w, error);
-    if (st)
-        kw_port_remove(w->temporary);
-    else
-        kw_port_sync_folder(w->folder);
+    if (st) kw_port_remove(w->temporary);
+    else kw_port_sync_folder(w->folder);
     kw_free(w);
     return st;
 }

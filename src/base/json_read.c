@@ -35,10 +35,8 @@ static bool fail_expected(kw_json_reader *r, const char *wanted)
     unsigned char c = r->at < r->end ? (unsigned char)*r->at : 0;
     if (r->at == r->end)
         snprintf(what, sizeof what, "expected %s, found the end of the text", wanted);
-    else if (c > ' ' && c < 0x7F)
-        snprintf(what, sizeof what, "expected %s, found '%c'", wanted, c);
-    else
-        snprintf(what, sizeof what, "expected %s, found byte 0x%02X", wanted, c);
+    else if (c > ' ' && c < 0x7F) snprintf(what, sizeof what, "expected %s, found '%c'", wanted, c);
+    else snprintf(what, sizeof what, "expected %s, found byte 0x%02X", wanted, c);
     kw_json_error(r, what);
     return false;
 }
@@ -59,34 +57,24 @@ void kw_json_open(kw_json_reader *r, const char *text, size_t len)
         kw_json_error(r, "JSON begins with a byte order mark");
 }
 
-void kw_json_close(kw_json_reader *r)
-{
-    kw_buf_free(&r->text);
-}
+void kw_json_close(kw_json_reader *r) { kw_buf_free(&r->text); }
 
 /* The next character that is not space, or NUL at the end and after a failure. */
 static char next_char(kw_json_reader *r)
 {
     const char *p = r->at, *end = r->end;
     if (r->status) return '\0';
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        p++;
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) p++;
     r->at = p;
     return p < end ? *p : '\0';
 }
 
 /* ---- strings ---- */
 
-static uint64_t repeat(uint8_t byte)
-{
-    return byte * UINT64_C(0x0101010101010101);
-}
+static uint64_t repeat(uint8_t byte) { return byte * UINT64_C(0x0101010101010101); }
 
 /* Nonzero when one of the eight bytes is zero. */
-static uint64_t any_zero(uint64_t x)
-{
-    return (x - repeat(0x01)) & ~x & repeat(0x80);
-}
+static uint64_t any_zero(uint64_t x) { return (x - repeat(0x01)) & ~x & repeat(0x80); }
 
 /* Skips bytes that a string may simply contain. */
 static const char *skip_plain(const char *p, const char *end)
@@ -96,8 +84,7 @@ static const char *skip_plain(const char *p, const char *end)
         uint64_t control = (x - repeat(0x20)) & ~x & repeat(0x80), high = x & repeat(0x80);
         if (control | high | any_zero(x ^ repeat('"')) | any_zero(x ^ repeat('\\'))) break;
     }
-    while (p < end && *p >= ' ' && *p != '"' && *p != '\\' && (*p & 0x80) == 0)
-        p++;
+    while (p < end && *p >= ' ' && *p != '"' && *p != '\\' && (*p & 0x80) == 0) p++;
     return p;
 }
 
@@ -158,8 +145,7 @@ static bool scan_string(kw_json_reader *r, kw_str *raw, bool *has_escapes)
 static uint32_t hex4(const char *p)
 {
     uint32_t v = 0;
-    for (int i = 0; i < 4; i++)
-        v = v << 4 | (uint32_t)hex_digit(p[i]);
+    for (int i = 0; i < 4; i++) v = v << 4 | (uint32_t)hex_digit(p[i]);
     return v;
 }
 
@@ -213,8 +199,7 @@ bool kw_json_string(kw_json_reader *r, kw_str *out)
 
 static const char *skip_digits(const char *p, const char *end)
 {
-    while (p < end && *p >= '0' && *p <= '9')
-        p++;
+    while (p < end && *p >= '0' && *p <= '9') p++;
     return p;
 }
 
@@ -298,10 +283,7 @@ bool kw_json_bool(kw_json_reader *r, bool *out)
     return *out || take_word(r, "false") || fail_expected(r, "true or false");
 }
 
-bool kw_json_null(kw_json_reader *r)
-{
-    return take_word(r, "null");
-}
+bool kw_json_null(kw_json_reader *r) { return take_word(r, "null"); }
 
 /* ---- containers ---- */
 
@@ -342,25 +324,16 @@ static bool take_colon(kw_json_reader *r)
     return true;
 }
 
-bool kw_json_enter_object(kw_json_reader *r)
-{
-    return enter(r, '{', "an object");
-}
+bool kw_json_enter_object(kw_json_reader *r) { return enter(r, '{', "an object"); }
 
-bool kw_json_enter_array(kw_json_reader *r)
-{
-    return enter(r, '[', "an array");
-}
+bool kw_json_enter_array(kw_json_reader *r) { return enter(r, '[', "an array"); }
 
 bool kw_json_next_key(kw_json_reader *r, kw_str *key)
 {
     return next_member(r, '}') && kw_json_string(r, key) && take_colon(r);
 }
 
-bool kw_json_next_item(kw_json_reader *r)
-{
-    return next_member(r, ']');
-}
+bool kw_json_next_item(kw_json_reader *r) { return next_member(r, ']'); }
 
 /* ---- any value ---- */
 
@@ -411,10 +384,8 @@ bool kw_json_skip(kw_json_reader *r)
         }
         if (n && closers[n - 1] == '}' && !skip_key(r)) continue;
         char c = next_char(r);
-        if (c != '{' && c != '[')
-            skip_scalar(r, c);
-        else if (enter(r, c, "a value"))
-            closers[n++] = c == '{' ? '}' : ']';
+        if (c != '{' && c != '[') skip_scalar(r, c);
+        else if (enter(r, c, "a value")) closers[n++] = c == '{' ? '}' : ']';
     } while (n > 0);
     return !r->status;
 }

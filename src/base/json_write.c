@@ -12,8 +12,7 @@ static void new_line(kw_json_writer *w)
 {
     if (!w->indent) return;
     kw_buf_byte(w->out, '\n');
-    for (int i = 0; i < w->depth * w->indent; i++)
-        kw_buf_byte(w->out, ' ');
+    for (int i = 0; i < w->depth * w->indent; i++) kw_buf_byte(w->out, ' ');
 }
 
 /* What stands before a value or a key. */
@@ -44,39 +43,23 @@ static void end(kw_json_writer *w, char closer)
     w->comma = true;
 }
 
-void kw_json_begin_object(kw_json_writer *w)
-{
-    begin(w, '{');
-}
+void kw_json_begin_object(kw_json_writer *w) { begin(w, '{'); }
 
-void kw_json_end_object(kw_json_writer *w)
-{
-    end(w, '}');
-}
+void kw_json_end_object(kw_json_writer *w) { end(w, '}'); }
 
-void kw_json_begin_array(kw_json_writer *w)
-{
-    begin(w, '[');
-}
+void kw_json_begin_array(kw_json_writer *w) { begin(w, '['); }
 
-void kw_json_end_array(kw_json_writer *w)
-{
-    end(w, ']');
-}
+void kw_json_end_array(kw_json_writer *w) { end(w, ']'); }
 
 static void put_codepoint(kw_buf *out, uint32_t cp)
 {
     static const char letters[32] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
     };
-    if (cp == '"' || cp == '\\')
-        kw_buf_printf(out, "\\%c", (char)cp);
-    else if (cp >= 0x20)
-        kw_buf_codepoint(out, cp);
-    else if (letters[cp])
-        kw_buf_printf(out, "\\%c", letters[cp]);
-    else
-        kw_buf_printf(out, "\\u%04x", (unsigned)cp);
+    if (cp == '"' || cp == '\\') kw_buf_printf(out, "\\%c", (char)cp);
+    else if (cp >= 0x20) kw_buf_codepoint(out, cp);
+    else if (letters[cp]) kw_buf_printf(out, "\\%c", letters[cp]);
+    else kw_buf_printf(out, "\\u%04x", (unsigned)cp);
 }
 
 static void put_quoted(kw_buf *out, kw_str s)
@@ -116,8 +99,7 @@ void kw_json_put_float(kw_json_writer *w, double v)
     lead_in(w);
     if (v - v != 0) /* infinities and NaN have no spelling in JSON */
         kw_buf_str(w->out, "null");
-    else
-        kw_buf_bytes(w->out, text, kw_decimal_write(v, text));
+    else kw_buf_bytes(w->out, text, kw_decimal_write(v, text));
 }
 
 void kw_json_put_bool(kw_json_writer *w, bool v)

@@ -14,10 +14,7 @@ enum { FIRST_CAP = 16 };
 
 static const size_t max_entries = (size_t)1 << 30;
 
-static uint64_t rotate_left(uint64_t x, int n)
-{
-    return x << n | x >> (64 - n);
-}
+static uint64_t rotate_left(uint64_t x, int n) { return x << n | x >> (64 - n); }
 
 static void sip_round(uint64_t v[4])
 {
@@ -53,8 +50,7 @@ static uint64_t hash_of(kw_str key, uint64_t seed)
         last |= (uint64_t)(unsigned char)key.p[i] << shift;
     sip_word(v, last);
     v[2] ^= 0xFF;
-    for (int round = 0; round < 3; round++)
-        sip_round(v);
+    for (int round = 0; round < 3; round++) sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
@@ -87,8 +83,7 @@ kw_status kw_map_reserve(kw_map *m, size_t n)
     if (n <= m->cap && m->n_slots) return KW_OK;
     if (!m->n_slots) m->seed = kw_random_seed();
     size_t n_slots = FIRST_CAP;
-    while (n_slots < 2 * n)
-        n_slots *= 2;
+    while (n_slots < 2 * n) n_slots *= 2;
     size_t bytes;
     if (!kw_mul_size(n_slots / 2, sizeof(kw_map_entry), &bytes)) bytes = SIZE_MAX;
     kw_map_entry *entries = kw_realloc(m->entries, bytes, m->payer);

@@ -74,8 +74,7 @@ static pair exact_product(double a, double b)
 static double polynomial(const double *c, int n, double x)
 {
     double sum = c[n - 1];
-    for (int i = n - 2; i >= 0; i--)
-        sum = sum * x + c[i];
+    for (int i = n - 2; i >= 0; i--) sum = sum * x + c[i];
     return sum;
 }
 
@@ -106,10 +105,7 @@ static double exp_of_pair(pair x)
     return e * power_of_two(half) * power_of_two((int)n - half);
 }
 
-double kw_exp(double x)
-{
-    return exp_of_pair((pair){ x, 0 });
-}
+double kw_exp(double x) { return exp_of_pair((pair){ x, 0 }); }
 
 /* Splits x > 0 into m * 2^e with m between sqrt(1/2) and sqrt(2). */
 static double split(double x, int *e)
@@ -211,12 +207,6 @@ static double circular(double x, int kind)
     return quadrant & 2 ? -v : v;
 }
 
-double kw_sin(double x)
-{
-    return circular(x, SINE);
-}
+double kw_sin(double x) { return circular(x, SINE); }
 
-double kw_cos(double x)
-{
-    return circular(x, COSINE);
-}
+double kw_cos(double x) { return circular(x, COSINE); }

@@ -32,10 +32,7 @@ int kw_port_create(const char *path, int *error)
     return fd;
 }
 
-bool kw_port_close(int fd, int *error)
-{
-    return done(close(fd) == 0, error);
-}
+bool kw_port_close(int fd, int *error) { return done(close(fd) == 0, error); }
 
 static void describe(const struct stat *s, kw_port_info *out)
 {
@@ -109,17 +106,8 @@ bool kw_port_rename(const char *from, const char *to, int *error)
     return done(rename(from, to) == 0, error);
 }
 
-void kw_port_remove(const char *path)
-{
-    (void)unlink(path);
-}
+void kw_port_remove(const char *path) { (void)unlink(path); }
 
-bool kw_port_is_missing(int error)
-{
-    return error == ENOENT || error == ENOTDIR;
-}
+bool kw_port_is_missing(int error) { return error == ENOENT || error == ENOTDIR; }
 
-bool kw_port_is_no_memory(int error)
-{
-    return error == ENOMEM;
-}
+bool kw_port_is_no_memory(int error) { return error == ENOMEM; }

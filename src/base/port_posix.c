@@ -49,10 +49,7 @@ const void *kw_port_map(int fd, size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-void kw_port_unmap(const void *data, size_t size)
-{
-    (void)munmap((void *)(uintptr_t)data, size);
-}
+void kw_port_unmap(const void *data, size_t size) { (void)munmap((void *)(uintptr_t)data, size); }
 
 bool kw_port_lock(const void *data, size_t size, int *error)
 {
@@ -87,10 +84,7 @@ struct kw_port_thread {
     void *arg;
 };
 
-int kw_port_max_threads(void)
-{
-    return MAX_THREADS;
-}
+int kw_port_max_threads(void) { return MAX_THREADS; }
 
 int kw_port_cores(void)
 {
@@ -142,10 +136,7 @@ void kw_port_pause(void)
 #endif
 }
 
-void kw_port_yield(void)
-{
-    (void)sched_yield();
-}
+void kw_port_yield(void) { (void)sched_yield(); }
 
 void kw_port_sleep_on(_Atomic uint32_t *word, uint32_t expected)
 {

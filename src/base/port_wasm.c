@@ -39,10 +39,7 @@ const void *kw_port_map(int fd, size_t size)
     return NULL;
 }
 
-void kw_port_unmap(const void *data, size_t size)
-{
-    (void)data, (void)size;
-}
+void kw_port_unmap(const void *data, size_t size) { (void)data, (void)size; }
 
 bool kw_port_lock(const void *data, size_t size, int *error)
 {
@@ -51,27 +48,15 @@ bool kw_port_lock(const void *data, size_t size, int *error)
     return false;
 }
 
-void kw_port_forget(const void *data, size_t at, size_t len)
-{
-    (void)data, (void)at, (void)len;
-}
+void kw_port_forget(const void *data, size_t at, size_t len) { (void)data, (void)at, (void)len; }
 
-void kw_port_want_huge_pages(void *data, size_t size)
-{
-    (void)data, (void)size;
-}
+void kw_port_want_huge_pages(void *data, size_t size) { (void)data, (void)size; }
 
 /* ---- threads ---- */
 
-int kw_port_cores(void)
-{
-    return 1;
-}
+int kw_port_cores(void) { return 1; }
 
-int kw_port_max_threads(void)
-{
-    return 1;
-}
+int kw_port_max_threads(void) { return 1; }
 
 bool kw_port_start(void (*run)(void *), void *arg, kw_port_thread **out, int *error)
 {
@@ -80,25 +65,12 @@ bool kw_port_start(void (*run)(void *), void *arg, kw_port_thread **out, int *er
     return false;
 }
 
-void kw_port_join(kw_port_thread *t)
-{
-    (void)t;
-}
+void kw_port_join(kw_port_thread *t) { (void)t; }
 
-void kw_port_pause(void)
-{
-}
+void kw_port_pause(void) {}
 
-void kw_port_yield(void)
-{
-}
+void kw_port_yield(void) {}
 
-void kw_port_sleep_on(_Atomic uint32_t *word, uint32_t expected)
-{
-    (void)word, (void)expected;
-}
+void kw_port_sleep_on(_Atomic uint32_t *word, uint32_t expected) { (void)word, (void)expected; }
 
-void kw_port_wake_all(_Atomic uint32_t *word)
-{
-    (void)word;
-}
+void kw_port_wake_all(_Atomic uint32_t *word) { (void)word; }

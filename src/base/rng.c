@@ -7,10 +7,7 @@
 #include "base/math.h"
 #include <math.h>
 
-static uint64_t rotate_left(uint64_t x, int n)
-{
-    return x << n | x >> (64 - n);
-}
+static uint64_t rotate_left(uint64_t x, int n) { return x << n | x >> (64 - n); }
 
 static uint64_t splitmix(uint64_t *state)
 {
@@ -22,8 +19,7 @@ static uint64_t splitmix(uint64_t *state)
 
 void kw_rng_seed(kw_rng *r, uint64_t seed)
 {
-    for (int i = 0; i < 4; i++)
-        r->s[i] = splitmix(&seed);
+    for (int i = 0; i < 4; i++) r->s[i] = splitmix(&seed);
 }
 
 uint64_t kw_rng_u64(kw_rng *r)
@@ -42,16 +38,12 @@ uint64_t kw_rng_u64(kw_rng *r)
 uint64_t kw_rng_below(kw_rng *r, uint64_t n)
 {
     uint64_t x, surplus = (0 - n) % n; /* 2^64 mod n: values below it would favour small results */
-    do
-        x = kw_rng_u64(r);
+    do x = kw_rng_u64(r);
     while (x < surplus);
     return x % n;
 }
 
-double kw_rng_f64(kw_rng *r)
-{
-    return (double)(kw_rng_u64(r) >> 11) * 0x1p-53;
-}
+double kw_rng_f64(kw_rng *r) { return (double)(kw_rng_u64(r) >> 11) * 0x1p-53; }
 
 /* Box and Muller's transform; its second value is dropped so that the state is the seed's alone. */
 float kw_rng_normal(kw_rng *r)

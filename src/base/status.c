@@ -43,10 +43,7 @@ const char *kw_status_name(kw_status st)
     return "unknown status";
 }
 
-const char *kw_error_message(void)
-{
-    return message;
-}
+const char *kw_error_message(void) { return message; }
 
 /* Appends text to the NUL-terminated out[MESSAGE_BYTES], whole characters only. */
 static void append(char *out, const char *text)

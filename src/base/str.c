@@ -13,10 +13,7 @@ kw_str kw_str_of(const char *nul_terminated)
     return (kw_str){ nul_terminated, strlen(nul_terminated) };
 }
 
-bool kw_str_eq(kw_str a, kw_str b)
-{
-    return a.n == b.n && (!a.n || memcmp(a.p, b.p, a.n) == 0);
-}
+bool kw_str_eq(kw_str a, kw_str b) { return a.n == b.n && (!a.n || memcmp(a.p, b.p, a.n) == 0); }
 
 bool kw_str_is(kw_str a, const char *nul_terminated)
 {
@@ -52,20 +49,11 @@ bool kw_str_i64(kw_str a, int64_t *out)
     return true;
 }
 
-bool kw_str_f64(kw_str a, double *out)
-{
-    return kw_decimal_read(a, out);
-}
+bool kw_str_f64(kw_str a, double *out) { return kw_decimal_read(a, out); }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
+static int smaller(int a, int b) { return a < b ? a : b; }
 
 /* One cell of the table: a[i-1] against b[j-1], from the rows for i-2, i-1 and i. */
 static int cell(kw_str a, kw_str b, size_t i, size_t j, int rows[3][LONGEST + 1])
@@ -83,12 +71,10 @@ int kw_str_distance(kw_str a, kw_str b, int limit)
     int rows[3][LONGEST + 1];
     size_t gap = a.n > b.n ? a.n - b.n : b.n - a.n;
     if (a.n > LONGEST || b.n > LONGEST || (int)gap > limit) return limit + 1;
-    for (size_t j = 0; j <= b.n; j++)
-        rows[0][j] = (int)j;
+    for (size_t j = 0; j <= b.n; j++) rows[0][j] = (int)j;
     for (size_t i = 1; i <= a.n; i++) {
         rows[i % 3][0] = (int)i;
-        for (size_t j = 1; j <= b.n; j++)
-            rows[i % 3][j] = cell(a, b, i, j, rows);
+        for (size_t j = 1; j <= b.n; j++) rows[i % 3][j] = cell(a, b, i, j, rows);
     }
     return smaller(rows[a.n % 3][b.n], limit + 1);
 }

@@ -56,8 +56,7 @@ static void wait_for(const kw_pool *pool, signal_word *w, uint32_t old)
         pool->turn();
     }
     atomic_fetch_add(&w->n_sleepers, 1);
-    while (atomic_load(&w->value) == old)
-        kw_port_sleep_on(&w->value, old);
+    while (atomic_load(&w->value) == old) kw_port_sleep_on(&w->value, old);
     atomic_fetch_sub_explicit(&w->n_sleepers, 1, memory_order_relaxed);
 }
 
@@ -114,8 +113,7 @@ static int measure_pauses(void)
     uint64_t best = UINT64_MAX;
     for (int sample = 0; sample < SAMPLES; sample++) {
         uint64_t start = kw_now_ns();
-        for (int i = 0; i < PAUSES; i++)
-            kw_port_pause();
+        for (int i = 0; i < PAUSES; i++) kw_port_pause();
         uint64_t ns = kw_now_ns() - start;
         if (ns && ns < best) best = ns;
     }
@@ -178,23 +176,16 @@ void kw_pool_close(kw_pool *pool)
     if (!pool) return;
     pool->job = NULL;
     move(&pool->run);
-    for (int i = 1; i < pool->n_workers; i++)
-        kw_port_join(pool->members[i].thread);
+    for (int i = 1; i < pool->n_workers; i++) kw_port_join(pool->members[i].thread);
     kw_free(pool->members);
     kw_free(pool);
 }
 
-int kw_pool_size(const kw_pool *pool)
-{
-    return pool->n_workers;
-}
+int kw_pool_size(const kw_pool *pool) { return pool->n_workers; }
 
 int64_t kw_counter_take(kw_counter *c, int64_t n)
 {
     return atomic_fetch_add_explicit(&c->next, n, memory_order_relaxed);
 }
 
-void kw_counter_reset(kw_counter *c)
-{
-    atomic_store_explicit(&c->next, 0, memory_order_relaxed);
-}
+void kw_counter_reset(kw_counter *c) { atomic_store_explicit(&c->next, 0, memory_order_relaxed); }

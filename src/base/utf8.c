@@ -42,8 +42,7 @@ static size_t well_formed(const lead *l, const uint8_t *p, size_t n)
 {
     if (n < 2 || p[1] < l->low || p[1] > l->high) return 1;
     size_t i = 2;
-    while (i < l->n_bytes && i < n && (p[i] & 0xC0) == 0x80)
-        i++;
+    while (i < l->n_bytes && i < n && (p[i] & 0xC0) == 0x80) i++;
     return i;
 }
 
@@ -60,8 +59,7 @@ size_t kw_utf8_decode(const char *p, size_t n, uint32_t *cp, bool *ok)
         return 1;
     }
     uint32_t c = b[0] & (0x7Fu >> l->n_bytes);
-    for (size_t i = 1; i < l->n_bytes; i++)
-        c = c << 6 | (b[i] & 0x3F);
+    for (size_t i = 1; i < l->n_bytes; i++) c = c << 6 | (b[i] & 0x3F);
     *cp = c;
     return l->n_bytes;
 }
@@ -74,8 +72,7 @@ size_t kw_utf8_encode(uint32_t cp, char out[4])
         return 1;
     }
     size_t n = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--, cp >>= 6)
-        out[i] = (char)(0x80 | (cp & 0x3F));
+    for (size_t i = n - 1; i > 0; i--, cp >>= 6) out[i] = (char)(0x80 | (cp & 0x3F));
     out[0] = (char)((0xF00u >> n & 0xF0) | cp);
     return n;
 }
@@ -87,8 +84,7 @@ static size_t skip_ascii(const char *p, size_t n, size_t i)
         memcpy(&eight, p + i, 8);
         if (eight & UINT64_C(0x8080808080808080)) break;
     }
-    while (i < n && (unsigned char)p[i] < 0x80)
-        i++;
+    while (i < n && (unsigned char)p[i] < 0x80) i++;
     return i;
 }
 

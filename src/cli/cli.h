@@ -12,10 +12,26 @@
 #include <stdio.h>
 
 /* Exit codes of sysexits(3). */
-enum { EXIT_OK = 0, EXIT_USAGE = 64, EXIT_DATA = 65, EXIT_NO_INPUT = 66, EXIT_UNAVAILABLE = 69, EXIT_SOFTWARE = 70,
-       EXIT_OS = 71, EXIT_CANNOT_WRITE = 73, EXIT_NO_PERMISSION = 77, EXIT_INTERRUPTED = 130 };
+enum {
+    EXIT_OK = 0,
+    EXIT_USAGE = 64,
+    EXIT_DATA = 65,
+    EXIT_NO_INPUT = 66,
+    EXIT_UNAVAILABLE = 69,
+    EXIT_SOFTWARE = 70,
+    EXIT_OS = 71,
+    EXIT_CANNOT_WRITE = 73,
+    EXIT_NO_PERMISSION = 77,
+    EXIT_INTERRUPTED = 130
+};
 
-enum { ENGINE = 1, MODEL = 2, SESSION = 4, SAMPLING = 8, OWN = 16 };   /* option groups of a command */
+enum {
+    ENGINE = 1,
+    MODEL = 2,
+    SESSION = 4,
+    SAMPLING = 8,
+    OWN = 16
+}; /* option groups of a command */
 
 enum {
 #define COMMAND(id, ...) CMD_INDEX_##id,
@@ -43,17 +59,18 @@ typedef struct text_list {
 
 /* The program's own options, and the library's. */
 typedef struct cli {
-    int command;                         /* CMD_INDEX_ */
+    int command; /* CMD_INDEX_ */
     kw_engine_options engine;
     kw_model_options model;
     kw_session_options session;
     kw_sampling sampling;
 #define CLI_OPT(type, name, ...) CLI_TYPE_##type name;
 #include "cli/cli_options.def"
-    char **args;                         /* what is not an option; MODEL first */
+    char **args; /* what is not an option; MODEL first */
     int n_args;
-    bool was_set[128];                   /* by option index: said anywhere but in the built-in defaults */
-    kw_engine *open_engine;              /* closed by main */
+    bool was_set[128];      /* by option index: said anywhere but in the built-in defaults */
+    text_list kept;     /* values of config files and /set, freed at the end */
+    kw_engine *open_engine; /* closed by main */
     kw_model *open_model;
 } cli;
 
@@ -68,49 +85,54 @@ extern const command commands[N_COMMANDS];
 #include "cli/commands.def"
 
 /* options.c */
-int cli_parse(cli *c, int argc, char **argv);            /* EXIT_OK, or a code after its message */
+int cli_parse(cli *c, int argc, char **argv); /* EXIT_OK, or a code after its message */
 void cli_free(cli *c);
 bool cli_was_set(const cli *c, const char *name);
 void cli_print_options(int command, FILE *to);
 void cli_print_environment(FILE *to);
-int cli_set(cli *c, const char *name, const char *value);  /* a config key, as /set does */
+int cli_set(cli *c, const char *name, const char *value); /* a config key, as /set does */
 
 /* output.c */
 void out_open(const cli *c);
 bool out_colours(void);
-void out_remark(const char *fmt, ...);                   /* standard error, unless -q */
+void out_remark(const char *fmt, ...); /* standard error, unless -q */
 /* "error: ..." with indented why and try lines; returns `code`. */
 int out_fail(int code, const char *fmt, ...);
-int out_status(kw_status st, const char *what);          /* the library's last message; its code */
-int out_flush(void);                                     /* EXIT_OK, or EXIT_CANNOT_WRITE after its message */
-void out_json_string(const char *text, size_t len);      /* with quotes, to standard output */
+int out_status(kw_status st, const char *what); /* the library's last message; its code */
+int out_flush(void); /* EXIT_OK, or EXIT_CANNOT_WRITE after its message */
+void out_json_string(const char *text, size_t len); /* with quotes, to standard output */
 void out_json_number(double v);
 
 /* model.c */
 int cli_open_engine(cli *c);
-int cli_open_model(cli *c);                              /* takes the first argument, or -m, away from the others */
-int cli_model_path(cli *c, char **path);                 /* a file, a folder or a name of the catalogue; free it */
-char *cli_cache_folder(void);                            /* free it */
+int cli_open_model(cli *c);              /* takes the first argument, or -m, away from the others */
+int cli_model_path(cli *c, char **path); /* a file, a folder or a name of the catalogue; free it */
+char *cli_cache_folder(void);            /* free it */
 
 /* input.c */
-int cli_read_file(const char *path, char **text, size_t *len);   /* "-" is standard input; free *text */
+int cli_read_file(const char *path, char **text,
+                  size_t *len); /* "-" is standard input; free *text */
 int cli_read_ids(const char *text, size_t len, int32_t **ids, size_t *n);
-char *cli_join_args(const cli *c, int from);             /* the rest of the arguments, one space between; free it */
+char *cli_join_args(const cli *c,
+                    int from); /* the rest of the arguments, one space between; free it */
 bool cli_stdin_is_piped(void);
-double cli_now_ms(void);                                 /* of a clock that only goes forward */
-int cli_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags, int32_t **ids, size_t *n);
-kw_status cli_render(const kw_model *m, const char *chat_template, const char *json, size_t json_len, char **text, size_t *len);
-int cli_chat_template(const cli *c, char **text);        /* --chat-template: NAME or a FILE's text; NULL without; free it */
+double cli_now_ms(void); /* of a clock that only goes forward */
+int cli_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags, int32_t **ids,
+                 size_t *n);
+kw_status cli_render(const kw_model *m, const char *chat_template, const char *json,
+                     size_t json_len, char **text, size_t *len);
+int cli_chat_template(
+    const cli *c, char **text); /* --chat-template: NAME or a FILE's text; NULL without; free it */
 
 /* interrupt.c: Ctrl-C cancels this session's next step; the second ends the program. */
-void interrupt_watch(kw_session *s);                     /* NULL: nothing is watched */
-bool interrupt_seen(void);                               /* since the last watch */
+void interrupt_watch(kw_session *s); /* NULL: nothing is watched */
+bool interrupt_seen(void);           /* since the last watch */
 
 /* line_edit.c or line_plain.c: one line from the user, without its newline; NULL at the end. free it. */
 char *line_read(const char *prompt);
 void line_open(void);
 void line_close(void);
 
-int cli_chat_loop(cli *c, kw_session *s, const char *chat_template);   /* repl.c */
+int cli_chat_loop(cli *c, kw_session *s, const char *chat_template); /* repl.c */
 
 #endif

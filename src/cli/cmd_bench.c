@@ -9,15 +9,15 @@
 
 typedef struct result {
     char test[32];
-    double median, min, max, deviation;      /* tokens a second */
-    double gb_s, share;                      /* of weights read while decoding; 0 for prefill */
+    double median, min, max, deviation; /* tokens a second */
+    double gb_s, share;                 /* of weights read while decoding; 0 for prefill */
 } result;
 
 typedef struct bench {
     cli *c;
     kw_session **sessions;
     int n_sessions;
-    int32_t *ids;                            /* any ids will do: depth, then the prompt */
+    int32_t *ids; /* any ids will do: depth, then the prompt */
     int n_vocab;
     double *runs;
     double bandwidth, load_ms;
@@ -47,7 +47,8 @@ static void summarize(bench *b, result *r)
 /* Back to the context of `depth` tokens (one at least: decoding needs something to continue). */
 static kw_status rewind_session(bench *b, kw_session *s, int depth)
 {
-    b->ids[depth] = (b->ids[depth] + 1) % b->n_vocab;     /* what was computed behind the depth is not kept */
+    b->ids[depth] =
+        (b->ids[depth] + 1) % b->n_vocab; /* what was computed behind the depth is not kept */
     return depth > 0 ? kw_session_sync(s, b->ids, (size_t)depth) : KW_OK;
 }
 
@@ -93,15 +94,18 @@ static double peak_mb(void)
 static void print_md(const bench *b, const kw_model_info *m, const result *r, int n)
 {
     kw_engine_info e = kw_engine_describe(b->c->open_engine);
-    printf("| model | type | size | kernels | threads | test | tok/s | min..max | GB/s | share |\n");
+    printf(
+        "| model | type | size | kernels | threads | test | tok/s | min..max | GB/s | share |\n");
     printf("|---|---|---|---|---|---|---|---|---|---|\n");
     for (int i = 0; i < n; i++) {
-        printf("| %s | %s | %.1f MB | %s%s | %d | %s | %.2f ± %.2f | %.2f..%.2f |", m->name, m->dtype, (double)m->file_bytes / 1e6,
-               e.isa, b->c->session.exact ? ", exact" : "", e.threads, r[i].test, r[i].median, r[i].deviation, r[i].min, r[i].max);
+        printf("| %s | %s | %.1f MB | %s%s | %d | %s | %.2f ± %.2f | %.2f..%.2f |", m->name,
+               m->dtype, (double)m->file_bytes / 1e6, e.isa, b->c->session.exact ? ", exact" : "",
+               e.threads, r[i].test, r[i].median, r[i].deviation, r[i].min, r[i].max);
         if (r[i].gb_s > 0) printf(" %.2f | %.0f %% |\n", r[i].gb_s, r[i].share * 100);
         else printf(" | |\n");
     }
-    printf("\nload %.0f ms, peak memory %.0f MB, read bandwidth %.2f GB/s\n", b->load_ms, peak_mb(), b->bandwidth / 1e9);
+    printf("\nload %.0f ms, peak memory %.0f MB, read bandwidth %.2f GB/s\n", b->load_ms, peak_mb(),
+           b->bandwidth / 1e9);
 }
 
 static void print_json(const bench *b, const kw_model_info *m, const result *r, int n)
@@ -111,12 +115,16 @@ static void print_json(const bench *b, const kw_model_info *m, const result *r, 
     for (int i = 0; i < n; i++) {
         printf("%s{\"model\":", i ? ",\n " : "");
         out_json_string(m->name, strlen(m->name));
-        printf(",\"dtype\":\"%s\",\"file_bytes\":%llu,\"n_params\":%llu,\"isa\":\"%s\",\"threads\":%d,\"exact\":%s,", m->dtype,
-               (unsigned long long)m->file_bytes, (unsigned long long)m->n_params, e.isa, e.threads,
-               b->c->session.exact ? "true" : "false");
-        printf("\"test\":\"%s\",\"depth\":%d,\"batch\":%d,\"runs\":%d,\"tok_s\":%.4f,\"min\":%.4f,\"max\":%.4f,\"sd\":%.4f,",
-               r[i].test, b->c->depth, b->n_sessions, b->c->repeat, r[i].median, r[i].min, r[i].max, r[i].deviation);
-        printf("\"gb_s\":%.4f,\"share\":%.4f,\"bandwidth_gb_s\":%.3f,\"peak_mb\":%.1f,\"load_ms\":%.2f,\"version\":\"%s\"}",
+        printf(",\"dtype\":\"%s\",\"file_bytes\":%llu,\"n_params\":%llu,\"isa\":\"%s\",\"threads\":"
+               "%d,\"exact\":%s,",
+               m->dtype, (unsigned long long)m->file_bytes, (unsigned long long)m->n_params, e.isa,
+               e.threads, b->c->session.exact ? "true" : "false");
+        printf("\"test\":\"%s\",\"depth\":%d,\"batch\":%d,\"runs\":%d,\"tok_s\":%.4f,\"min\":%.4f,"
+               "\"max\":%.4f,\"sd\":%.4f,",
+               r[i].test, b->c->depth, b->n_sessions, b->c->repeat, r[i].median, r[i].min, r[i].max,
+               r[i].deviation);
+        printf("\"gb_s\":%.4f,\"share\":%.4f,\"bandwidth_gb_s\":%.3f,\"peak_mb\":%.1f,\"load_ms\":%"
+               ".2f,\"version\":\"%s\"}",
                r[i].gb_s, r[i].share, b->bandwidth / 1e9, peak_mb(), b->load_ms, kw_version());
     }
     printf("]\n");
@@ -125,11 +133,13 @@ static void print_json(const bench *b, const kw_model_info *m, const result *r, 
 static void print_csv(const bench *b, const kw_model_info *m, const result *r, int n)
 {
     kw_engine_info e = kw_engine_describe(b->c->open_engine);
-    printf("model,dtype,file_bytes,isa,threads,test,depth,batch,tok_s,min,max,sd,gb_s,share,peak_mb,load_ms\n");
+    printf("model,dtype,file_bytes,isa,threads,test,depth,batch,tok_s,min,max,sd,gb_s,share,peak_"
+           "mb,load_ms\n");
     for (int i = 0; i < n; i++)
-        printf("\"%s\",%s,%llu,%s,%d,%s,%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f,%.1f,%.2f\n", m->name, m->dtype,
-               (unsigned long long)m->file_bytes, e.isa, e.threads, r[i].test, b->c->depth, b->n_sessions, r[i].median, r[i].min,
-               r[i].max, r[i].deviation, r[i].gb_s, r[i].share, peak_mb(), b->load_ms);
+        printf("\"%s\",%s,%llu,%s,%d,%s,%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f,%.1f,%.2f\n", m->name,
+               m->dtype, (unsigned long long)m->file_bytes, e.isa, e.threads, r[i].test,
+               b->c->depth, b->n_sessions, r[i].median, r[i].min, r[i].max, r[i].deviation,
+               r[i].gb_s, r[i].share, peak_mb(), b->load_ms);
 }
 
 static const struct {
@@ -149,7 +159,8 @@ static kw_status open_sessions(bench *b)
     b->sessions = calloc((size_t)c->sequences, sizeof *b->sessions);
     b->runs = calloc((size_t)c->repeat, sizeof *b->runs);
     if (!b->ids || !b->sessions || !b->runs) return KW_ENOMEM;
-    for (int i = 0; i < need + 2; i++) b->ids[i] = (int32_t)(((long long)i * 7919 + 13) % b->n_vocab);
+    for (int i = 0; i < need + 2; i++)
+        b->ids[i] = (int32_t)(((long long)i * 7919 + 13) % b->n_vocab);
     for (; b->n_sessions < c->sequences; b->n_sessions++) {
         kw_status st = kw_session_open(c->open_model, &c->session, &b->sessions[b->n_sessions]);
         if (!st) st = kw_session_set_sampling(b->sessions[b->n_sessions], &greedy);
@@ -185,7 +196,8 @@ int cmd_bench(cli *c)
     const char *wanted = c->json ? "json" : c->output;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (!strcmp(wanted, forms[i].name)) form = (int)i;
-    if (form < 0) return out_fail(EXIT_USAGE, "-o is \"%s\"\nwhy: it must be md, json or csv", wanted);
+    if (form < 0)
+        return out_fail(EXIT_USAGE, "-o is \"%s\"\nwhy: it must be md, json or csv", wanted);
     double start = cli_now_ms();
     int code = cli_open_model(c);
     if (code) return code;

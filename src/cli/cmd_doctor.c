@@ -26,7 +26,8 @@ static bool is_there(const char *folder, const char *file)
 
 static void print_json(const kw_engine_info *e, double bandwidth, const char *folder)
 {
-    printf("{\"version\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"isa_rows\":\"%s\",\"cpu_features\":\"%s\",\"line_editor\":\"%s\"",
+    printf("{\"version\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"isa_rows\":\"%s\",\"cpu_features\":"
+           "\"%s\",\"line_editor\":\"%s\"",
            kw_version(), e->threads, e->isa, e->isa_rows, e->cpu_features, line_editor);
     printf(",\"bandwidth_gb_s\":%.2f,\"models\":", bandwidth / 1e9);
     out_json_string(folder, strlen(folder));
@@ -43,7 +44,8 @@ static void print_text(const kw_engine_info *e, double bandwidth, const char *fo
     printf("%-12s %s\n", "line editor", line_editor);
     printf("%-12s %s\n", "models", folder);
     for (size_t i = 0; i < sizeof catalogue / sizeof *catalogue; i++)
-        printf("%-12s   %s: %s\n", "", catalogue[i].name, is_there(folder, catalogue[i].file) ? "here" : "not fetched");
+        printf("%-12s   %s: %s\n", "", catalogue[i].name,
+               is_there(folder, catalogue[i].file) ? "here" : "not fetched");
 }
 
 int cmd_doctor(cli *c)

@@ -6,11 +6,11 @@
 typedef struct generation {
     cli *c;
     kw_session *session;
-    int32_t *ids;                 /* the new ones */
+    int32_t *ids; /* the new ones */
     size_t n_ids, cap;
     char *text;
     size_t len, text_cap;
-    kw_logprob *top;              /* n_ids * (1 + logprobs): the chosen one first */
+    kw_logprob *top; /* n_ids * (1 + logprobs): the chosen one first */
     bool failed;
 } generation;
 
@@ -62,7 +62,8 @@ static void keep_logprobs(generation *g, int32_t id)
         g->failed = true;
     } else {
         g->top[at] = (kw_logprob){ id, logprob_of(all, n, id) };
-        for (size_t i = 0; i < k; i++) g->top[at + 1 + i] = i < (size_t)n ? all[i] : (kw_logprob){ -1, 0 };
+        for (size_t i = 0; i < k; i++)
+            g->top[at + 1 + i] = i < (size_t)n ? all[i] : (kw_logprob){ -1, 0 };
     }
     free(all);
 }
@@ -99,7 +100,8 @@ static void print_logprobs(const generation *g)
     printf("]");
 }
 
-static void print_json(const generation *g, const kw_generate_result *r, size_t n_prompt, double prompt_ms)
+static void print_json(const generation *g, const kw_generate_result *r, size_t n_prompt,
+                       double prompt_ms)
 {
     double decode_ms = r->total_ms - r->first_ms;
     printf("{\"ids\":[");
@@ -107,7 +109,8 @@ static void print_json(const generation *g, const kw_generate_result *r, size_t 
     printf("],\"text\":");
     if (kw_model_tokenizer(g->c->open_model)) out_json_string(g->text ? g->text : "", g->len);
     else printf("null");
-    printf(",\"finish\":\"%s\",\"timings\":{\"prompt_tokens\":%zu,\"prompt_ms\":", kw_finish_name(r->finish), n_prompt);
+    printf(",\"finish\":\"%s\",\"timings\":{\"prompt_tokens\":%zu,\"prompt_ms\":",
+           kw_finish_name(r->finish), n_prompt);
     out_json_number(prompt_ms);
     printf(",\"new_tokens\":%d,\"first_ms\":", r->n_ids);
     out_json_number(r->first_ms);
@@ -129,7 +132,8 @@ static int read_prompt(cli *c, int32_t **ids, size_t *n)
     int code = EXIT_OK;
     if (cli_was_set(c, "ids")) return cli_read_ids(c->ids, strlen(c->ids), ids, n);
     if (!t)
-        return out_fail(EXIT_DATA, "the model has no tokenizer\ntry: --tokenizer FILE, or --ids 1,2,3");
+        return out_fail(EXIT_DATA,
+                        "the model has no tokenizer\ntry: --tokenizer FILE, or --ids 1,2,3");
     if (c->file[0]) {
         code = cli_read_file(c->file, &text, &len);
     } else if (cli_was_set(c, "prompt") || c->n_args > 0) {
@@ -139,7 +143,8 @@ static int read_prompt(cli *c, int32_t **ids, size_t *n)
     } else if (cli_stdin_is_piped()) {
         code = cli_read_file("-", &text, &len);
     }
-    unsigned flags = KW_TEXT_ADD_SPECIAL | (c->no_parse_special ? 0u : (unsigned)KW_TEXT_PARSE_SPECIAL);
+    unsigned flags =
+        KW_TEXT_ADD_SPECIAL | (c->no_parse_special ? 0u : (unsigned)KW_TEXT_PARSE_SPECIAL);
     if (!code) code = cli_tokenize(t, text ? text : "", len, flags, ids, n);
     free(text);
     return code;
@@ -149,8 +154,12 @@ static int continue_text(generation *g, const int32_t *ids, size_t n)
 {
     cli *c = g->c;
     kw_generate_result r = { .end_id = -1, .finish = KW_FINISH_LENGTH };
-    kw_generate_args args = { .max_tokens = c->predict, .stop = c->stop.items, .n_stop = c->stop.n,
-                              .on_text = on_text, .on_id = on_id, .user = g };
+    kw_generate_args args = { .max_tokens = c->predict,
+                              .stop = c->stop.items,
+                              .n_stop = c->stop.n,
+                              .on_text = on_text,
+                              .on_id = on_id,
+                              .user = g };
     double start = cli_now_ms(), prompt_ms = 0;
     interrupt_watch(g->session);
     kw_status st = c->predict == 0 ? KW_OK : kw_session_sync(g->session, ids, n);
@@ -169,7 +178,8 @@ static int continue_text(generation *g, const int32_t *ids, size_t n)
     else putchar('\n');
     if (c->verbose && r.total_ms > 0)
         out_remark("[ %zu prompt tokens · %d new at %.1f tok/s · first after %.0f ms ]", n, r.n_ids,
-                   r.n_ids > 1 ? (r.n_ids - 1) * 1000.0 / (r.total_ms - r.first_ms) : 0, prompt_ms + r.first_ms);
+                   r.n_ids > 1 ? (r.n_ids - 1) * 1000.0 / (r.total_ms - r.first_ms) : 0,
+                   prompt_ms + r.first_ms);
     return interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
@@ -181,7 +191,8 @@ int cmd_generate(cli *c)
     int code = cli_open_model(c);
     if (!code) code = read_prompt(c, &ids, &n);
     if (!code && n == 0)
-        code = out_fail(EXIT_USAGE, "the prompt is empty\nwhy: this model's tokenizer adds no beginning-of-text id, so there is nothing to continue\n"
+        code = out_fail(EXIT_USAGE, "the prompt is empty\nwhy: this model's tokenizer adds no "
+                                    "beginning-of-text id, so there is nothing to continue\n"
                                     "try: a prompt, or --ids");
     kw_status st = code ? KW_OK : kw_session_open(c->open_model, &c->session, &g.session);
     if (!st && !code) st = kw_session_set_sampling(g.session, &c->sampling);

@@ -4,13 +4,17 @@
 
 static int overview(void)
 {
-    printf("kwaai %s runs language models on this machine.\n\nusage: kwaai COMMAND [ARGUMENTS] [OPTIONS]\n\n", kw_version());
-    for (int i = 0; i < N_COMMANDS; i++) printf("  %-11s %s\n", commands[i].name, commands[i].summary);
+    printf("kwaai %s runs language models on this machine.\n\nusage: kwaai COMMAND [ARGUMENTS] "
+           "[OPTIONS]\n\n",
+           kw_version());
+    for (int i = 0; i < N_COMMANDS; i++)
+        printf("  %-11s %s\n", commands[i].name, commands[i].summary);
     printf("\nexamples:\n"
            "  kwaai run smollm2 \"What is the capital of France?\"\n"
            "  cat letter.txt | kwaai run smollm2 \"Summarise this:\"\n"
            "  kwaai generate model.gguf -p \"Once upon a time\" -n 100\n"
-           "\nkwaai help COMMAND lists a command's options; kwaai help env the variables and config files.\n");
+           "\nkwaai help COMMAND lists a command's options; kwaai help env the variables and "
+           "config files.\n");
     return EXIT_OK;
 }
 
@@ -23,8 +27,8 @@ int cmd_help(cli *c)
     }
     for (int i = 0; i < N_COMMANDS; i++) {
         if (strcmp(c->args[0], commands[i].name)) continue;
-        printf("kwaai %s: %s\n\nusage: kwaai %s %s [OPTIONS]\n\n", commands[i].name, commands[i].summary, commands[i].name,
-               commands[i].usage);
+        printf("kwaai %s: %s\n\nusage: kwaai %s %s [OPTIONS]\n\n", commands[i].name,
+               commands[i].summary, commands[i].name, commands[i].usage);
         cli_print_options(i, stdout);
         return EXIT_OK;
     }

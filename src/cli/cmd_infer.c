@@ -19,9 +19,14 @@ int cmd_infer(cli *c)
     char *want = strdup(c->want);
     int code = want ? cli_open_model(c) : out_fail(EXIT_OS, "out of memory");
     if (!code && c->n_args != 2)
-        code = out_fail(EXIT_USAGE, "infer takes a model and two files, %d given\ntry: kwaai infer %s", c->n_args, commands[c->command].usage);
+        code =
+            out_fail(EXIT_USAGE, "infer takes a model and two files, %d given\ntry: kwaai infer %s",
+                     c->n_args, commands[c->command].usage);
     if (!code) {
-        kw_infer_options o = { .session = c->session, .want = names, .n_want = split(want, names), .generate = c->generate };
+        kw_infer_options o = { .session = c->session,
+                               .want = names,
+                               .n_want = split(want, names),
+                               .generate = c->generate };
         kw_status st = kw_infer(c->open_model, c->args[0], c->args[1], &o);
         if (st) code = out_status(st, NULL);
     }

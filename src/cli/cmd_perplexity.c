@@ -16,7 +16,9 @@ static int read_ids(cli *c, int32_t **ids, size_t *n)
     if (!code) code = cli_tokenize(t, text, len, 0, ids, n);
     free(text);
     if (!code && c->tokens > 0 && *n > (size_t)c->tokens) *n = (size_t)c->tokens;
-    if (!code && *n < 2) code = out_fail(EXIT_DATA, "%s has %zu tokens\nwhy: at least two are needed to predict one", c->args[0], *n);
+    if (!code && *n < 2)
+        code = out_fail(EXIT_DATA, "%s has %zu tokens\nwhy: at least two are needed to predict one",
+                        c->args[0], *n);
     return code;
 }
 
@@ -32,17 +34,20 @@ static int score(cli *c, const int32_t *ids, size_t n)
         st = kw_session_score(s, ids + at, len, logprob);
         for (size_t i = 0; !st && i + 1 < len; i++) sum -= logprob[i];
         scored += len - 1;
-        if (c->verbose && !st) out_remark("%zu of %zu tokens: %.4f", at + len, n, exp(sum / (double)scored));
+        if (c->verbose && !st)
+            out_remark("%zu of %zu tokens: %.4f", at + len, n, exp(sum / (double)scored));
     }
     double seconds = (cli_now_ms() - start) / 1000, perplexity = exp(sum / (double)scored);
     kw_session_close(s);
     free(logprob);
     if (st) return out_status(st, NULL);
     if (c->json) {
-        printf("{\"perplexity\":%.10g,\"nll_per_token\":%.10g,\"tokens\":%zu,\"scored\":%zu,\"window\":%zu,\"seconds\":%.3f}\n",
+        printf("{\"perplexity\":%.10g,\"nll_per_token\":%.10g,\"tokens\":%zu,\"scored\":%zu,"
+               "\"window\":%zu,\"seconds\":%.3f}\n",
                perplexity, sum / (double)scored, n, scored, window, seconds);
     } else {
-        printf("perplexity %.4f over %zu of %zu tokens (windows of %zu), %.1f s\n", perplexity, scored, n, window, seconds);
+        printf("perplexity %.4f over %zu of %zu tokens (windows of %zu), %.1f s\n", perplexity,
+               scored, n, window, seconds);
     }
     return EXIT_OK;
 }
@@ -54,7 +59,9 @@ int cmd_perplexity(cli *c)
     int code = cli_open_model(c);
     if (!code) code = read_ids(c, &ids, &n);
     if (c->session.ctx == 0) c->session.ctx = 512;
-    if (!code && c->session.ctx < 2) code = out_fail(EXIT_USAGE, "a window of %d tokens predicts nothing\ntry: -c 512", c->session.ctx);
+    if (!code && c->session.ctx < 2)
+        code = out_fail(EXIT_USAGE, "a window of %d tokens predicts nothing\ntry: -c 512",
+                        c->session.ctx);
     if (!code) code = score(c, ids, n);
     free(ids);
     return code;

@@ -10,6 +10,7 @@ static void write_out(void *user, const char *text, size_t len)
 int cmd_plan(cli *c)
 {
     int code = cli_open_model(c);
-    kw_status st = code ? KW_OK : kw_model_print_plan(c->open_model, &c->session, c->rows, write_out, NULL);
+    kw_status st =
+        code ? KW_OK : kw_model_print_plan(c->open_model, &c->session, c->rows, write_out, NULL);
     return st ? out_status(st, NULL) : code;
 }

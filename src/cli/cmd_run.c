@@ -33,8 +33,10 @@ static int one_answer(cli *c, kw_session *s, const char *chat_template)
     conversation talk = { 0 };
     int code = read_prompt(c, &prompt);
     if (!code && !*prompt)
-        code = out_fail(EXIT_USAGE, "there is nothing to answer\ntry: kwaai run MODEL \"a question\", or a terminal for a conversation");
-    if (!code && c->system[0]) code = conversation_say(&talk, "system", c->system, strlen(c->system));
+        code = out_fail(EXIT_USAGE, "there is nothing to answer\ntry: kwaai run MODEL \"a "
+                                    "question\", or a terminal for a conversation");
+    if (!code && c->system[0])
+        code = conversation_say(&talk, "system", c->system, strlen(c->system));
     if (!code) code = conversation_say(&talk, "user", prompt, strlen(prompt));
     if (!code) code = conversation_answer(&talk, c, s, chat_template);
     conversation_free(&talk);
@@ -48,12 +50,14 @@ int cmd_run(cli *c)
     char *chat_template = NULL;
     int code = cli_open_model(c);
     if (!code && !kw_model_tokenizer(c->open_model))
-        code = out_fail(EXIT_DATA, "the model has no tokenizer, so it cannot chat\ntry: --tokenizer FILE, or kwaai generate MODEL --ids 1,2,3");
+        code = out_fail(EXIT_DATA, "the model has no tokenizer, so it cannot chat\ntry: "
+                                   "--tokenizer FILE, or kwaai generate MODEL --ids 1,2,3");
     if (!code) code = cli_chat_template(c, &chat_template);
     kw_status st = code ? KW_OK : kw_session_open(c->open_model, &c->session, &s);
     if (!st && !code) st = kw_session_set_sampling(s, &c->sampling);
     if (st) code = out_status(st, NULL);
-    bool talks = !code && c->n_args == 0 && !cli_was_set(c, "prompt") && !c->file[0] && isatty(STDIN_FILENO);
+    bool talks =
+        !code && c->n_args == 0 && !cli_was_set(c, "prompt") && !c->file[0] && isatty(STDIN_FILENO);
     if (talks) code = cli_chat_loop(c, s, chat_template);
     else if (!code) code = one_answer(c, s, chat_template);
     kw_session_close(s);

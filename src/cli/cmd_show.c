@@ -15,11 +15,15 @@ static void show_json(const cli *c, const kw_model_info *m)
     size_t key_len;
     printf("{\"name\":");
     out_json_string(m->name, strlen(m->name));
-    printf(",\"family\":\"%s\",\"arch\":\"%s\",\"format\":\"%s\",\"dtype\":\"%s\"", m->family, m->arch, m->format, m->dtype);
-    printf(",\"file_bytes\":%llu,\"n_params\":%llu", (unsigned long long)m->file_bytes, (unsigned long long)m->n_params);
-    printf(",\"n_layers\":%d,\"dim\":%d,\"n_heads\":%d,\"n_kv_heads\":%d,\"head_dim\":%d,\"ffn_dim\":%d", m->n_layers, m->dim,
-           m->n_heads, m->n_kv_heads, m->head_dim, m->ffn_dim);
-    printf(",\"n_vocab\":%d,\"ctx_train\":%d,\"n_tensors\":%zu,\"metadata\":{", m->n_vocab, m->ctx_train, m->n_tensors);
+    printf(",\"family\":\"%s\",\"arch\":\"%s\",\"format\":\"%s\",\"dtype\":\"%s\"", m->family,
+           m->arch, m->format, m->dtype);
+    printf(",\"file_bytes\":%llu,\"n_params\":%llu", (unsigned long long)m->file_bytes,
+           (unsigned long long)m->n_params);
+    printf(",\"n_layers\":%d,\"dim\":%d,\"n_heads\":%d,\"n_kv_heads\":%d,\"head_dim\":%d,\"ffn_"
+           "dim\":%d",
+           m->n_layers, m->dim, m->n_heads, m->n_kv_heads, m->head_dim, m->ffn_dim);
+    printf(",\"n_vocab\":%d,\"ctx_train\":%d,\"n_tensors\":%zu,\"metadata\":{", m->n_vocab,
+           m->ctx_train, m->n_tensors);
     for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {
         if (i) printf(",");
         out_json_string(key, key_len);
@@ -45,11 +49,11 @@ static void show_text(const cli *c, const kw_model_info *m)
     const char *key;
     size_t key_len;
     const kw_tokenizer *tokenizer = kw_model_tokenizer(c->open_model);
-    printf("%-12s %s\n%-12s %s (%s)\n%-12s %s, %s, %.1f MB\n", "name", m->name, "family", m->family, m->arch, "file", m->format,
-           m->dtype, (double)m->file_bytes / 1e6);
+    printf("%-12s %s\n%-12s %s (%s)\n%-12s %s, %s, %.1f MB\n", "name", m->name, "family", m->family,
+           m->arch, "file", m->format, m->dtype, (double)m->file_bytes / 1e6);
     printf("%-12s %.1f M in %zu tensors\n", "parameters", (double)m->n_params / 1e6, m->n_tensors);
-    printf("%-12s %d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", "shape", m->n_layers, m->dim, m->ffn_dim, m->n_heads,
-           m->n_kv_heads, m->head_dim);
+    printf("%-12s %d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", "shape", m->n_layers,
+           m->dim, m->ffn_dim, m->n_heads, m->n_kv_heads, m->head_dim);
     printf("%-12s %d\n%-12s %d tokens, %s\n\n", "context", m->ctx_train, "vocabulary", m->n_vocab,
            tokenizer ? kw_tokenizer_kind(tokenizer) : "no tokenizer");
     for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {

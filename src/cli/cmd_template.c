@@ -15,7 +15,8 @@ static int render(kw_template_args args)
         if (!st) fwrite(text, 1, len, stdout);
         free(text);
         if (!st) return EXIT_OK;
-        if (st != KW_ELIMIT || len <= cap) return st == KW_EINVAL ? out_status(KW_EFORMAT, NULL) : out_status(st, NULL);
+        if (st != KW_ELIMIT || len <= cap)
+            return st == KW_EINVAL ? out_status(KW_EFORMAT, NULL) : out_status(st, NULL);
         cap = len;
     }
 }
@@ -26,7 +27,8 @@ int cmd_template(cli *c)
     char *path = NULL, *messages = NULL, *chosen = NULL;
     size_t len = 0;
     int code = cli_model_path(c, &path);
-    if (!code && c->n_args != 1) code = out_fail(EXIT_USAGE, "template takes a model and one file of messages");
+    if (!code && c->n_args != 1)
+        code = out_fail(EXIT_USAGE, "template takes a model and one file of messages");
     if (!code) code = cli_chat_template(c, &chosen);
     if (!code) code = cli_read_file(c->args[0], &messages, &len);
     kw_status st = code ? KW_OK : kw_template_open(path, &t);
@@ -34,8 +36,12 @@ int cmd_template(cli *c)
     if (!code) {
         kw_template_parts parts = kw_template_describe(t);
         if (!parts.text && !chosen) out_remark("%s has no chat template: chatml is used", path);
-        code = render((kw_template_args){ .template_text = chosen ? chosen : parts.text, .bos = parts.bos, .eos = parts.eos,
-                                          .messages_json = messages, .messages_len = len, .add_generation_prompt = true });
+        code = render((kw_template_args){ .template_text = chosen ? chosen : parts.text,
+                                          .bos = parts.bos,
+                                          .eos = parts.eos,
+                                          .messages_json = messages,
+                                          .messages_len = len,
+                                          .add_generation_prompt = true });
     }
     kw_template_close(t);
     free(path);

@@ -46,7 +46,8 @@ static int encode(const cli *c, const kw_tokenizer *t, const char *text, size_t 
 {
     int32_t *ids = NULL;
     size_t n = 0;
-    unsigned flags = (c->no_special ? 0u : (unsigned)KW_TEXT_ADD_SPECIAL) | (c->no_parse_special ? 0u : (unsigned)KW_TEXT_PARSE_SPECIAL);
+    unsigned flags = (c->no_special ? 0u : (unsigned)KW_TEXT_ADD_SPECIAL) |
+                     (c->no_parse_special ? 0u : (unsigned)KW_TEXT_PARSE_SPECIAL);
     int code = cli_tokenize(t, text, len, flags, &ids, &n);
     if (!code) print_ids(c, t, ids, n);
     free(ids);
@@ -60,7 +61,8 @@ int cmd_tokenize(cli *c)
     size_t len = 0;
     int code = cli_model_path(c, &path);
     if (!code) code = read_text(c, &text, &len);
-    kw_status st = code ? KW_OK : kw_tokenizer_open(c->model.tokenizer[0] ? c->model.tokenizer : path, &t);
+    kw_status st =
+        code ? KW_OK : kw_tokenizer_open(c->model.tokenizer[0] ? c->model.tokenizer : path, &t);
     if (st) code = out_status(st, NULL);
     if (!code) code = c->decode ? decode(t, text, len) : encode(c, t, text, len);
     kw_tokenizer_close(t);

@@ -26,8 +26,10 @@ static bool put_string(conversation *t, const char *text, size_t len)
     for (size_t i = 0; ok && i < len; i++) {
         char escaped[8];
         unsigned char ch = (unsigned char)text[i];
-        if (ch == '"' || ch == '\\') ok = put(t, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\%c", ch));
-        else if (ch < 0x20) ok = put(t, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", ch));
+        if (ch == '"' || ch == '\\')
+            ok = put(t, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\%c", ch));
+        else if (ch < 0x20)
+            ok = put(t, escaped, (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", ch));
         else ok = put(t, text + i, 1);
     }
     return ok && put(t, "\"", 1);
@@ -35,24 +37,19 @@ static bool put_string(conversation *t, const char *text, size_t len)
 
 int conversation_say(conversation *t, const char *role, const char *text, size_t len)
 {
-    bool ok = put(t, t->n_messages ? "," : "[", 1) && put(t, "{\"role\":", 8) && put_string(t, role, strlen(role)) &&
-              put(t, ",\"content\":", 11) && put_string(t, text, len) && put(t, "}", 1);
+    bool ok = put(t, t->n_messages ? "," : "[", 1) && put(t, "{\"role\":", 8) &&
+              put_string(t, role, strlen(role)) && put(t, ",\"content\":", 11) &&
+              put_string(t, text, len) && put(t, "}", 1);
     t->n_messages++;
     return ok ? EXIT_OK : out_fail(EXIT_OS, "out of memory");
 }
 
-void conversation_clear(conversation *t)
-{
-    t->len = t->n_messages = 0;
-}
+void conversation_clear(conversation *t) { t->len = t->n_messages = 0; }
 
-void conversation_free(conversation *t)
-{
-    free(t->json);
-}
+void conversation_free(conversation *t) { free(t->json); }
 
 typedef struct answer {
-    conversation said;            /* borrowed as a growable text */
+    conversation said; /* borrowed as a growable text */
     bool json, failed;
 } answer;
 
@@ -73,7 +70,8 @@ static bool begins_with_bos(const kw_tokenizer *t, const char *text, size_t len)
     return piece && n && n <= len && !memcmp(text, piece, n);
 }
 
-static int prompt_ids(const conversation *t, const cli *c, const char *chat_template, int32_t **ids, size_t *n)
+static int prompt_ids(const conversation *t, const cli *c, const char *chat_template, int32_t **ids,
+                      size_t *n)
 {
     const kw_tokenizer *tokenizer = kw_model_tokenizer(c->open_model);
     char *text = NULL;
@@ -81,7 +79,8 @@ static int prompt_ids(const conversation *t, const cli *c, const char *chat_temp
     t->json[t->len] = ']';
     kw_status st = cli_render(c->open_model, chat_template, t->json, t->len + 1, &text, &len);
     if (st) return out_status(st, "cannot write the prompt");
-    unsigned flags = KW_TEXT_PARSE_SPECIAL | (begins_with_bos(tokenizer, text, len) ? 0u : (unsigned)KW_TEXT_ADD_SPECIAL);
+    unsigned flags = KW_TEXT_PARSE_SPECIAL |
+                     (begins_with_bos(tokenizer, text, len) ? 0u : (unsigned)KW_TEXT_ADD_SPECIAL);
     int code = cli_tokenize(tokenizer, text, len, flags, ids, n);
     free(text);
     return code;
@@ -91,7 +90,8 @@ static void print_json(const answer *a, const conversation *t, const kw_generate
 {
     printf("{\"text\":");
     out_json_string(a->said.json ? a->said.json : "", a->said.len);
-    printf(",\"finish\":\"%s\",\"timings\":{\"prompt_tokens\":%d,\"first_ms\":", kw_finish_name(r->finish), t->n_prompt);
+    printf(",\"finish\":\"%s\",\"timings\":{\"prompt_tokens\":%d,\"first_ms\":",
+           kw_finish_name(r->finish), t->n_prompt);
     out_json_number(t->first_ms);
     printf(",\"new_tokens\":%d,\"tok_s\":", r->n_ids);
     out_json_number(t->tok_s);
@@ -104,7 +104,11 @@ int conversation_answer(conversation *t, cli *c, kw_session *s, const char *chat
     size_t n = 0;
     answer a = { .json = c->json };
     kw_generate_result r = { .end_id = -1, .finish = KW_FINISH_LENGTH };
-    kw_generate_args args = { .max_tokens = c->predict, .stop = c->stop.items, .n_stop = c->stop.n, .on_text = on_text, .user = &a };
+    kw_generate_args args = { .max_tokens = c->predict,
+                              .stop = c->stop.items,
+                              .n_stop = c->stop.n,
+                              .on_text = on_text,
+                              .user = &a };
     int code = prompt_ids(t, c, chat_template, &ids, &n);
     if (code) return code;
     interrupt_watch(s);
@@ -127,6 +131,7 @@ int conversation_answer(conversation *t, cli *c, kw_session *s, const char *chat
     else code = conversation_say(t, "assistant", a.said.json ? a.said.json : "", a.said.len);
     free(a.said.json);
     if (!code && c->verbose)
-        out_remark("[ %zu prompt tokens · first after %.0f ms · %d new at %.1f tok/s ]", n, t->first_ms, r.n_ids, t->tok_s);
+        out_remark("[ %zu prompt tokens · first after %.0f ms · %d new at %.1f tok/s ]", n,
+                   t->first_ms, r.n_ids, t->tok_s);
     return code ? code : interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 }

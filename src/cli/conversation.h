@@ -5,10 +5,10 @@
 #include "cli/cli.h"
 
 typedef struct conversation {
-    char *json;                   /* an array without its last bracket */
+    char *json; /* an array without its last bracket */
     size_t len, cap;
     size_t n_messages;
-    double prompt_tok_s, tok_s, first_ms;     /* of the last answer */
+    double prompt_tok_s, tok_s, first_ms; /* of the last answer */
     int n_prompt, n_new;
 } conversation;
 

@@ -46,7 +46,9 @@ int cli_read_file(const char *path, char **text, size_t *len)
     if (!strcmp(path, "-")) return read_stream(stdin, "standard input", text, len);
     FILE *f = fopen(path, "rb");
     if (!f) return cannot_read(path, errno);
-    int code = fstat(fileno(f), &info) == 0 && S_ISDIR(info.st_mode) ? cannot_read(path, EISDIR) : read_stream(f, path, text, len);
+    int code = fstat(fileno(f), &info) == 0 && S_ISDIR(info.st_mode)
+                   ? cannot_read(path, EISDIR)
+                   : read_stream(f, path, text, len);
     fclose(f);
     return code;
 }
@@ -79,7 +81,8 @@ int cli_read_ids(const char *text, size_t len, int32_t **ids, size_t *n)
         char *stop = NULL;
         errno = 0;
         long v = strtol(at, &stop, 10);
-        if (stop == at || stop > end || errno || v < INT32_MIN || v > INT32_MAX || (stop < end && *stop && !strchr(" ,\t\r\n]", *stop))) {
+        if (stop == at || stop > end || errno || v < INT32_MIN || v > INT32_MAX ||
+            (stop < end && *stop && !strchr(" ,\t\r\n]", *stop))) {
             free(all);
             return out_fail(EXIT_USAGE, "\"%.20s\" is no list of ids\ntry: 1,2,3", at);
         }
@@ -100,7 +103,8 @@ char *cli_join_args(const cli *c, int from)
     return all;
 }
 
-int cli_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags, int32_t **ids, size_t *n)
+int cli_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags, int32_t **ids,
+                 size_t *n)
 {
     size_t cap = len / 2 + 16;
     for (;;) {
@@ -115,13 +119,15 @@ int cli_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned f
     }
 }
 
-kw_status cli_render(const kw_model *m, const char *chat_template, const char *json, size_t json_len, char **text, size_t *len)
+kw_status cli_render(const kw_model *m, const char *chat_template, const char *json,
+                     size_t json_len, char **text, size_t *len)
 {
     size_t cap = json_len * 2 + 4096;
     for (;;) {
         *text = malloc(cap + 1);
         if (!*text) return KW_ENOMEM;
-        kw_status st = kw_model_render_chat(m, chat_template, json, json_len, true, *text, cap, len);
+        kw_status st =
+            kw_model_render_chat(m, chat_template, json, json_len, true, *text, cap, len);
         if (!st) {
             (*text)[*len] = 0;
             return KW_OK;
@@ -139,10 +145,13 @@ int cli_chat_template(const cli *c, char **text)
     *text = NULL;
     if (!c->chat_template[0]) return EXIT_OK;
     if (access(c->chat_template, F_OK) == 0) return cli_read_file(c->chat_template, text, &len);
-    static const char *const known[] = { "chatml", "llama2", "llama3", "zephyr", "mistral-v1", "plain" };
+    static const char *const known[] = { "chatml", "llama2",     "llama3",
+                                         "zephyr", "mistral-v1", "plain" };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(known[i], c->chat_template)) *text = strdup(c->chat_template);
     if (*text) return EXIT_OK;
-    return out_fail(EXIT_NO_INPUT, "there is no chat template \"%s\"\nwhy: it is neither a file nor chatml, llama2, llama3, zephyr, mistral-v1 or plain",
+    return out_fail(EXIT_NO_INPUT,
+                    "there is no chat template \"%s\"\nwhy: it is neither a file nor chatml, "
+                    "llama2, llama3, zephyr, mistral-v1 or plain",
                     c->chat_template);
 }

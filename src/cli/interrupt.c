@@ -27,7 +27,4 @@ void interrupt_watch(kw_session *s)
     signal(SIGPIPE, SIG_IGN);
 }
 
-bool interrupt_seen(void)
-{
-    return seen != 0;
-}
+bool interrupt_seen(void) { return seen != 0; }

@@ -24,7 +24,8 @@ void line_open(void)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     if (state && *state) snprintf(history_path, sizeof history_path, "%s/kwaai/history", state);
-    else if (home) snprintf(history_path, sizeof history_path, "%s/.local/state/kwaai/history", home);
+    else if (home)
+        snprintf(history_path, sizeof history_path, "%s/.local/state/kwaai/history", home);
     using_history();
     stifle_history(1000);
     if (!history_path[0]) return;

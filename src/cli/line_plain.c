@@ -3,13 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void line_open(void)
-{
-}
+void line_open(void) {}
 
-void line_close(void)
-{
-}
+void line_close(void) {}
 
 char *line_read(const char *prompt)
 {

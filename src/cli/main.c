@@ -14,13 +14,19 @@ static bool verbose_log;
 static void on_log(void *user, kw_log_level level, const char *line)
 {
     (void)user;
-    if (level == KW_LOG_WARN) out_remark("%swarning:%s %s", out_colours() ? "\033[33m" : "", out_colours() ? "\033[0m" : "", line);
+    if (level == KW_LOG_WARN)
+        out_remark("%swarning:%s %s", out_colours() ? "\033[33m" : "",
+                   out_colours() ? "\033[0m" : "", line);
     else if (verbose_log) out_remark("%s", line);
 }
 
 static const struct {
     const char *alias, *name;
-} aliases[] = { { "chat", "run" }, { "--version", "version" }, { "-V", "version" }, { "--help", "help" }, { "-h", "help" } };
+} aliases[] = { { "chat", "run" },
+                { "--version", "version" },
+                { "-V", "version" },
+                { "--help", "help" },
+                { "-h", "help" } };
 
 static int find_command(const char *word)
 {

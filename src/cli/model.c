@@ -29,7 +29,8 @@ char *cli_cache_folder(void)
 
 static bool ends_like_a_file(const char *word)
 {
-    static const char *const ends[] = { ".gguf", ".safetensors", ".json", ".bin", ".pt", ".pth", ".model", ".ggml" };
+    static const char *const ends[] = { ".gguf", ".safetensors", ".json",  ".bin",
+                                        ".pt",   ".pth",         ".model", ".ggml" };
     size_t n = strlen(word);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t m = strlen(ends[i]);
@@ -45,8 +46,11 @@ static int unknown_name(const char *word)
         size_t n = strlen(known);
         snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", catalogue[i].name);
     }
-    return out_fail(EXIT_NO_INPUT, "there is no model \"%s\"\nwhy: it is no file or folder here, and the catalogue has only: %s\n"
-                                   "try: the path of a GGUF file or of a folder with safetensors", word, known);
+    return out_fail(EXIT_NO_INPUT,
+                    "there is no model \"%s\"\nwhy: it is no file or folder here, and the "
+                    "catalogue has only: %s\n"
+                    "try: the path of a GGUF file or of a folder with safetensors",
+                    word, known);
 }
 
 static int from_catalogue(const char *word, char **path)
@@ -63,7 +67,9 @@ static int from_catalogue(const char *word, char **path)
         snprintf(*path, n, "%s/%s", folder, catalogue[i].file);
         free(folder);
         if (access(*path, F_OK) == 0) return EXIT_OK;
-        int code = out_fail(EXIT_NO_INPUT, "the model %s is not on this machine yet\nwhy: %s is missing\ntry: scripts/get-model %s",
+        int code = out_fail(EXIT_NO_INPUT,
+                            "the model %s is not on this machine yet\nwhy: %s is missing\ntry: "
+                            "scripts/get-model %s",
                             word, *path, word);
         free(*path);
         *path = NULL;
@@ -74,8 +80,9 @@ static int from_catalogue(const char *word, char **path)
 
 static int missing_model(const cli *c)
 {
-    return out_fail(EXIT_USAGE, "%s needs a MODEL: kwaai %s %s\ntry: kwaai help %s", commands[c->command].name,
-                    commands[c->command].name, commands[c->command].usage, commands[c->command].name);
+    return out_fail(EXIT_USAGE, "%s needs a MODEL: kwaai %s %s\ntry: kwaai help %s",
+                    commands[c->command].name, commands[c->command].name,
+                    commands[c->command].usage, commands[c->command].name);
 }
 
 int cli_model_path(cli *c, char **path)
@@ -86,7 +93,8 @@ int cli_model_path(cli *c, char **path)
         word = c->args[0];
         memmove(c->args, c->args + 1, (size_t)c->n_args-- * sizeof *c->args);
     }
-    if (access(word, F_OK) && !strchr(word, '/') && !ends_like_a_file(word)) return from_catalogue(word, path);
+    if (access(word, F_OK) && !strchr(word, '/') && !ends_like_a_file(word))
+        return from_catalogue(word, path);
     *path = strdup(word);
     return *path ? EXIT_OK : out_fail(EXIT_OS, "out of memory");
 }

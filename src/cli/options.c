@@ -14,16 +14,17 @@ typedef enum type { INT, FLOAT, U64, FLAG, TEXT, LIST } type;
 typedef struct option {
     type type;
     const char *name;
-    size_t at;                  /* in struct cli */
+    size_t at; /* in struct cli */
     double min, max;
     const char *flags, *value, *help;
-    unsigned group;             /* ENGINE ... OWN */
-    unsigned commands;          /* OWN: who takes it */
+    unsigned group;    /* ENGINE ... OWN */
+    unsigned commands; /* OWN: who takes it */
 } option;
 
 /* clang-format off */
 static const option options[] = {
-#define ROW(t, n, member, lo, hi, flags, value, help, group, cmds) { t, #n, offsetof(cli, member), lo, hi, flags, value, help, group, cmds },
+#define ROW(t, n, member, lo, hi, flags, value, help, group, cmds)                                  \
+    { t, #n, offsetof(cli, member), lo, hi, flags, value, help, group, cmds },
 #define KW_ENGINE_OPT(t, n, d, lo, hi, f, v, h) ROW(t, n, engine.n, lo, hi, f, v, h, ENGINE, 0)
 #define KW_MODEL_OPT(t, n, d, lo, hi, f, v, h) ROW(t, n, model.n, lo, hi, f, v, h, MODEL, 0)
 #define KW_SESSION_OPT(t, n, d, lo, hi, f, v, h) ROW(t, n, session.n, lo, hi, f, v, h, SESSION, 0)
@@ -84,7 +85,8 @@ static int set_number(cli *c, const option *o, const char *text)
     errno = 0;
     double v = strtod(text, &end);
     bool whole = o->type == FLOAT || floor(v) == v;
-    if (end == text || *end || isnan(v) || !whole || v < o->min || v > o->max) return out_of_range(o, text);
+    if (end == text || *end || isnan(v) || !whole || v < o->min || v > o->max)
+        return out_of_range(o, text);
     void *at = (char *)c + o->at;
     if (o->type == FLOAT) *(float *)at = (float)v;
     else *(int *)at = (int)v;
@@ -97,14 +99,19 @@ static int set_u64(cli *c, const option *o, const char *text)
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
     if (!isdigit((unsigned char)text[0]) || *end || errno)
-        return out_fail(EXIT_USAGE, "%s is \"%s\"\nwhy: it must be a whole number from 0 to 18446744073709551615", spelled(o), text);
+        return out_fail(
+            EXIT_USAGE,
+            "%s is \"%s\"\nwhy: it must be a whole number from 0 to 18446744073709551615",
+            spelled(o), text);
     *(uint64_t *)(void *)((char *)c + o->at) = v;
     return EXIT_OK;
 }
 
 static int set_flag(cli *c, const option *o, const char *text)
 {
-    static const char *const yes[] = { "1", "true", "yes", "on" }, *const no[] = { "0", "false", "no", "off", "" };
+    static const char *const yes[] = { "1", "true", "yes", "on" }, *const no[] = { "0", "false",
+                                                                                   "no", "off",
+                                                                                   "" };
     bool *at = (bool *)(void *)((char *)c + o->at);
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
         if (!strcmp(text, yes[i])) return *at = true, EXIT_OK;
@@ -113,9 +120,8 @@ static int set_flag(cli *c, const option *o, const char *text)
     return out_fail(EXIT_USAGE, "%s is \"%s\"\nwhy: it must be true or false", spelled(o), text);
 }
 
-static int add_to_list(cli *c, const option *o, const char *text)
+static int add_text(text_list *l, const char *text)
 {
-    text_list *l = (text_list *)(void *)((char *)c + o->at);
     const char **more = realloc(l->items, (l->n + 1) * sizeof *more);
     if (!more) return out_fail(EXIT_OS, "out of memory");
     l->items = more;
@@ -133,7 +139,7 @@ static int set_value(cli *c, const option *o, const char *text)
     case U64: return set_u64(c, o, text);
     case FLAG: return set_flag(c, o, text);
     case TEXT: *(const char **)(void *)((char *)c + o->at) = text; return EXIT_OK;
-    case LIST: return add_to_list(c, o, text);
+    case LIST: return add_text((text_list *)(void *)((char *)c + o->at), text);
     }
     return EXIT_SOFTWARE;
 }
@@ -152,12 +158,13 @@ int cli_set(cli *c, const char *name, const char *value)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
         if (strcmp(options[i].name, name) || !applies(&options[i], c->command)) continue;
-        char *kept = strdup(value);       /* lives as long as the program */
-        return kept ? set_value(c, &options[i], kept) : out_fail(EXIT_OS, "out of memory");
+        char *kept = strdup(value); /* lives as long as the program */
+        return set_value(c, &options[i], kept);
     }
     for (int i = 0; i < N_OPTIONS; i++)
-        if (!strcmp(options[i].name, name)) return EXIT_OK;     /* another command's */
-    return out_fail(EXIT_USAGE, "there is no option \"%s\"\ntry: kwaai help %s", name, commands[c->command].name);
+        if (!strcmp(options[i].name, name)) return EXIT_OK; /* another command's */
+    return out_fail(EXIT_USAGE, "there is no option \"%s\"\ntry: kwaai help %s", name,
+                    commands[c->command].name);
 }
 
 /* name = value lines; # and ; begin comments, [sections] are passed over. */
@@ -165,13 +172,17 @@ static int read_config(cli *c, const char *path, bool must_exist)
 {
     char line[4096];
     FILE *f = fopen(path, "r");
-    if (!f) return must_exist ? out_fail(EXIT_NO_INPUT, "cannot read the config file %s\nwhy: %s", path, strerror(errno)) : EXIT_OK;
+    if (!f)
+        return must_exist ? out_fail(EXIT_NO_INPUT, "cannot read the config file %s\nwhy: %s", path,
+                                     strerror(errno))
+                          : EXIT_OK;
     int code = EXIT_OK;
     for (int n = 1; !code && fgets(line, sizeof line, f); n++) {
         char *name = trimmed(line), *equals = strchr(name, '=');
         if (!*name || *name == '#' || *name == ';' || *name == '[') continue;
         if (!equals) {
-            code = out_fail(EXIT_USAGE, "%s, line %d: \"%s\" is no \"name = value\"", path, n, name);
+            code =
+                out_fail(EXIT_USAGE, "%s, line %d: \"%s\" is no \"name = value\"", path, n, name);
             break;
         }
         *equals = 0;
@@ -207,7 +218,8 @@ static const char *environment_name(const option *o)
 static int read_environment(cli *c)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
-        const char *value = applies(&options[i], c->command) ? getenv(environment_name(&options[i])) : NULL;
+        const char *value =
+            applies(&options[i], c->command) ? getenv(environment_name(&options[i])) : NULL;
         int code = value && *value ? set_value(c, &options[i], value) : EXIT_OK;
         if (code) return code;
     }
@@ -230,14 +242,17 @@ static int distance(const char *a, const char *b)
             int d = up[j - 1] + (a[i - 1] != b[j - 1]);
             if (up[j] + 1 < d) d = up[j] + 1;
             if (now[j - 1] + 1 < d) d = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < d) d = up2[j - 2] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                up2[j - 2] + 1 < d)
+                d = up2[j - 2] + 1;
             now[j] = d;
         }
     }
     return row[n % 3][m];
 }
 
-static void consider(const char *candidate, const char *word, char *best, size_t cap, int *best_distance)
+static void consider(const char *candidate, const char *word, char *best, size_t cap,
+                     int *best_distance)
 {
     int d = distance(word, candidate);
     if (d >= *best_distance) return;
@@ -258,8 +273,10 @@ static int unknown_flag(int cmd, const char *flag, size_t len)
             at += n + strspn(at + n, " ");
         }
     }
-    if (best[0]) return out_fail(EXIT_USAGE, "%s has no option %s\ntry: %s", commands[cmd].name, word, best);
-    return out_fail(EXIT_USAGE, "%s has no option %s\ntry: kwaai help %s", commands[cmd].name, word, commands[cmd].name);
+    if (best[0])
+        return out_fail(EXIT_USAGE, "%s has no option %s\ntry: %s", commands[cmd].name, word, best);
+    return out_fail(EXIT_USAGE, "%s has no option %s\ntry: kwaai help %s", commands[cmd].name, word,
+                    commands[cmd].name);
 }
 
 static bool looks_like_flag(const char *word)
@@ -274,13 +291,13 @@ static int take_flag(cli *c, int argc, char **argv, int *i)
     size_t len = equals ? (size_t)(equals - word) : strlen(word);
     const option *o = find_flag(c->command, word, len);
     const char *value = equals ? equals + 1 : NULL;
-    if (!o && word[1] != '-' && len > 2) {                      /* -t2 */
+    if (!o && word[1] != '-' && len > 2) { /* -t2 */
         o = find_flag(c->command, word, 2);
         if (o && o->type == FLAG) o = NULL;
         value = word + 2 + (word[2] == '=');
     }
     bool negated = false;
-    if (!o && !strncmp(word, "--no-", 5)) {                      /* --no-json */
+    if (!o && !strncmp(word, "--no-", 5)) { /* --no-json */
         char plain[64];
         snprintf(plain, sizeof plain, "--%.*s", (int)(len - 5), word + 5);
         o = find_flag(c->command, plain, strlen(plain));
@@ -290,7 +307,8 @@ static int take_flag(cli *c, int argc, char **argv, int *i)
     if (!o) return unknown_flag(c->command, word, len);
     if (o->type == FLAG) return set_value(c, o, negated ? "false" : value ? value : "true");
     if (!value && *i + 1 < argc) value = argv[++*i];
-    if (!value) return out_fail(EXIT_USAGE, "%s needs a value: %s %s", spelled(o), spelled(o), o->value);
+    if (!value)
+        return out_fail(EXIT_USAGE, "%s needs a value: %s %s", spelled(o), spelled(o), o->value);
     return set_value(c, o, value);
 }
 
@@ -322,7 +340,7 @@ static void set_defaults(cli *c)
 #define CLI_DEFAULT_LIST(n, d) c->n = (text_list){ NULL, 0 };
 #define CLI_OPT(t, n, d, ...) CLI_DEFAULT_##t(n, d)
 #include "cli/cli_options.def"
-    if (c->command != CMD_INDEX_RUN) c->sampling.temperature = 0;    /* only chat wants chance */
+    if (c->command != CMD_INDEX_RUN) c->sampling.temperature = 0; /* only chat wants chance */
 }
 
 /* The config of --config is read before the flags it stands among. */
@@ -345,7 +363,7 @@ int cli_parse(cli *c, int argc, char **argv)
     if (!code && config) code = read_config(c, config, true);
     if (!code) code = read_environment(c);
     if (!code) {
-        c->stop.n = 0;             /* flags replace a list, they do not add to it */
+        c->stop.n = 0; /* flags replace a list, they do not add to it */
         code = read_flags(c, argc, argv);
     }
     return code;
@@ -353,6 +371,8 @@ int cli_parse(cli *c, int argc, char **argv)
 
 void cli_free(cli *c)
 {
+    for (size_t i = 0; i < c->kept.n; i++) free((char *)(uintptr_t)c->kept.items[i]);
+    free(c->kept.items);
     free(c->args);
     free(c->stop.items);
 }
@@ -360,7 +380,8 @@ void cli_free(cli *c)
 bool cli_was_set(const cli *c, const char *name)
 {
     for (int i = 0; i < N_OPTIONS; i++)
-        if (!strcmp(options[i].name, name) && c->was_set[i] && applies(&options[i], c->command)) return true;
+        if (!strcmp(options[i].name, name) && c->was_set[i] && applies(&options[i], c->command))
+            return true;
     return false;
 }
 
@@ -374,7 +395,8 @@ void cli_print_options(int cmd, FILE *to)
         int n = 0;
         for (const char *at = options[i].flags; *at && n < 100;) {
             size_t len = strcspn(at, " ");
-            n += snprintf(flags + n, sizeof flags - (size_t)n, "%s%.*s", n ? ", " : "", (int)len, at);
+            n += snprintf(flags + n, sizeof flags - (size_t)n, "%s%.*s", n ? ", " : "", (int)len,
+                          at);
             at += len + strspn(at + len, " ");
         }
         snprintf(flags + n, sizeof flags - (size_t)n, " %s", options[i].value);
@@ -384,8 +406,11 @@ void cli_print_options(int cmd, FILE *to)
 
 void cli_print_environment(FILE *to)
 {
-    fprintf(to, "Every option is also read from the environment, and from ./kwaai.ini and kwaai/config.ini in\n"
-                "$XDG_CONFIG_HOME (lines \"name = value\"). A flag wins over the environment, that over the files.\n\n");
+    fprintf(to, "Every option is also read from the environment, and from ./kwaai.ini and "
+                "kwaai/config.ini in\n"
+                "$XDG_CONFIG_HOME (lines \"name = value\"). A flag wins over the environment, that "
+                "over the files.\n\n");
     for (int i = 0; i < N_OPTIONS; i++)
-        if (strcmp(options[i].name, "help")) fprintf(to, "  %-28s %s\n", environment_name(&options[i]), options[i].help);
+        if (strcmp(options[i].name, "help"))
+            fprintf(to, "  %-28s %s\n", environment_name(&options[i]), options[i].help);
 }

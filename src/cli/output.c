@@ -20,10 +20,7 @@ void out_open(const cli *c)
     quiet = c->quiet;
 }
 
-bool out_colours(void)
-{
-    return colours;
-}
+bool out_colours(void) { return colours; }
 
 void out_remark(const char *fmt, ...)
 {
@@ -46,7 +43,9 @@ static void print_error(const char *text)
         newline = strchr(line, '\n');
         int n = (int)(newline ? newline - line : (long)strlen(line));
         bool labelled = !strncmp(line, "why:", 4) || !strncmp(line, "try:", 4);
-        if (labelled) fprintf(stderr, "  %.4s  %.*s\n", line, n - 4 - (line[4] == ' '), line + 4 + (line[4] == ' '));
+        if (labelled)
+            fprintf(stderr, "  %.4s  %.*s\n", line, n - 4 - (line[4] == ' '),
+                    line + 4 + (line[4] == ' '));
         else fprintf(stderr, "  %.*s\n", n, line);
     }
 }
@@ -67,29 +66,42 @@ int out_status(kw_status st, const char *what)
     static const struct {
         kw_status status;
         int code;
-    } codes[] = { { KW_ENOMEM, EXIT_OS },          { KW_EINVAL, EXIT_USAGE },     { KW_EFORMAT, EXIT_DATA },
-                  { KW_ESHAPE, EXIT_DATA },        { KW_EUNSUPPORTED, EXIT_DATA }, { KW_EIO, EXIT_OS },
-                  { KW_ENET, EXIT_UNAVAILABLE },   { KW_ETIMEOUT, EXIT_UNAVAILABLE }, { KW_EVERIFY, EXIT_DATA },
-                  { KW_ELIMIT, EXIT_DATA },        { KW_ECANCELED, EXIT_INTERRUPTED }, { KW_ENOTFOUND, EXIT_NO_INPUT } };
+    } codes[] = { { KW_ENOMEM, EXIT_OS },
+                  { KW_EINVAL, EXIT_USAGE },
+                  { KW_EFORMAT, EXIT_DATA },
+                  { KW_ESHAPE, EXIT_DATA },
+                  { KW_EUNSUPPORTED, EXIT_DATA },
+                  { KW_EIO, EXIT_OS },
+                  { KW_ENET, EXIT_UNAVAILABLE },
+                  { KW_ETIMEOUT, EXIT_UNAVAILABLE },
+                  { KW_EVERIFY, EXIT_DATA },
+                  { KW_ELIMIT, EXIT_DATA },
+                  { KW_ECANCELED, EXIT_INTERRUPTED },
+                  { KW_ENOTFOUND, EXIT_NO_INPUT } };
     int code = EXIT_SOFTWARE;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i].status == st) code = codes[i].code;
     const char *message = kw_error_message();
     if (strstr(message, "ermission denied")) code = EXIT_NO_PERMISSION;
-    return out_fail(code, "%s%s%s", what ? what : "", what ? "\nwhy: " : "", *message ? message : kw_status_name(st));
+    return out_fail(code, "%s%s%s", what ? what : "", what ? "\nwhy: " : "",
+                    *message ? message : kw_status_name(st));
 }
 
 int out_flush(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) return EXIT_OK;
-    if (errno == EPIPE) return EXIT_OK;          /* the reader had enough */
+    if (errno == EPIPE) return EXIT_OK; /* the reader had enough */
     return out_fail(EXIT_CANNOT_WRITE, "cannot write to standard output\nwhy: %s", strerror(errno));
 }
 
 /* Length of the UTF-8 character at p (at most n bytes), or 0. */
 static size_t character(const unsigned char *p, size_t n)
 {
-    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    size_t len = p[0] < 0x80                   ? 1
+                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+                 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                               : 0;
     if (len == 0 || len > n) return 0;
     for (size_t i = 1; i < len; i++)
         if ((p[i] & 0xc0) != 0x80) return 0;
@@ -104,7 +116,7 @@ void out_json_string(const char *text, size_t len)
     putchar('"');
     while (p < end) {
         size_t n = character(p, (size_t)(end - p));
-        if (n == 0) fputs("\xef\xbf\xbd", stdout);           /* U+FFFD for what is no UTF-8 */
+        if (n == 0) fputs("\xef\xbf\xbd", stdout); /* U+FFFD for what is no UTF-8 */
         else if (*p == '"' || *p == '\\') printf("\\%c", *p);
         else if (*p == '\n') fputs("\\n", stdout);
         else if (*p < 0x20 || *p == 0x7f) printf("\\u%04x", (unsigned)*p);

@@ -36,11 +36,10 @@ static void begin(repl *r)
 
 static void do_system(repl *r, char *rest)
 {
-    char *kept = strdup(rest);            /* an option's text lives as long as the program */
-    if (!kept) return;
-    r->c->system = kept;
+    if (cli_set(r->c, "system", rest)) return;
     begin(r);
-    out_remark(*rest ? "system message set; the conversation begins anew" : "no system message; the conversation begins anew");
+    out_remark(*rest ? "system message set; the conversation begins anew"
+                     : "no system message; the conversation begins anew");
 }
 
 static void do_clear(repl *r, char *rest)
@@ -56,9 +55,10 @@ static void do_stats(repl *r, char *rest)
     (void)rest;
     kw_memory_use(&live, &peak);
     kw_session_ids(r->session, &n);
-    out_remark("context %zu of %zu tokens · last answer: %d tokens at %.1f tok/s, first after %.0f ms · memory %.0f MB (peak %.0f MB)",
-               n, kw_session_context(r->session), r->talk.n_new, r->talk.tok_s, r->talk.first_ms, (double)live / 1e6,
-               (double)peak / 1e6);
+    out_remark("context %zu of %zu tokens · last answer: %d tokens at %.1f tok/s, first after %.0f "
+               "ms · memory %.0f MB (peak %.0f MB)",
+               n, kw_session_context(r->session), r->talk.n_new, r->talk.tok_s, r->talk.first_ms,
+               (double)live / 1e6, (double)peak / 1e6);
 }
 
 static void do_bye(repl *r, char *rest)
@@ -84,8 +84,10 @@ static void do_help(repl *r, char *rest)
 {
     (void)r;
     (void)rest;
-    for (int i = 0; i < N_SLASH; i++) out_remark("  %-9s %s", slash_commands[i].word, slash_commands[i].help);
-    out_remark("  \"\"\"       begins and ends a text of several lines\n  Ctrl-C    stops the answer");
+    for (int i = 0; i < N_SLASH; i++)
+        out_remark("  %-9s %s", slash_commands[i].word, slash_commands[i].help);
+    out_remark(
+        "  \"\"\"       begins and ends a text of several lines\n  Ctrl-C    stops the answer");
 }
 
 static void run_slash(repl *r, char *line)

@@ -3,7 +3,8 @@
 #include "cpu/simd/avx2.h"
 #include <math.h>
 
-#define TILE_X 3          /* 3 x 4 accumulators, 4 weights and 1 activation: all 16 registers but one at a time */
+#define TILE_X                                                                                     \
+    3 /* 3 x 4 accumulators, 4 weights and 1 activation: all 16 registers but one at a time */
 #include "cpu/vec.inc"
 #include "cpu/decode_avx2.inc"
 #define HAS_DPBUSD 0
@@ -61,9 +62,11 @@ static void rms_norm(float *dst, const float *x, const float *w, size_t n, float
 {
     V scale = v_set(1.0f / sqrtf(dot_one(x, x, n) / (float)n + eps));
     size_t i = 0;
-    for (; i + VN <= n; i += VN) v_store(dst + i, v_mul(v_load(w + i), v_mul(v_load(x + i), scale)));
+    for (; i + VN <= n; i += VN)
+        v_store(dst + i, v_mul(v_load(w + i), v_mul(v_load(x + i), scale)));
     if (i == n) return;
-    store_some(dst + i, v_mul(load_some(w + i, n - i), v_mul(load_some(x + i, n - i), scale)), n - i);
+    store_some(dst + i, v_mul(load_some(w + i, n - i), v_mul(load_some(x + i, n - i), scale)),
+               n - i);
 }
 
 /* ---- attention: see the definition in kernels.h ---- */
@@ -72,8 +75,13 @@ static float scores(const kw_attend_block *b, const float *q, float *w, float ma
 {
     size_t hd = (size_t)b->head_dim;
     kw_dots d = {
-        .dst = w + b->from, .w = b->k + (size_t)b->from * hd, .x = q, .w_stride = hd, .n_w = (size_t)(b->n - b->from),
-        .n_x = 1, .k = hd,
+        .dst = w + b->from,
+        .w = b->k + (size_t)b->from * hd,
+        .x = q,
+        .w_stride = hd,
+        .n_w = (size_t)(b->n - b->from),
+        .n_x = 1,
+        .k = hd,
     };
     dots_exact(&d);
     for (int t = b->from; t < b->n; t++) {

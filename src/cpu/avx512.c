@@ -3,11 +3,16 @@
 #include "cpu/generic/generic.h"
 #include "cpu/simd/avx512.h"
 
-#define TILE_X 6          /* 6 x 4 accumulators of 32 registers */
+#define TILE_X 6 /* 6 x 4 accumulators of 32 registers */
 #include "cpu/vec.inc"
 
 const kw_kernels kw_kernels_avx512 = {
     .name = "avx512",
-    .needs = KW_CPU_AVX2 | KW_CPU_FMA | KW_CPU_F16C | KW_CPU_AVX512F | KW_CPU_AVX512BW | KW_CPU_AVX512VL | KW_CPU_AVX512DQ,
-    .add = add, .mul = mul, .silu = silu, .swiglu = swiglu, .dots_fast = dots_fast,
+    .needs = KW_CPU_AVX2 | KW_CPU_FMA | KW_CPU_F16C | KW_CPU_AVX512F | KW_CPU_AVX512BW |
+             KW_CPU_AVX512VL | KW_CPU_AVX512DQ,
+    .add = add,
+    .mul = mul,
+    .silu = silu,
+    .swiglu = swiglu,
+    .dots_fast = dots_fast,
 };

@@ -10,8 +10,8 @@ static const size_t bytes_a_thread = (size_t)256 << 20;
 
 typedef struct pass {
     const uint64_t *memory;
-    size_t words;              /* of one stream */
-    uint64_t sums[1024];       /* kept, so that the reads cannot be left out */
+    size_t words;        /* of one stream */
+    uint64_t sums[1024]; /* kept, so that the reads cannot be left out */
 } pass;
 
 static void read_all(void *ctx, int worker)
@@ -21,14 +21,16 @@ static void read_all(void *ctx, int worker)
     uint64_t sum[WORDS_A_LINE] = { 0 };
     for (size_t i = 0; i < p->words; i += WORDS_A_LINE)
         for (size_t j = 0; j < WORDS_A_LINE; j++)
-            sum[j] += s[i + j] ^ s[i + j + p->words] ^ s[i + j + 2 * p->words] ^ s[i + j + 3 * p->words];
+            sum[j] +=
+                s[i + j] ^ s[i + j + p->words] ^ s[i + j + 2 * p->words] ^ s[i + j + 3 * p->words];
     for (size_t j = 0; j < WORDS_A_LINE; j++) p->sums[worker] += sum[j];
 }
 
 kw_status kw_cpu_bandwidth(kw_pool *pool, int runs, double *bytes_per_second)
 {
     size_t all, threads = (size_t)kw_pool_size(pool);
-    if (!kw_mul_size(bytes_a_thread, threads, &all)) return kw_fail(KW_ELIMIT, "%zu threads", threads);
+    if (!kw_mul_size(bytes_a_thread, threads, &all))
+        return kw_fail(KW_ELIMIT, "%zu threads", threads);
     uint64_t *memory = kw_malloc(all, KW_PAY_SCRATCH);
     pass *p = kw_calloc(1, sizeof *p, KW_PAY_SCRATCH);
     kw_status st = memory && p ? KW_OK : KW_ENOMEM;

@@ -2,10 +2,7 @@
 #include "cpu/internal.h"
 #include <string.h>
 
-static int count(void)
-{
-    return 1;
-}
+static int count(void) { return 1; }
 
 static kw_status open_device(int index, const kw_device_options *o, kw_device **out)
 {
@@ -19,17 +16,14 @@ static kw_status open_device(int index, const kw_device_options *o, kw_device **
     return st;
 }
 
-static void close_device(kw_device *d)
-{
-    kw_free(d);
-}
+static void close_device(kw_device *d) { kw_free(d); }
 
 static kw_status alloc(kw_device *d, size_t bytes, kw_payer payer, kw_memory **out)
 {
     (void)d;
     kw_memory *m = kw_calloc(1, sizeof *m, payer);
     if (!m) return KW_ENOMEM;
-    m->host = kw_malloc(bytes < 1024 ? 1024 : bytes, payer);     /* 1 KiB and more lie on cache lines */
+    m->host = kw_malloc(bytes < 1024 ? 1024 : bytes, payer); /* 1 KiB and more lie on cache lines */
     m->bytes = bytes;
     if (!m->host) {
         kw_free(m);
@@ -69,7 +63,8 @@ static kw_status download(kw_device *d, const kw_memory *src, size_t at, void *d
     return st;
 }
 
-static kw_status copy(kw_device *d, kw_memory *dst, size_t dst_at, const kw_memory *src, size_t src_at, size_t len)
+static kw_status copy(kw_device *d, kw_memory *dst, size_t dst_at, const kw_memory *src,
+                      size_t src_at, size_t len)
 {
     kw_status st = inside(src, src_at, len);
     return st ? st : upload(d, dst, dst_at, (const unsigned char *)src->host + src_at, len);
@@ -78,16 +73,24 @@ static kw_status copy(kw_device *d, kw_memory *dst, size_t dst_at, const kw_memo
 static bool has(const void *device, kw_opcode code)
 {
     (void)device;
-    return code == KW_OP_SWIGLU;             /* the composite ops with a kernel of their own */
+    return code == KW_OP_SWIGLU; /* the composite ops with a kernel of their own */
 }
 
-const char *kw_cpu_isa(const kw_device *d)
-{
-    return d->kernels.name;
-}
+const char *kw_cpu_isa(const kw_device *d) { return d->kernels.name; }
 
 const kw_backend kw_backend_cpu = {
-    .name = "cpu", .count = count, .open = open_device, .close = close_device, .alloc = alloc, .free = free_memory,
-    .upload = upload, .download = download, .copy = copy, .has = has, .prepare = kw_cpu_prepare,
-    .submit = kw_cpu_submit, .poll = kw_cpu_poll, .drop = kw_cpu_drop,
+    .name = "cpu",
+    .count = count,
+    .open = open_device,
+    .close = close_device,
+    .alloc = alloc,
+    .free = free_memory,
+    .upload = upload,
+    .download = download,
+    .copy = copy,
+    .has = has,
+    .prepare = kw_cpu_prepare,
+    .submit = kw_cpu_submit,
+    .poll = kw_cpu_poll,
+    .drop = kw_cpu_drop,
 };

@@ -10,26 +10,21 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 16 };           /* query rows of a chunk */
+enum { ROWS = 16 }; /* query rows of a chunk */
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- storing ---- */
 
-static int64_t store_chunks(const kw_run *r)
-{
-    return kw_live_rows(r, r->step->op->src[1]);
-}
+static int64_t store_chunks(const kw_run *r) { return kw_live_rows(r, r->step->op->src[1]); }
 
 static void store_half(const kw_run *r, int64_t row, bool is_v)
 {
     const kw_op *op = r->step->op;
     const kw_kv_binding *kv = r->b->kv;
     const int32_t *at = (const int32_t *)kw_place(r, op->src[3]) + 2 * row;
-    const float *src = (const float *)kw_place(r, op->src[is_v ? 2 : 1]) + row * kw_cols(r, op->src[1]);
+    const float *src =
+        (const float *)kw_place(r, op->src[is_v ? 2 : 1]) + row * kw_cols(r, op->src[1]);
     unsigned char *page = kv->pages[at[0]][at[1] / kv->layout.page_rows]->host;
     size_t hd = (size_t)kv->layout.head_dim, slot = (size_t)(at[1] % kv->layout.page_rows) * hd;
     const kw_dtype_info *type = kw_dtype_get(kv->layout.dtype);
@@ -51,16 +46,13 @@ typedef struct walk {
     const kw_run *r;
     const kw_attend_args *a;
     int kv_head;
-    int64_t from, n;          /* query rows */
-    float *acc, *max, *sum;   /* [ROWS][group][head_dim], [ROWS][group] */
-    float *k, *v;             /* a decoded block, when the cache is not f32 */
-    const void *decoded;      /* the page that k and v hold */
+    int64_t from, n;        /* query rows */
+    float *acc, *max, *sum; /* [ROWS][group][head_dim], [ROWS][group] */
+    float *k, *v;           /* a decoded block, when the cache is not f32 */
+    const void *decoded;    /* the page that k and v hold */
 } walk;
 
-static int group_of(const kw_attend_args *a)
-{
-    return a->n_heads / a->n_kv_heads;
-}
+static int group_of(const kw_attend_args *a) { return a->n_heads / a->n_kv_heads; }
 
 size_t kw_attend_worker_bytes(const kw_op *op)
 {
@@ -78,7 +70,10 @@ static walk begin(const kw_run *r, int64_t chunk)
 {
     const kw_attend_args *a = &r->step->op->p.attend;
     size_t states = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
-    walk w = { .r = r, .a = a, .kv_head = (int)(chunk % a->n_kv_heads), .from = chunk / a->n_kv_heads * ROWS };
+    walk w = { .r = r,
+               .a = a,
+               .kv_head = (int)(chunk % a->n_kv_heads),
+               .from = chunk / a->n_kv_heads * ROWS };
     w.n = least(ROWS, kw_live_rows(r, r->step->op->dst) - w.from);
     w.acc = kw_worker_memory(r);
     w.max = w.acc + states * hd;
@@ -124,11 +119,18 @@ static void attend_block(walk *w, int64_t row, int32_t block)
     if (at[1] < start || first >= start + KW_ATTEND_BLOCK) return;
     int group = group_of(w->a);
     size_t hd = (size_t)w->a->head_dim, state = (size_t)row * (size_t)group;
-    const float *q = (const float *)kw_place(w->r, op->src[0]) + (w->from + row) * kw_cols(w->r, op->dst);
+    const float *q =
+        (const float *)kw_place(w->r, op->src[0]) + (w->from + row) * kw_cols(w->r, op->dst);
     kw_attend_block b = {
-        .q = q + (size_t)w->kv_head * (size_t)group * hd, .q_stride = hd, .acc = w->acc + state * hd,
-        .max = w->max + state, .sum = w->sum + state, .heads = group, .head_dim = w->a->head_dim,
-        .from = first > start ? first - start : 0, .n = (int)least(KW_ATTEND_BLOCK, at[1] - start + 1),
+        .q = q + (size_t)w->kv_head * (size_t)group * hd,
+        .q_stride = hd,
+        .acc = w->acc + state * hd,
+        .max = w->max + state,
+        .sum = w->sum + state,
+        .heads = group,
+        .head_dim = w->a->head_dim,
+        .from = first > start ? first - start : 0,
+        .n = (int)least(KW_ATTEND_BLOCK, at[1] - start + 1),
         .scale = w->a->scale,
     };
     load_block(w, w->r->b->kv->pages[at[0]][block], &b.k, &b.v);

@@ -13,8 +13,9 @@
 enum {
     Q8_ROWS = 8,              /* at most this many rows of x take the int8 way */
     PANEL_BYTES = 128 * 1024, /* f32 bytes of a decoded panel */
-    MIN_PANEL = 4, MAX_PANEL = 64,
-    CHUNKS_A_WORKER = 6,      /* enough that a disturbed core does not stall the op */
+    MIN_PANEL = 4,
+    MAX_PANEL = 64,
+    CHUNKS_A_WORKER = 6, /* enough that a disturbed core does not stall the op */
 };
 
 static const kw_tensor *weight(const kw_run *r)
@@ -22,10 +23,7 @@ static const kw_tensor *weight(const kw_run *r)
     return &kw_plan_value(r->g->plan, r->step->op->src[1])->t;
 }
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t panel_of(int64_t k)
 {
@@ -44,7 +42,8 @@ size_t kw_linear_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 {
     const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
     int64_t k = kw_tensor_cols(w);
-    return w->dtype == KW_F32 || kw_linear_is_q8(g, op) ? 0 : (size_t)(panel_of(k) * k) * sizeof(float);
+    return w->dtype == KW_F32 || kw_linear_is_q8(g, op) ? 0
+                                                        : (size_t)(panel_of(k) * k) * sizeof(float);
 }
 
 static int64_t panels(const kw_run *r)
@@ -82,9 +81,15 @@ static void linear_f32(const kw_run *r, int64_t chunk)
     int64_t from = chunk * panel, n = least(panel, m - from);
     float *dst = kw_place(r, op->dst);
     kw_dots d = {
-        .dst = dst + from, .w = decoded(r, from, n), .x = kw_place(r, op->src[0]),
-        .dst_stride = (size_t)m, .w_stride = (size_t)k, .x_stride = (size_t)k,
-        .n_w = (size_t)n, .n_x = (size_t)kw_live_rows(r, op->src[0]), .k = (size_t)k,
+        .dst = dst + from,
+        .w = decoded(r, from, n),
+        .x = kw_place(r, op->src[0]),
+        .dst_stride = (size_t)m,
+        .w_stride = (size_t)k,
+        .x_stride = (size_t)k,
+        .n_w = (size_t)n,
+        .n_x = (size_t)kw_live_rows(r, op->src[0]),
+        .k = (size_t)k,
     };
     if (r->g->exact) r->g->kernels.dots_exact(&d);
     else r->g->kernels.dots_fast(&d);
@@ -113,19 +118,21 @@ static void linear_q8(const kw_run *r, int64_t chunk)
     int64_t from = chunk * panel, n = least(panel, m - from);
     float *dst = kw_place(r, op->dst);
     kw_dots_q8 d = {
-        .dst = dst + from, .w = kw_tensor_row(w, from),
+        .dst = dst + from,
+        .w = kw_tensor_row(w, from),
         .x = (const unsigned char *)r->b->scratch->host + r->step->twin,
-        .dst_stride = (size_t)m, .w_stride = kw_tensor_row_bytes(w), .x_stride = kw_q8_row_bytes((size_t)k),
-        .n_w = (size_t)n, .n_x = (size_t)kw_live_rows(r, op->src[0]), .k = (size_t)k,
+        .dst_stride = (size_t)m,
+        .w_stride = kw_tensor_row_bytes(w),
+        .x_stride = kw_q8_row_bytes((size_t)k),
+        .n_w = (size_t)n,
+        .n_x = (size_t)kw_live_rows(r, op->src[0]),
+        .k = (size_t)k,
     };
     r->g->kernels.dots_q8[w->dtype](&d);
     add_bias(r, from, n);
 }
 
-static int64_t encode_chunks(const kw_run *r)
-{
-    return kw_live_rows(r, r->step->op->src[0]);
-}
+static int64_t encode_chunks(const kw_run *r) { return kw_live_rows(r, r->step->op->src[0]); }
 
 static void encode_q8(const kw_run *r, int64_t row)
 {
@@ -133,7 +140,8 @@ static void encode_q8(const kw_run *r, int64_t row)
     int64_t k = kw_cols(r, op->src[0]);
     const float *x = kw_place(r, op->src[0]);
     unsigned char *twin = (unsigned char *)r->b->scratch->host + r->step->twin;
-    r->g->kernels.encode_q8(x + row * k, twin + (size_t)row * kw_q8_row_bytes((size_t)k), (size_t)k);
+    r->g->kernels.encode_q8(x + row * k, twin + (size_t)row * kw_q8_row_bytes((size_t)k),
+                            (size_t)k);
 }
 
 const kw_op_driver kw_drive_linear_f32 = { panels, linear_f32 };

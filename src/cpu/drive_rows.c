@@ -6,20 +6,14 @@
 
 enum { ROWS_A_CHUNK = 4, CELLS_A_CHUNK = 4096 };
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t row_chunks(const kw_run *r)
 {
     return (kw_live_rows(r, r->step->op->dst) + ROWS_A_CHUNK - 1) / ROWS_A_CHUNK;
 }
 
-static int64_t first_row(int64_t chunk)
-{
-    return chunk * ROWS_A_CHUNK;
-}
+static int64_t first_row(int64_t chunk) { return chunk * ROWS_A_CHUNK; }
 
 static int64_t last_row(const kw_run *r, int64_t chunk)
 {
@@ -34,7 +28,8 @@ static void embed(const kw_run *r, int64_t chunk)
     float *dst = kw_place(r, op->dst);
     int64_t d = kw_cols(r, op->dst);
     for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
-        r->g->kernels.decode[table->t.dtype](kw_tensor_row(&table->t, ids[i]), dst + i * d, (size_t)d);
+        r->g->kernels.decode[table->t.dtype](kw_tensor_row(&table->t, ids[i]), dst + i * d,
+                                             (size_t)d);
 }
 
 static void rms_norm(const kw_run *r, int64_t chunk)
@@ -61,7 +56,8 @@ static size_t cells(const kw_run *r, int64_t chunk)
     return (size_t)(least((chunk + 1) * CELLS_A_CHUNK, all) - chunk * CELLS_A_CHUNK);
 }
 
-static void binary(const kw_run *r, int64_t chunk, void (*kernel)(float *, const float *, const float *, size_t))
+static void binary(const kw_run *r, int64_t chunk,
+                   void (*kernel)(float *, const float *, const float *, size_t))
 {
     const kw_op *op = r->step->op;
     const float *a = kw_place(r, op->src[0]), *b = kw_place(r, op->src[1]);
@@ -70,20 +66,11 @@ static void binary(const kw_run *r, int64_t chunk, void (*kernel)(float *, const
     kernel(dst + at, a + at, b + at, cells(r, chunk));
 }
 
-static void add(const kw_run *r, int64_t chunk)
-{
-    binary(r, chunk, r->g->kernels.add);
-}
+static void add(const kw_run *r, int64_t chunk) { binary(r, chunk, r->g->kernels.add); }
 
-static void mul(const kw_run *r, int64_t chunk)
-{
-    binary(r, chunk, r->g->kernels.mul);
-}
+static void mul(const kw_run *r, int64_t chunk) { binary(r, chunk, r->g->kernels.mul); }
 
-static void swiglu(const kw_run *r, int64_t chunk)
-{
-    binary(r, chunk, r->g->kernels.swiglu);
-}
+static void swiglu(const kw_run *r, int64_t chunk) { binary(r, chunk, r->g->kernels.swiglu); }
 
 static void silu(const kw_run *r, int64_t chunk)
 {
@@ -115,9 +102,13 @@ static void rope(const kw_run *r, int64_t chunk)
     float *dst = kw_place(r, op->dst);
     int64_t d = kw_cols(r, op->dst), t = kw_cols(r, op->src[1]);
     for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
-        r->g->kernels.rope(&(kw_rope_row){
-            .x = x + i * d, .table = table + i * t, .dst = dst + i * d, .n_heads = (int)(d / op->p.rope.head_dim),
-            .head_dim = op->p.rope.head_dim, .half = (int)(t / 2), .interleaved = op->p.rope.interleaved });
+        r->g->kernels.rope(&(kw_rope_row){ .x = x + i * d,
+                                           .table = table + i * t,
+                                           .dst = dst + i * d,
+                                           .n_heads = (int)(d / op->p.rope.head_dim),
+                                           .head_dim = op->p.rope.head_dim,
+                                           .half = (int)(t / 2),
+                                           .interleaved = op->p.rope.interleaved });
 }
 
 static void pick_rows(const kw_run *r, int64_t chunk)

@@ -15,7 +15,4 @@ const kw_cpu_feature *kw_cpu_feature_names(size_t *n)
     return NULL;
 }
 
-uint64_t kw_cpu_features(void)
-{
-    return 0;
-}
+uint64_t kw_cpu_features(void) { return 0; }

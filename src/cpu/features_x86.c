@@ -7,7 +7,10 @@
 extern const kw_kernels kw_kernels_avx2, kw_kernels_avx512, kw_kernels_avx512vnni;
 
 static const kw_kernels *const rows[] = {
-    &kw_kernels_generic, &kw_kernels_avx2, &kw_kernels_avx512, &kw_kernels_avx512vnni,
+    &kw_kernels_generic,
+    &kw_kernels_avx2,
+    &kw_kernels_avx512,
+    &kw_kernels_avx512vnni,
 };
 
 const kw_kernels *const *kw_kernel_rows(size_t *n)
@@ -17,10 +20,14 @@ const kw_kernels *const *kw_kernel_rows(size_t *n)
 }
 
 static const kw_cpu_feature names[] = {
-    { "sse4.2", KW_CPU_SSE42 },       { "avx2", KW_CPU_AVX2 },
-    { "fma", KW_CPU_FMA },            { "f16c", KW_CPU_F16C },
-    { "avx512f", KW_CPU_AVX512F },    { "avx512bw", KW_CPU_AVX512BW },
-    { "avx512vl", KW_CPU_AVX512VL },  { "avx512dq", KW_CPU_AVX512DQ },
+    { "sse4.2", KW_CPU_SSE42 },
+    { "avx2", KW_CPU_AVX2 },
+    { "fma", KW_CPU_FMA },
+    { "f16c", KW_CPU_F16C },
+    { "avx512f", KW_CPU_AVX512F },
+    { "avx512bw", KW_CPU_AVX512BW },
+    { "avx512vl", KW_CPU_AVX512VL },
+    { "avx512dq", KW_CPU_AVX512DQ },
     { "avx512vnni", KW_CPU_AVX512VNNI },
 };
 

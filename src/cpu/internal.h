@@ -29,22 +29,22 @@ typedef struct kw_op_driver {
 struct kw_step {
     const kw_op_driver *driver;
     const kw_op *op;
-    size_t twin;               /* offset in scratch of the int8 rows of src[0]; for LINEAR in fast mode */
-    bool barrier;              /* wait for all workers before this step */
+    size_t twin;  /* offset in scratch of the int8 rows of src[0]; for LINEAR in fast mode */
+    bool barrier; /* wait for all workers before this step */
     kw_counter counter;
 };
 
 struct kw_cpu_program {
-    kw_program base;           /* first */
+    kw_program base; /* first */
     kw_device *device;
     const kw_plan *plan;
     kw_kernels kernels;
     bool exact;
     kw_step *steps;
     uint32_t n_steps, cap_steps;
-    size_t worker_at, worker_bytes;     /* each worker's own memory inside scratch */
-    const kw_binding *binding;          /* of the run in progress */
-    uint32_t from, to;                  /* the steps of the segment in progress */
+    size_t worker_at, worker_bytes; /* each worker's own memory inside scratch */
+    const kw_binding *binding;      /* of the run in progress */
+    uint32_t from, to;              /* the steps of the segment in progress */
 };
 
 struct kw_device {
@@ -65,9 +65,9 @@ kw_status kw_cpu_poll(kw_program *g);
 void kw_cpu_drop(kw_program *g);
 
 /* Drivers, by op; LINEAR has three ways. */
-extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul, kw_drive_silu, kw_drive_swiglu,
-    kw_drive_rope_table, kw_drive_rope, kw_drive_rows, kw_drive_store, kw_drive_attend, kw_drive_encode_q8,
-    kw_drive_linear_q8, kw_drive_linear_f32;
+extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul,
+    kw_drive_silu, kw_drive_swiglu, kw_drive_rope_table, kw_drive_rope, kw_drive_rows,
+    kw_drive_store, kw_drive_attend, kw_drive_encode_q8, kw_drive_linear_q8, kw_drive_linear_f32;
 
 /* Whether LINEAR multiplies int8 activations: fast mode, few rows, a kernel for the weight's dtype. */
 bool kw_linear_is_q8(const kw_cpu_program *g, const kw_op *op);

@@ -18,7 +18,7 @@
 typedef struct kw_dots {
     float *dst;
     const float *w, *x;
-    size_t dst_stride, w_stride, x_stride;     /* in floats */
+    size_t dst_stride, w_stride, x_stride; /* in floats */
     size_t n_w, n_x, k;
 } kw_dots;
 
@@ -35,8 +35,8 @@ static inline size_t kw_q8_row_bytes(size_t k)
 
 typedef struct kw_dots_q8 {
     float *dst;
-    const unsigned char *w, *x;                /* packed weight rows; int8 activation rows */
-    size_t dst_stride, w_stride, x_stride;     /* in floats; bytes; bytes */
+    const unsigned char *w, *x;            /* packed weight rows; int8 activation rows */
+    size_t dst_stride, w_stride, x_stride; /* in floats; bytes; bytes */
     size_t n_w, n_x, k;
 } kw_dots_q8;
 
@@ -48,10 +48,10 @@ typedef struct kw_dots_q8 {
  * The block starts at an absolute position, so the bits do not depend on how a prompt was cut into chunks. */
 enum { KW_ATTEND_BLOCK = 64 };
 typedef struct kw_attend_block {
-    const float *q;                            /* [heads][head_dim], q_stride floats apart */
-    const float *k, *v;                        /* [n][head_dim] */
-    float *acc;                                /* [heads][head_dim] */
-    float *max, *sum;                          /* [heads] */
+    const float *q;     /* [heads][head_dim], q_stride floats apart */
+    const float *k, *v; /* [n][head_dim] */
+    float *acc;         /* [heads][head_dim] */
+    float *max, *sum;   /* [heads] */
     size_t q_stride;
     int heads, head_dim, from, n;
     float scale;
@@ -71,12 +71,12 @@ typedef void (*kw_dots_q8_fn)(const kw_dots_q8 *d);
 
 typedef struct kw_kernels {
     const char *name;
-    uint64_t needs;                            /* KW_CPU_* bits */
-#define KW_KERNEL(name, args, doc) void (*name) args;
+    uint64_t needs; /* KW_CPU_* bits */
+#define KW_KERNEL(name, args, doc) void(*name) args;
     KW_KERNELS(KW_KERNEL)
 #undef KW_KERNEL
-    kw_decode_fn decode[KW_DTYPE_COUNT];       /* exact */
-    kw_dots_q8_fn dots_q8[KW_DTYPE_COUNT];     /* fast; NULL: decode and use dots_fast */
+    kw_decode_fn decode[KW_DTYPE_COUNT];   /* exact */
+    kw_dots_q8_fn dots_q8[KW_DTYPE_COUNT]; /* fast; NULL: decode and use dots_fast */
 } kw_kernels;
 
 /* The rows of this build, narrow to wide (select.c). */
@@ -94,9 +94,18 @@ uint64_t kw_cpu_features(void);
 const kw_cpu_feature *kw_cpu_feature_names(size_t *n);
 
 enum {
-    KW_CPU_AVX2 = 1, KW_CPU_FMA = 2, KW_CPU_F16C = 4, KW_CPU_AVX512F = 8, KW_CPU_AVX512BW = 16,
-    KW_CPU_AVX512VL = 32, KW_CPU_AVX512DQ = 64, KW_CPU_AVX512VNNI = 128, KW_CPU_AVXVNNI = 256,
-    KW_CPU_SSE42 = 512, KW_CPU_AMX_INT8 = 1024, KW_CPU_AMX_BF16 = 2048,
+    KW_CPU_AVX2 = 1,
+    KW_CPU_FMA = 2,
+    KW_CPU_F16C = 4,
+    KW_CPU_AVX512F = 8,
+    KW_CPU_AVX512BW = 16,
+    KW_CPU_AVX512VL = 32,
+    KW_CPU_AVX512DQ = 64,
+    KW_CPU_AVX512VNNI = 128,
+    KW_CPU_AVXVNNI = 256,
+    KW_CPU_SSE42 = 512,
+    KW_CPU_AMX_INT8 = 1024,
+    KW_CPU_AMX_BF16 = 2048,
 };
 
 #endif

@@ -26,7 +26,7 @@ typedef struct touch {
 
 typedef struct preparing {
     kw_cpu_program *g;
-    touch *since;              /* what the steps since the last barrier touch */
+    touch *since; /* what the steps since the last barrier touch */
     uint32_t n_since, cap_since;
     size_t twin_at[2], twin_bytes;
     kw_val twin_of[2];
@@ -34,17 +34,15 @@ typedef struct preparing {
 } preparing;
 
 static const kw_op_driver *const drivers[KW_OP_COUNT] = {
-    [KW_OP_EMBED] = &kw_drive_embed, [KW_OP_LINEAR] = &kw_drive_linear_f32,
-    [KW_OP_RMS_NORM] = &kw_drive_rms_norm, [KW_OP_ADD] = &kw_drive_add, [KW_OP_MUL] = &kw_drive_mul,
-    [KW_OP_SILU] = &kw_drive_silu, [KW_OP_SWIGLU] = &kw_drive_swiglu, [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
-    [KW_OP_ROPE] = &kw_drive_rope, [KW_OP_ATTEND] = &kw_drive_attend, [KW_OP_ROWS] = &kw_drive_rows,
-    [KW_OP_CUT] = NULL,
+    [KW_OP_EMBED] = &kw_drive_embed,       [KW_OP_LINEAR] = &kw_drive_linear_f32,
+    [KW_OP_RMS_NORM] = &kw_drive_rms_norm, [KW_OP_ADD] = &kw_drive_add,
+    [KW_OP_MUL] = &kw_drive_mul,           [KW_OP_SILU] = &kw_drive_silu,
+    [KW_OP_SWIGLU] = &kw_drive_swiglu,     [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
+    [KW_OP_ROPE] = &kw_drive_rope,         [KW_OP_ATTEND] = &kw_drive_attend,
+    [KW_OP_ROWS] = &kw_drive_rows,         [KW_OP_CUT] = NULL,
 };
 
-static bool overlap(range a, range b)
-{
-    return a.from < b.to && b.from < a.to;
-}
+static bool overlap(range a, range b) { return a.from < b.to && b.from < a.to; }
 
 /* Where a value lies; weights and inputs are never written and need no range. */
 static range range_of(const kw_plan *p, kw_val v)
@@ -88,7 +86,8 @@ static kw_status push(preparing *s, kw_step step, touch t)
     kw_cpu_program *g = s->g;
     if (!room((void **)&g->steps, &g->cap_steps, g->n_steps, sizeof *g->steps)) return KW_ENOMEM;
     if (!room((void **)&s->since, &s->cap_since, s->n_since, sizeof *s->since)) return KW_ENOMEM;
-    for (uint32_t i = 0; i < s->n_since && !step.barrier; i++) step.barrier = conflict(&s->since[i], &t);
+    for (uint32_t i = 0; i < s->n_since && !step.barrier; i++)
+        step.barrier = conflict(&s->since[i], &t);
     if (step.barrier) s->n_since = 0;
     s->since[s->n_since++] = t;
     memcpy(&g->steps[g->n_steps++], &step, sizeof step);
@@ -105,23 +104,27 @@ static kw_status encode(preparing *s, const kw_op *op, int *which)
     s->twin_of[*which] = op->src[0];
     touch t = { .read = { range_of(s->g->plan, op->src[0]) }, .n_read = 1 };
     t.write = (range){ s->twin_at[*which], s->twin_at[*which] + s->twin_bytes };
-    return push(s, (kw_step){ .driver = &kw_drive_encode_q8, .op = op, .twin = s->twin_at[*which] }, t);
+    return push(s, (kw_step){ .driver = &kw_drive_encode_q8, .op = op, .twin = s->twin_at[*which] },
+                t);
 }
 
 static kw_status add_linear(preparing *s, const kw_op *op)
 {
     touch t = touches(s->g->plan, op);
-    if (!kw_linear_is_q8(s->g, op)) return push(s, (kw_step){ .driver = &kw_drive_linear_f32, .op = op }, t);
+    if (!kw_linear_is_q8(s->g, op))
+        return push(s, (kw_step){ .driver = &kw_drive_linear_f32, .op = op }, t);
     int which;
     kw_status st = encode(s, op, &which);
     if (st) return st;
     t.read[t.n_read++] = (range){ s->twin_at[which], s->twin_at[which] + s->twin_bytes };
-    return push(s, (kw_step){ .driver = &kw_drive_linear_q8, .op = op, .twin = s->twin_at[which] }, t);
+    return push(s, (kw_step){ .driver = &kw_drive_linear_q8, .op = op, .twin = s->twin_at[which] },
+                t);
 }
 
 static kw_status add_attend(preparing *s, const kw_op *op)
 {
-    range cache = { CACHE + (uint64_t)op->p.attend.layer, CACHE + (uint64_t)op->p.attend.layer + 1 };
+    range cache = { CACHE + (uint64_t)op->p.attend.layer,
+                    CACHE + (uint64_t)op->p.attend.layer + 1 };
     touch store = { .n_read = 2, .write = cache };
     store.read[0] = range_of(s->g->plan, op->src[1]);
     store.read[1] = range_of(s->g->plan, op->src[2]);
@@ -148,7 +151,8 @@ static kw_status lay_out(preparing *s)
     for (uint32_t i = 0; i < g->plan->n_ops; i++) {
         const kw_op *op = &g->plan->op[i];
         size_t want = op->code == KW_OP_LINEAR   ? kw_linear_worker_bytes(g, op)
-                      : op->code == KW_OP_ATTEND ? kw_attend_worker_bytes(op) : 0;
+                      : op->code == KW_OP_ATTEND ? kw_attend_worker_bytes(op)
+                                                 : 0;
         worker = want > worker ? want : worker;
         if (op->code != KW_OP_LINEAR || !kw_linear_is_q8(g, op)) continue;
         const kw_tensor *x = &kw_plan_value(g->plan, op->src[0])->t;

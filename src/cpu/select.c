@@ -13,7 +13,8 @@ kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chos
     if (capped) {
         kw_buf list = KW_BUF(1024, KW_PAY_MISC);
         kw_cpu_list_rows(&list);
-        kw_status st = kw_fail(KW_EINVAL, "no kernel row is called \"%s\"\nwhy: this build has %s", cap, kw_buf_text(&list));
+        kw_status st = kw_fail(KW_EINVAL, "no kernel row is called \"%s\"\nwhy: this build has %s",
+                               cap, kw_buf_text(&list));
         kw_buf_free(&list);
         return st;
     }
@@ -24,7 +25,8 @@ kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chos
         if ((row->needs & features) != row->needs) continue;
         chosen->name = row->name;
         chosen->needs = row->needs;
-#define KW_TAKE(kernel, args, doc) if (row->kernel) chosen->kernel = row->kernel;
+#define KW_TAKE(kernel, args, doc)                                                                 \
+    if (row->kernel) chosen->kernel = row->kernel;
         KW_KERNELS(KW_TAKE)
 #undef KW_TAKE
         for (int t = 0; t < KW_DTYPE_COUNT; t++) {

@@ -44,7 +44,9 @@ static void walk(void *ctx, int worker)
         kw_run r = { .g = g, .b = g->binding, .step = s, .worker = worker };
         if (s->barrier && i > g->from) kw_pool_barrier(g->device->pool, worker);
         int64_t n = s->driver->chunks(&r);
-        for (int64_t c = kw_counter_take(&s->counter, 1); c < n; c = kw_counter_take(&s->counter, 1)) s->driver->run(&r, c);
+        for (int64_t c = kw_counter_take(&s->counter, 1); c < n;
+             c = kw_counter_take(&s->counter, 1))
+            s->driver->run(&r, c);
     }
 }
 
@@ -59,7 +61,8 @@ static kw_status check_result(const kw_run *r)
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(x[i]))
             return kw_fail(KW_EINVAL, "op %td %s: row %lld, column %lld is %f", op - r->g->plan->op,
-                           kw_op_name(op->code), (long long)(i / cols), (long long)(i % cols), (double)x[i]);
+                           kw_op_name(op->code), (long long)(i / cols), (long long)(i % cols),
+                           (double)x[i]);
     return KW_OK;
 }
 
@@ -88,8 +91,11 @@ static kw_status run_segment(kw_cpu_program *g)
     const kw_step *cut = &g->steps[end];
     kw_run r = { .g = g, .b = g->binding, .step = cut };
     g->base.request = (kw_request){
-        .tag = cut->op->p.tag, .question = kw_place(&r, cut->op->src[0]), .answer = kw_place(&r, cut->op->dst),
-        .rows = kw_live_rows(&r, cut->op->dst), .cols = kw_cols(&r, cut->op->dst),
+        .tag = cut->op->p.tag,
+        .question = kw_place(&r, cut->op->src[0]),
+        .answer = kw_place(&r, cut->op->dst),
+        .rows = kw_live_rows(&r, cut->op->dst),
+        .cols = kw_cols(&r, cut->op->dst),
     };
     return KW_PENDING;
 }
@@ -98,7 +104,8 @@ kw_status kw_cpu_submit(kw_program *base, const kw_binding *b)
 {
     kw_cpu_program *g = (kw_cpu_program *)base;
     if (b->scratch->bytes < base->scratch_bytes)
-        return kw_fail(KW_EINVAL, "scratch of %zu bytes, the program needs %zu", b->scratch->bytes, base->scratch_bytes);
+        return kw_fail(KW_EINVAL, "scratch of %zu bytes, the program needs %zu", b->scratch->bytes,
+                       base->scratch_bytes);
     g->binding = b;
     g->from = g->to = 0;
     for (uint32_t i = 0; i < g->n_steps; i++) kw_counter_reset(&g->steps[i].counter);
@@ -111,6 +118,6 @@ kw_status kw_cpu_poll(kw_program *base)
     kw_cpu_program *g = (kw_cpu_program *)base;
     if (g->to == g->n_steps) return KW_OK;
     if (!base->request.answered) return KW_PENDING;
-    g->from = ++g->to;                       /* past the CUT */
+    g->from = ++g->to; /* past the CUT */
     return run_segment(g);
 }

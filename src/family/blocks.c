@@ -56,10 +56,13 @@ static void yarn(const kw_rope_config *c, float *freq, float *scale)
         freq[j] = f / (float)c->factor * (1 - keep) + f * keep;
     }
     bool given = c->attention_factor > 0;
-    *scale = (float)(given ? c->attention_factor : c->factor <= 1 ? 1 : 0.1 * kw_log_e(c->factor) + 1);
+    *scale = (float)(given            ? c->attention_factor
+                     : c->factor <= 1 ? 1
+                                      : 0.1 * kw_log_e(c->factor) + 1);
 }
 
-void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors, float *freq, float *scale)
+void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors,
+                         float *freq, float *scale)
 {
     *scale = 1;
     if (strcmp(c->type, "yarn") == 0) {
@@ -77,16 +80,21 @@ void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *d
 
 kw_status kw_rope_check(const kw_rope_config *c)
 {
-    static const char *const types[] = { "", "default", "none", "linear", "dynamic", "llama3", "yarn" };
+    static const char *const types[] = { "",        "default", "none", "linear",
+                                         "dynamic", "llama3",  "yarn" };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(c->type, types[i]) != 0) continue;
         if (c->head_dim <= 2 || c->head_dim % 2)
-            return kw_fail(KW_EFORMAT, "rotary width %d: it must be even and more than 2", c->head_dim);
+            return kw_fail(KW_EFORMAT, "rotary width %d: it must be even and more than 2",
+                           c->head_dim);
         if (!(c->base > 1) || !(c->factor > 0))
             return kw_fail(KW_EFORMAT, "rope base %g, factor %g", c->base, c->factor);
         if (i >= 4 && (c->ctx <= 0 || c->original_ctx <= 0))
-            return kw_fail(KW_EFORMAT, "rope type %s needs the original context, it is %d", c->type, c->original_ctx);
+            return kw_fail(KW_EFORMAT, "rope type %s needs the original context, it is %d", c->type,
+                           c->original_ctx);
         return KW_OK;
     }
-    return kw_fail(KW_EUNSUPPORTED, "rope scaling type \"%s\"\nwhy: known are default, linear, dynamic, llama3, yarn", c->type);
+    return kw_fail(
+        KW_EUNSUPPORTED,
+        "rope scaling type \"%s\"\nwhy: known are default, linear, dynamic, llama3, yarn", c->type);
 }

@@ -12,10 +12,7 @@ static const kw_family *const families[] = {
     NULL,
 };
 
-const kw_family *const *kw_families(void)
-{
-    return families;
-}
+const kw_family *const *kw_families(void) { return families; }
 
 static bool knows(const kw_arch *a, kw_str arch, bool is_gguf)
 {

@@ -13,83 +13,88 @@
 
 /* ---- config: one row per number ---- */
 typedef enum kw_field_type {
-    KW_FIELD_INT,          /* int */
-    KW_FIELD_FLOAT,        /* double */
-    KW_FIELD_BOOL,         /* bool */
-    KW_FIELD_WORD,         /* char[KW_WORD_MAX] */
-    KW_FIELD_FLOATS,       /* kw_floats */
+    KW_FIELD_INT,    /* int */
+    KW_FIELD_FLOAT,  /* double */
+    KW_FIELD_BOOL,   /* bool */
+    KW_FIELD_WORD,   /* char[KW_WORD_MAX] */
+    KW_FIELD_FLOATS, /* kw_floats */
 } kw_field_type;
 enum { KW_WORD_MAX = 32 };
 
 typedef struct kw_field {
-    size_t at;                 /* offset in the family's config struct; an absent optional field keeps its default */
+    size_t
+        at; /* offset in the family's config struct; an absent optional field keeps its default */
     kw_field_type type;
     bool required;
     double dflt;
-    const char *json;          /* path in config.json, alternatives separated by '|'; NULL: not there */
-    const char *gguf;          /* key without the architecture's prefix, alternatives by '|'; NULL: not there */
+    const char *json; /* path in config.json, alternatives separated by '|'; NULL: not there */
+    const char
+        *gguf; /* key without the architecture's prefix, alternatives by '|'; NULL: not there */
 } kw_field;
 
 /* ---- weights: one row per tensor (or per layer and tensor) ---- */
 enum {
-    KW_W_LAYER = 1,            /* once per layer: %d in the names */
-    KW_W_OPTIONAL = 2,         /* NULL when absent */
-    KW_W_TIED = 4,             /* absent: the embedding (row 0 of the table) takes its place */
-    KW_W_F32 = 8,              /* a vector that kernels read as f32: converted at load */
+    KW_W_LAYER = 1,    /* once per layer: %d in the names */
+    KW_W_OPTIONAL = 2, /* NULL when absent */
+    KW_W_TIED = 4,     /* absent: the embedding (row 0 of the table) takes its place */
+    KW_W_F32 = 8,      /* a vector that kernels read as f32: converted at load */
 };
 
 typedef struct kw_weight_row {
-    size_t at;                 /* offset of a kw_weight_ref in the weights (or layer) struct */
+    size_t at; /* offset of a kw_weight_ref in the weights (or layer) struct */
     unsigned flags;
-    const char *hf, *gguf;     /* names; NULL: not there */
-    size_t dim[2];             /* offsets of the config's int members; rows 0: a vector of dim[1] */
+    const char *hf, *gguf; /* names; NULL: not there */
+    size_t dim[2];         /* offsets of the config's int members; rows 0: a vector of dim[1] */
 } kw_weight_row;
 
 /* A bound weight. */
 typedef struct kw_weight_ref {
-    const kw_tensor *t;        /* NULL: absent */
+    const kw_tensor *t; /* NULL: absent */
     const char *name;
 } kw_weight_ref;
 
 /* ---- the architectures a file may name ---- */
 typedef struct kw_arch {
-    const char *hf, *gguf;     /* model_type of config.json; general.architecture. NULL: not there */
-    const char *hf_class;      /* in "architectures", for configs without model_type */
-    bool gguf_interleaved;     /* GGUF stores rows of q and k in pairs (2j, 2j+1); Hugging Face never does */
+    const char *hf, *gguf; /* model_type of config.json; general.architecture. NULL: not there */
+    const char *hf_class;  /* in "architectures", for configs without model_type */
+    bool
+        gguf_interleaved; /* GGUF stores rows of q and k in pairs (2j, 2j+1); Hugging Face never does */
 } kw_arch;
 
 /* The inputs of a decoder's plan, made by whoever records it. */
 typedef struct kw_decoder_inputs {
-    kw_val ids;                /* [n,1] i32 */
-    kw_val rows;               /* [n,2] i32: sequence and position */
-    kw_val freq;               /* [1,h] f32: rope frequencies for this length */
-    float rope_scale;          /* multiplies cos and sin */
+    kw_val ids;       /* [n,1] i32 */
+    kw_val rows;      /* [n,2] i32: sequence and position */
+    kw_val freq;      /* [1,h] f32: rope frequencies for this length */
+    float rope_scale; /* multiplies cos and sin */
 } kw_decoder_inputs;
 
 /* What all decoders say about themselves, from their own config. */
 typedef struct kw_decoder_shape {
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab, ctx_train;
-    int n_rope;                /* rope frequencies: half the rotated width */
-    bool rope_by_length;       /* the frequencies depend on the length (dynamic, longrope) */
+    int n_rope;          /* rope frequencies: half the rotated width */
+    bool rope_by_length; /* the frequencies depend on the length (dynamic, longrope) */
 } kw_decoder_shape;
 
 typedef struct kw_family {
     const char *name;
-    const kw_arch *archs;      /* ends with a row of NULLs */
+    const kw_arch *archs; /* ends with a row of NULLs */
     size_t config_size, layer_size, weights_size;
-    size_t layers_at;          /* offset in weights of a pointer to the layers */
-    size_t n_layers_at;        /* offset in config of an int */
-    const kw_field *fields;    /* ends with at = KW_TABLE_END */
+    size_t layers_at;       /* offset in weights of a pointer to the layers */
+    size_t n_layers_at;     /* offset in config of an int */
+    const kw_field *fields; /* ends with at = KW_TABLE_END */
     const kw_weight_row *weights;
-    kw_status (*check)(void *config, bool interleaved);      /* derives and validates */
+    kw_status (*check)(void *config, bool interleaved); /* derives and validates */
     kw_decoder_shape (*shape)(const void *config);
     /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. */
-    void (*frequencies)(const void *config, const void *weights, int64_t length, float *freq, float *scale);
-    kw_val (*enter)(kw_plan *p, const void *config, const void *weights, const kw_decoder_inputs *in);
+    void (*frequencies)(const void *config, const void *weights, int64_t length, float *freq,
+                        float *scale);
+    kw_val (*enter)(kw_plan *p, const void *config, const void *weights,
+                    const kw_decoder_inputs *in);
     /* One layer. State that all layers share (the rope table) is made by begin and handed through. */
     kw_val (*begin)(kw_plan *p, const void *config, const kw_decoder_inputs *in);
-    kw_val (*block)(kw_plan *p, const void *config, const void *layer, int il, kw_val x, kw_val shared,
-                    const kw_decoder_inputs *in);
+    kw_val (*block)(kw_plan *p, const void *config, const void *layer, int il, kw_val x,
+                    kw_val shared, const kw_decoder_inputs *in);
     kw_val (*leave)(kw_plan *p, const void *config, const void *weights, kw_val x);
     kw_val (*head)(kw_plan *p, const void *config, const void *weights, kw_val x);
 } kw_family;
@@ -105,21 +110,19 @@ void kw_family_list(kw_buf *out);
 
 /* ---- blocks.c: what three or more families share ---- */
 typedef struct kw_rope_config {
-    int head_dim;              /* the rotated width */
+    int head_dim; /* the rotated width */
     double base;
-    char type[KW_WORD_MAX];    /* "", default, linear, dynamic, llama3, yarn */
+    char type[KW_WORD_MAX]; /* "", default, linear, dynamic, llama3, yarn */
     double factor, low, high, beta_fast, beta_slow, attention_factor;
     int original_ctx, ctx;
 } kw_rope_config;
 /* The frequencies of every rope flavour, rounded to f32 where the reference implementation rounds. divisors: [d/2] from
  * the file (GGUF's rope_freqs), or NULL. */
-void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors, float *freq, float *scale);
+void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors,
+                         float *freq, float *scale);
 /* KW_EUNSUPPORTED names a type that is not known. */
 kw_status kw_rope_check(const kw_rope_config *c);
 
-static inline kw_val kw_bind(kw_plan *p, kw_weight_ref w)
-{
-    return kw_weight(p, w.name, w.t);
-}
+static inline kw_val kw_bind(kw_plan *p, kw_weight_ref w) { return kw_weight(p, w.name, w.t); }
 
 #endif

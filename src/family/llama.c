@@ -21,7 +21,8 @@ typedef struct config {
 } config;
 
 typedef struct layer {
-    kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, ffn_norm, gate, up, down, b_gate, b_up, b_down;
+    kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, ffn_norm, gate, up, down, b_gate, b_up,
+        b_down;
 } layer;
 
 typedef struct weights {
@@ -113,22 +114,29 @@ static kw_status check(void *config_, bool interleaved)
 {
     config *c = config_;
     enum { MOST = 1 << 20 };
-    const struct { const char *name; int value, max; } sizes[] = {
-        { "width", c->dim, MOST }, { "feed-forward width", c->ffn, MOST }, { "layers", c->n_layers, 4096 },
-        { "heads", c->n_heads, 65536 }, { "context", c->ctx, 1 << 30 },
+    const struct {
+        const char *name;
+        int value, max;
+    } sizes[] = {
+        { "width", c->dim, MOST },       { "feed-forward width", c->ffn, MOST },
+        { "layers", c->n_layers, 4096 }, { "heads", c->n_heads, 65536 },
+        { "context", c->ctx, 1 << 30 },
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
-            return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value, sizes[i].max);
+            return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value,
+                           sizes[i].max);
     if (c->n_experts > 0)
         return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
     if (c->head_dim == 0 && c->dim % c->n_heads)
         return kw_fail(KW_EFORMAT, "%d heads do not divide width %d", c->n_heads, c->dim);
     if (c->n_kv_heads < 0 || c->head_dim < 0 || c->head_dim > 65536 ||
         (c->n_kv_heads > 0 && c->n_heads % c->n_kv_heads))
-        return kw_fail(KW_EFORMAT, "%d heads of width %d over %d kv heads", c->n_heads, c->head_dim, c->n_kv_heads);
+        return kw_fail(KW_EFORMAT, "%d heads of width %d over %d kv heads", c->n_heads, c->head_dim,
+                       c->n_kv_heads);
     if (c->use_window && c->window > 0 && c->window < c->ctx)
-        return kw_fail(KW_EUNSUPPORTED, "sliding window of %d positions: not supported yet", c->window);
+        return kw_fail(KW_EUNSUPPORTED, "sliding window of %d positions: not supported yet",
+                       c->window);
     c->interleaved = interleaved;
     return derive(c);
 }
@@ -137,20 +145,30 @@ static kw_decoder_shape shape(const void *config_)
 {
     const config *c = config_;
     return (kw_decoder_shape){
-        .n_layers = c->n_layers, .dim = c->dim, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
-        .head_dim = c->head_dim, .ffn_dim = c->ffn, .n_vocab = c->n_vocab, .ctx_train = c->ctx,
-        .n_rope = c->n_rope, .rope_by_length = strcmp(c->rope.type, "dynamic") == 0,
+        .n_layers = c->n_layers,
+        .dim = c->dim,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads,
+        .head_dim = c->head_dim,
+        .ffn_dim = c->ffn,
+        .n_vocab = c->n_vocab,
+        .ctx_train = c->ctx,
+        .n_rope = c->n_rope,
+        .rope_by_length = strcmp(c->rope.type, "dynamic") == 0,
     };
 }
 
-static void frequencies(const void *config_, const void *weights_, int64_t length, float *freq, float *scale)
+static void frequencies(const void *config_, const void *weights_, int64_t length, float *freq,
+                        float *scale)
 {
     const config *c = config_;
     const weights *w = weights_;
-    kw_rope_frequencies(&c->rope, length, w->rope_freqs.t ? w->rope_freqs.t->data : NULL, freq, scale);
+    kw_rope_frequencies(&c->rope, length, w->rope_freqs.t ? w->rope_freqs.t->data : NULL, freq,
+                        scale);
 }
 
-static kw_val enter(kw_plan *p, const void *config_, const void *weights_, const kw_decoder_inputs *in)
+static kw_val enter(kw_plan *p, const void *config_, const void *weights_,
+                    const kw_decoder_inputs *in)
 {
     (void)config_;
     const weights *w = weights_;
@@ -163,17 +181,22 @@ static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in
     return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
 }
 
-static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x, kw_val table, kw_val rows_in)
+static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x, kw_val table,
+                        kw_val rows_in)
 {
     kw_rope_args rope = { .head_dim = c->head_dim, .interleaved = c->interleaved };
     kw_attend_args attend = {
-        .layer = il, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .head_dim = c->head_dim,
+        .layer = il,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads,
+        .head_dim = c->head_dim,
         .scale = 1.0f / sqrtf((float)c->head_dim),
     };
     kw_val q = kw_linear(p, x, kw_bind(p, w->q), kw_bind(p, w->bq));
     kw_val k = kw_linear(p, x, kw_bind(p, w->k), kw_bind(p, w->bk));
     kw_val v = kw_linear(p, x, kw_bind(p, w->v), kw_bind(p, w->bv));
-    kw_val o = kw_attend(p, kw_rope(p, q, table, rope), kw_rope(p, k, table, rope), v, rows_in, attend);
+    kw_val o =
+        kw_attend(p, kw_rope(p, q, table, rope), kw_rope(p, k, table, rope), v, rows_in, attend);
     return kw_linear(p, o, kw_bind(p, w->o), kw_bind(p, w->bo));
 }
 
@@ -184,8 +207,8 @@ static kw_val mlp(kw_plan *p, const layer *w, kw_val x)
     return kw_linear(p, kw_swiglu(p, gate, up), kw_bind(p, w->down), kw_bind(p, w->b_down));
 }
 
-static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il, kw_val x, kw_val table,
-                    const kw_decoder_inputs *in)
+static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il, kw_val x,
+                    kw_val table, const kw_decoder_inputs *in)
 {
     const config *c = config_;
     const layer *w = layer_;
@@ -210,8 +233,21 @@ static kw_val head(kw_plan *p, const void *config_, const void *weights_, kw_val
 }
 
 const kw_family kw_family_llama = {
-    .name = "llama", .archs = archs, .config_size = sizeof(config), .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights), .layers_at = offsetof(weights, layers), .n_layers_at = offsetof(config, n_layers),
-    .fields = fields, .weights = rows, .check = check, .shape = shape, .frequencies = frequencies,
-    .enter = enter, .begin = begin, .block = block, .leave = leave, .head = head,
+    .name = "llama",
+    .archs = archs,
+    .config_size = sizeof(config),
+    .layer_size = sizeof(layer),
+    .weights_size = sizeof(weights),
+    .layers_at = offsetof(weights, layers),
+    .n_layers_at = offsetof(config, n_layers),
+    .fields = fields,
+    .weights = rows,
+    .check = check,
+    .shape = shape,
+    .frequencies = frequencies,
+    .enter = enter,
+    .begin = begin,
+    .block = block,
+    .leave = leave,
+    .head = head,
 };

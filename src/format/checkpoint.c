@@ -63,7 +63,8 @@ bool kw_tensor_bytes(const kw_tensor *t, size_t *bytes)
     for (int i = 0; i + 1 < t->rank; i++)
         if (!kw_mul_size(rows, (size_t)t->shape[i], &rows)) return false;
     size_t row;
-    return kw_dtype_size(t->dtype, (size_t)kw_tensor_cols(t), &row) && kw_mul_size(rows, row, bytes) && *bytes <= SIZE_MAX / 16;
+    return kw_dtype_size(t->dtype, (size_t)kw_tensor_cols(t), &row) &&
+           kw_mul_size(rows, row, bytes) && *bytes <= SIZE_MAX / 16;
 }
 
 static int by_address(const void *a_, const void *b_)
@@ -83,8 +84,9 @@ kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first)
         size_t bytes = 0;
         kw_tensor_bytes(&sorted[i]->tensor, &bytes);
         if ((const char *)sorted[i]->tensor.data + bytes > (const char *)sorted[i + 1]->tensor.data)
-            st = kw_fail(KW_EFORMAT, "tensors \"%.*s\" and \"%.*s\" share bytes", (int)sorted[i]->name.n, sorted[i]->name.p,
-                         (int)sorted[i + 1]->name.n, sorted[i + 1]->name.p);
+            st = kw_fail(KW_EFORMAT, "tensors \"%.*s\" and \"%.*s\" share bytes",
+                         (int)sorted[i]->name.n, sorted[i]->name.p, (int)sorted[i + 1]->name.n,
+                         sorted[i + 1]->name.p);
     }
     kw_free(sorted);
     return st;
@@ -93,14 +95,19 @@ kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first)
 /* ---- sniffing ---- */
 
 static const char *const kind_names[] = {
-    "an unknown kind of file", "GGUF", "safetensors", "a safetensors index", "llama2.c", "a Python pickle",
-    "a zip archive (a PyTorch checkpoint?)", "JSON", "a SentencePiece model", "a llama2.c tokenizer",
+    "an unknown kind of file",
+    "GGUF",
+    "safetensors",
+    "a safetensors index",
+    "llama2.c",
+    "a Python pickle",
+    "a zip archive (a PyTorch checkpoint?)",
+    "JSON",
+    "a SentencePiece model",
+    "a llama2.c tokenizer",
 };
 
-const char *kw_file_kind_name(kw_file_kind k)
-{
-    return kind_names[k];
-}
+const char *kw_file_kind_name(kw_file_kind k) { return kind_names[k]; }
 
 static bool is_safetensors(const unsigned char *p, size_t n, uint64_t size)
 {
@@ -141,10 +148,13 @@ static kw_status not_a_model(const kw_source *s, kw_file_kind kind)
 {
     if (s->size == 0) return kw_fail(KW_EFORMAT, "%s is empty", s->name);
     if (kind == KW_FILE_PICKLE || kind == KW_FILE_ZIP)
-        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s is %s: PyTorch files are not read yet", s->name, kw_file_kind_name(kind)),
+        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s is %s: PyTorch files are not read yet", s->name,
+                              kw_file_kind_name(kind)),
                       "save the model as safetensors");
-    return kw_fail(KW_EFORMAT, "%s is %s\nwhy: a model is a GGUF, safetensors or llama2.c file, or a folder with one", s->name,
-                   kw_file_kind_name(kind));
+    return kw_fail(
+        KW_EFORMAT,
+        "%s is %s\nwhy: a model is a GGUF, safetensors or llama2.c file, or a folder with one",
+        s->name, kw_file_kind_name(kind));
 }
 
 static kw_status read_source(kw_checkpoint *ck, kw_source *s, kw_file_options o)
@@ -176,7 +186,7 @@ static kw_status read_json(kw_checkpoint *ck, const char *name, const kw_json **
     if (!st && kw_path_exists(kw_buf_text(&path))) {
         st = kw_file_read(kw_buf_text(&path), MAX_CONFIG, &text, &len);
         if (!st) {
-            char *kept = kw_arena_strdup(&ck->arena, text, len);      /* the tree borrows from it */
+            char *kept = kw_arena_strdup(&ck->arena, text, len); /* the tree borrows from it */
             st = kept ? kw_json_parse(kept, len, &ck->arena, &root) : KW_ENOMEM;
         }
         if (st) kw_note(st, "%s", kw_buf_text(&path));
@@ -199,7 +209,8 @@ static kw_status set_folder(kw_checkpoint *ck, const char *path, bool is_dir)
 /* The weights file of a folder. */
 static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
 {
-    static const char *const names[] = { "model.safetensors.index.json", "model.safetensors", "model.gguf" };
+    static const char *const names[] = { "model.safetensors.index.json", "model.safetensors",
+                                         "model.gguf" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         kw_status st = join(ck, names[i], path);
         if (st) return st;
@@ -208,10 +219,15 @@ static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
     kw_status st = join(ck, "pytorch_model.bin", path);
     if (st) return st;
     if (kw_path_exists(kw_buf_text(path)))
-        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s holds a pickled checkpoint: PyTorch files are not read yet", ck->folder),
+        return kw_try(kw_fail(KW_EUNSUPPORTED,
+                              "%s holds a pickled checkpoint: PyTorch files are not read yet",
+                              ck->folder),
                       "save the model as safetensors");
-    return kw_fail(KW_ENOTFOUND, "the folder %s holds no model\nwhy: looked for model.safetensors.index.json, model.safetensors "
-                                 "and model.gguf", ck->folder);
+    return kw_fail(KW_ENOTFOUND,
+                   "the folder %s holds no model\nwhy: looked for model.safetensors.index.json, "
+                   "model.safetensors "
+                   "and model.gguf",
+                   ck->folder);
 }
 
 static kw_status fill(kw_checkpoint *ck, const char *path, kw_file_options o)
@@ -226,7 +242,8 @@ static kw_status fill(kw_checkpoint *ck, const char *path, kw_file_options o)
     if (!st) st = kw_checkpoint_own(ck, s);
     if (!st) st = read_source(ck, s, o);
     if (!st && ck->naming == KW_NAMING_HF) st = read_json(ck, "config.json", &ck->config);
-    if (!st && ck->naming == KW_NAMING_HF) st = read_json(ck, "generation_config.json", &ck->generation_config);
+    if (!st && ck->naming == KW_NAMING_HF)
+        st = read_json(ck, "generation_config.json", &ck->generation_config);
     return st;
 }
 

@@ -13,23 +13,26 @@
 /* ---- source ---- */
 typedef struct kw_source {
     uint64_t size;
-    const unsigned char *map;    /* all bytes, or NULL: then only read_at works */
+    const unsigned char *map; /* all bytes, or NULL: then only read_at works */
     kw_status (*read_at)(struct kw_source *s, uint64_t at, void *dst, size_t len);
-    kw_status (*check)(struct kw_source *s);      /* still what was opened? (KW_EIO when not) */
-    void (*forget)(struct kw_source *s, uint64_t at, uint64_t len);  /* hint: not needed soon; may be NULL */
+    kw_status (*check)(struct kw_source *s); /* still what was opened? (KW_EIO when not) */
+    void (*forget)(struct kw_source *s, uint64_t at,
+                   uint64_t len); /* hint: not needed soon; may be NULL */
     void (*close)(struct kw_source *s);
-    char *name;                  /* for messages: path or "memory" */
+    char *name; /* for messages: path or "memory" */
 } kw_source;
 
 kw_status kw_source_file(const char *path, kw_file_options o, kw_source **out);
-kw_status kw_source_memory(const void *data, size_t len, const char *name, kw_source **out);   /* data is borrowed */
-kw_status kw_source_read(kw_source *s, uint64_t at, void *dst, size_t len);   /* bounds-checked read_at */
-void kw_source_close(kw_source *s);                                            /* NULL is fine */
+kw_status kw_source_memory(const void *data, size_t len, const char *name,
+                           kw_source **out); /* data is borrowed */
+kw_status kw_source_read(kw_source *s, uint64_t at, void *dst,
+                         size_t len); /* bounds-checked read_at */
+void kw_source_close(kw_source *s);   /* NULL is fine */
 
 /* ---- cursor: the one bounded reader. Little endian. A failed read returns false and sticks. ---- */
 typedef struct kw_cursor {
     const unsigned char *at, *end, *start;
-    const char *what;            /* "GGUF header": named in failures */
+    const char *what; /* "GGUF header": named in failures */
     bool failed;
 } kw_cursor;
 
@@ -42,23 +45,29 @@ bool kw_cursor_u32(kw_cursor *c, uint32_t *out);
 bool kw_cursor_u64(kw_cursor *c, uint64_t *out);
 bool kw_cursor_f32(kw_cursor *c, float *out);
 bool kw_cursor_f64(kw_cursor *c, double *out);
-bool kw_cursor_bytes(kw_cursor *c, uint64_t len, kw_str *out);    /* borrowed */
+bool kw_cursor_bytes(kw_cursor *c, uint64_t len, kw_str *out); /* borrowed */
 bool kw_cursor_skip(kw_cursor *c, uint64_t len);
-kw_status kw_cursor_fail(const kw_cursor *c);    /* "GGUF header ends at byte 40 of 40: truncated?" */
+kw_status kw_cursor_fail(const kw_cursor *c); /* "GGUF header ends at byte 40 of 40: truncated?" */
 
 /* ---- metadata (GGUF key/values; llama2.c's header appears in the same form) ---- */
-typedef enum kw_meta_type { KW_META_INT, KW_META_FLOAT, KW_META_BOOL, KW_META_STRING, KW_META_ARRAY } kw_meta_type;
+typedef enum kw_meta_type {
+    KW_META_INT,
+    KW_META_FLOAT,
+    KW_META_BOOL,
+    KW_META_STRING,
+    KW_META_ARRAY
+} kw_meta_type;
 
 typedef struct kw_meta {
     kw_str key;
     kw_meta_type type;
-    int64_t integer;             /* INT, BOOL; u64 above 2^63-1 is refused */
-    double number;               /* INT, FLOAT */
-    kw_str string;               /* borrowed from the file */
-    kw_meta_type item_type;      /* ARRAY: of what (an array of arrays is refused) */
-    uint32_t item_ggml;          /* ARRAY: GGUF's own item type number */
+    int64_t integer;        /* INT, BOOL; u64 above 2^63-1 is refused */
+    double number;          /* INT, FLOAT */
+    kw_str string;          /* borrowed from the file */
+    kw_meta_type item_type; /* ARRAY: of what (an array of arrays is refused) */
+    uint32_t item_ggml;     /* ARRAY: GGUF's own item type number */
     uint64_t n_items;
-    kw_str items;                /* ARRAY: the raw packed items, already checked to be complete */
+    kw_str items; /* ARRAY: the raw packed items, already checked to be complete */
 } kw_meta;
 
 /* Walks an array's items: numbers as double and integer, strings as slices. false at the end. */
@@ -69,12 +78,12 @@ typedef struct kw_meta_walk {
 } kw_meta_walk;
 kw_meta_walk kw_meta_items(const kw_meta *m);
 bool kw_meta_next_string(kw_meta_walk *w, kw_str *out);
-bool kw_meta_next_number(kw_meta_walk *w, double *number, int64_t *integer);   /* outs may be NULL */
+bool kw_meta_next_number(kw_meta_walk *w, double *number, int64_t *integer); /* outs may be NULL */
 
 /* ---- checkpoint ---- */
 typedef struct kw_named_tensor {
-    kw_str name;                 /* borrowed from the checkpoint */
-    kw_tensor tensor;            /* data points into the map */
+    kw_str name;      /* borrowed from the checkpoint */
+    kw_tensor tensor; /* data points into the map */
 } kw_named_tensor;
 
 /* Which of the two families of names a checkpoint speaks. llama2.c files appear with GGUF names. */
@@ -92,18 +101,23 @@ kw_status kw_checkpoint_from_source(kw_source *weights, kw_str config_json, kw_c
 void kw_checkpoint_close(kw_checkpoint *ck);
 
 kw_naming kw_checkpoint_naming(const kw_checkpoint *ck);
-const char *kw_checkpoint_format(const kw_checkpoint *ck);        /* "GGUF v3", "safetensors", "llama2.c" */
-const char *kw_checkpoint_folder(const kw_checkpoint *ck);        /* where tokenizer files lie; "" when in memory */
-uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck);            /* all weight files together */
+const char *kw_checkpoint_format(
+    const kw_checkpoint *ck); /* "GGUF v3", "safetensors", "llama2.c" */
+const char *kw_checkpoint_folder(
+    const kw_checkpoint *ck); /* where tokenizer files lie; "" when in memory */
+uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck); /* all weight files together */
 size_t kw_checkpoint_count(const kw_checkpoint *ck);
 const kw_named_tensor *kw_checkpoint_at(const kw_checkpoint *ck, size_t i);
-const kw_named_tensor *kw_checkpoint_find(const kw_checkpoint *ck, const char *name);   /* NULL when absent */
-const char *kw_checkpoint_nearest(const kw_checkpoint *ck, const char *name);           /* NULL when nothing is near */
-const kw_meta *kw_checkpoint_meta(const kw_checkpoint *ck, const char *key);            /* GGUF naming; NULL when absent */
+const kw_named_tensor *kw_checkpoint_find(const kw_checkpoint *ck,
+                                          const char *name); /* NULL when absent */
+const char *kw_checkpoint_nearest(const kw_checkpoint *ck,
+                                  const char *name); /* NULL when nothing is near */
+const kw_meta *kw_checkpoint_meta(const kw_checkpoint *ck,
+                                  const char *key); /* GGUF naming; NULL when absent */
 size_t kw_checkpoint_meta_count(const kw_checkpoint *ck);
 const kw_meta *kw_checkpoint_meta_at(const kw_checkpoint *ck, size_t i);
-const kw_json *kw_checkpoint_config(const kw_checkpoint *ck);             /* config.json, or NULL */
-const kw_json *kw_checkpoint_generation_config(const kw_checkpoint *ck);  /* or NULL */
+const kw_json *kw_checkpoint_config(const kw_checkpoint *ck);            /* config.json, or NULL */
+const kw_json *kw_checkpoint_generation_config(const kw_checkpoint *ck); /* or NULL */
 /* KW_EIO when a weights file shrank or changed on disk since it was opened. Cheap: one fstat a file. */
 kw_status kw_checkpoint_check(const kw_checkpoint *ck);
 /* Hint that a tensor's bytes were copied and will not be read in the map again. */
@@ -111,15 +125,23 @@ void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t);
 
 /* What a file is, from its first bytes (and size): for commands that take any file. */
 typedef enum kw_file_kind {
-    KW_FILE_UNKNOWN, KW_FILE_GGUF, KW_FILE_SAFETENSORS, KW_FILE_SAFETENSORS_INDEX, KW_FILE_LLAMA2C,
-    KW_FILE_PICKLE, KW_FILE_ZIP, KW_FILE_JSON, KW_FILE_SENTENCEPIECE, KW_FILE_LLAMA2C_TOKENIZER
+    KW_FILE_UNKNOWN,
+    KW_FILE_GGUF,
+    KW_FILE_SAFETENSORS,
+    KW_FILE_SAFETENSORS_INDEX,
+    KW_FILE_LLAMA2C,
+    KW_FILE_PICKLE,
+    KW_FILE_ZIP,
+    KW_FILE_JSON,
+    KW_FILE_SENTENCEPIECE,
+    KW_FILE_LLAMA2C_TOKENIZER
 } kw_file_kind;
 kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size);
 const char *kw_file_kind_name(kw_file_kind k);
 
 /* ---- safetensors as a bag of tensors: infer's input and output ---- */
-typedef struct kw_tensor_file kw_tensor_file;    /* tensors with names, from one safetensors source */
-kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out);   /* takes s, also on failure */
+typedef struct kw_tensor_file kw_tensor_file; /* tensors with names, from one safetensors source */
+kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out); /* takes s, also on failure */
 void kw_safetensors_close(kw_tensor_file *f);
 size_t kw_safetensors_count(const kw_tensor_file *f);
 const kw_named_tensor *kw_safetensors_at(const kw_tensor_file *f, size_t i);

@@ -8,7 +8,22 @@
  * anything is allocated for it. */
 #include "format/internal.h"
 
-enum { T_U8, T_I8, T_U16, T_I16, T_U32, T_I32, T_F32, T_BOOL, T_STRING, T_ARRAY, T_U64, T_I64, T_F64, T_COUNT };
+enum {
+    T_U8,
+    T_I8,
+    T_U16,
+    T_I16,
+    T_U32,
+    T_I32,
+    T_F32,
+    T_BOOL,
+    T_STRING,
+    T_ARRAY,
+    T_U64,
+    T_I64,
+    T_F64,
+    T_COUNT
+};
 enum { MIN_KV_BYTES = 9, MIN_INFO_BYTES = 24, MAX_ALIGNMENT = 1 << 20 };
 
 typedef struct reader {
@@ -37,13 +52,15 @@ static bool read_string(reader *r, kw_str *out)
 /* ---- values ---- */
 
 static const struct {
-    int bytes;                 /* 0: not a number */
+    int bytes; /* 0: not a number */
     kw_meta_type type;
 } scalars[T_COUNT] = {
-    [T_U8] = { 1, KW_META_INT },   [T_I8] = { 1, KW_META_INT },    [T_U16] = { 2, KW_META_INT },
-    [T_I16] = { 2, KW_META_INT },  [T_U32] = { 4, KW_META_INT },   [T_I32] = { 4, KW_META_INT },
-    [T_F32] = { 4, KW_META_FLOAT }, [T_BOOL] = { 1, KW_META_BOOL }, [T_STRING] = { 0, KW_META_STRING },
-    [T_ARRAY] = { 0, KW_META_ARRAY }, [T_U64] = { 8, KW_META_INT }, [T_I64] = { 8, KW_META_INT },
+    [T_U8] = { 1, KW_META_INT },        [T_I8] = { 1, KW_META_INT },
+    [T_U16] = { 2, KW_META_INT },       [T_I16] = { 2, KW_META_INT },
+    [T_U32] = { 4, KW_META_INT },       [T_I32] = { 4, KW_META_INT },
+    [T_F32] = { 4, KW_META_FLOAT },     [T_BOOL] = { 1, KW_META_BOOL },
+    [T_STRING] = { 0, KW_META_STRING }, [T_ARRAY] = { 0, KW_META_ARRAY },
+    [T_U64] = { 8, KW_META_INT },       [T_I64] = { 8, KW_META_INT },
     [T_F64] = { 8, KW_META_FLOAT },
 };
 
@@ -87,12 +104,14 @@ static kw_status read_array(reader *r, kw_meta *m)
     uint64_t n;
     if (!kw_cursor_u32(&r->c, &type) || !read_count(r, &n)) return kw_cursor_fail(&r->c);
     if (type >= T_COUNT || type == T_ARRAY)
-        return kw_fail(KW_EFORMAT, "key \"%.*s\": an array of type %u", (int)m->key.n, m->key.p, type);
+        return kw_fail(KW_EFORMAT, "key \"%.*s\": an array of type %u", (int)m->key.n, m->key.p,
+                       type);
     const char *from = (const char *)r->c.at;
     size_t item = scalars[type].bytes ? (size_t)scalars[type].bytes : r->version > 1 ? 8 : 4;
     if (n > kw_cursor_left(&r->c) / item)
-        return kw_fail(KW_EFORMAT, "key \"%.*s\": %llu items do not fit into the %zu bytes that are left", (int)m->key.n, m->key.p,
-                       (unsigned long long)n, kw_cursor_left(&r->c));
+        return kw_fail(KW_EFORMAT,
+                       "key \"%.*s\": %llu items do not fit into the %zu bytes that are left",
+                       (int)m->key.n, m->key.p, (unsigned long long)n, kw_cursor_left(&r->c));
     kw_str text;
     if (type != T_STRING) kw_cursor_skip(&r->c, n * item);
     else
@@ -109,10 +128,13 @@ static kw_status read_value(reader *r, kw_meta *m)
 {
     uint32_t type;
     if (!kw_cursor_u32(&r->c, &type)) return kw_cursor_fail(&r->c);
-    if (type >= T_COUNT) return kw_fail(KW_EFORMAT, "key \"%.*s\" has the unknown type %u", (int)m->key.n, m->key.p, type);
+    if (type >= T_COUNT)
+        return kw_fail(KW_EFORMAT, "key \"%.*s\" has the unknown type %u", (int)m->key.n, m->key.p,
+                       type);
     m->type = scalars[type].type;
     if (type == T_ARRAY) return read_array(r, m);
-    bool ok = type == T_STRING ? read_string(r, &m->string) : read_number(&r->c, type, &m->number, &m->integer);
+    bool ok = type == T_STRING ? read_string(r, &m->string)
+                               : read_number(&r->c, type, &m->number, &m->integer);
     if (!ok) return kw_cursor_fail(&r->c);
     if (type == T_U64 && m->integer < 0)
         return kw_fail(KW_EFORMAT, "key \"%.*s\" is above 2^63", (int)m->key.n, m->key.p);
@@ -121,7 +143,9 @@ static kw_status read_value(reader *r, kw_meta *m)
 
 kw_meta_walk kw_meta_items(const kw_meta *m)
 {
-    kw_meta_walk w = { .c = kw_cursor_of(m->items.p, m->items.n, "array"), .left = m->n_items, .ggml = m->item_ggml };
+    kw_meta_walk w = { .c = kw_cursor_of(m->items.p, m->items.n, "array"),
+                       .left = m->n_items,
+                       .ggml = m->item_ggml };
     if (m->type != KW_META_ARRAY) w.left = 0;
     return w;
 }
@@ -153,14 +177,19 @@ bool kw_meta_next_number(kw_meta_walk *w, double *number, int64_t *integer)
 static kw_status read_header(reader *r)
 {
     kw_str magic;
-    if (!kw_cursor_bytes(&r->c, 4, &magic) || !kw_cursor_u32(&r->c, &r->version)) return kw_cursor_fail(&r->c);
+    if (!kw_cursor_bytes(&r->c, 4, &magic) || !kw_cursor_u32(&r->c, &r->version))
+        return kw_cursor_fail(&r->c);
     if (r->version == 0x01000000u || r->version == 0x02000000u || r->version == 0x03000000u)
-        return kw_fail(KW_EUNSUPPORTED, "a big-endian GGUF file\nwhy: only little-endian files are read");
-    if (r->version < 1 || r->version > 3) return kw_fail(KW_EUNSUPPORTED, "GGUF version %u: known are 1 to 3", r->version);
+        return kw_fail(KW_EUNSUPPORTED,
+                       "a big-endian GGUF file\nwhy: only little-endian files are read");
+    if (r->version < 1 || r->version > 3)
+        return kw_fail(KW_EUNSUPPORTED, "GGUF version %u: known are 1 to 3", r->version);
     if (!read_count(r, &r->n_tensors) || !read_count(r, &r->n_kv)) return kw_cursor_fail(&r->c);
     size_t left = kw_cursor_left(&r->c);
     if (r->n_kv > left / MIN_KV_BYTES || r->n_tensors > left / MIN_INFO_BYTES)
-        return kw_fail(KW_EFORMAT, "%llu keys and %llu tensors do not fit into %zu bytes\nwhy: the file is truncated or damaged",
+        return kw_fail(KW_EFORMAT,
+                       "%llu keys and %llu tensors do not fit into %zu bytes\nwhy: the file is "
+                       "truncated or damaged",
                        (unsigned long long)r->n_kv, (unsigned long long)r->n_tensors, left);
     return KW_OK;
 }
@@ -174,16 +203,19 @@ static kw_status read_keys(reader *r)
         if (!st) st = kw_checkpoint_add_meta(r->ck, &m, (size_t)r->n_kv);
         if (st) return st;
     }
-    const kw_meta *m = kw_checkpoint_meta(r->ck, "general.alignment"), *split = kw_checkpoint_meta(r->ck, "split.count");
+    const kw_meta *m = kw_checkpoint_meta(r->ck, "general.alignment"),
+                  *split = kw_checkpoint_meta(r->ck, "split.count");
     r->alignment = 32;
     if (m && m->type == KW_META_INT) {
         if (m->integer < 1 || m->integer > MAX_ALIGNMENT || (m->integer & (m->integer - 1)))
-            return kw_fail(KW_EFORMAT, "general.alignment is %lld, expected a power of two up to %d", (long long)m->integer,
-                           MAX_ALIGNMENT);
+            return kw_fail(KW_EFORMAT,
+                           "general.alignment is %lld, expected a power of two up to %d",
+                           (long long)m->integer, MAX_ALIGNMENT);
         r->alignment = (uint64_t)m->integer;
     }
     if (split && split->type == KW_META_INT && split->integer > 1)
-        return kw_fail(KW_EUNSUPPORTED, "a GGUF file split into %lld parts: not supported yet", (long long)split->integer);
+        return kw_fail(KW_EUNSUPPORTED, "a GGUF file split into %lld parts: not supported yet",
+                       (long long)split->integer);
     return KW_OK;
 }
 
@@ -193,14 +225,17 @@ static kw_status read_dims(reader *r, kw_str name, kw_tensor *t)
     uint64_t dims[KW_MAX_RANK];
     if (!kw_cursor_u32(&r->c, &n_dims)) return kw_cursor_fail(&r->c);
     if (n_dims > KW_MAX_RANK)
-        return kw_fail(KW_EFORMAT, "tensor \"%.*s\" has %u dimensions, at most %d", (int)name.n, name.p, n_dims, KW_MAX_RANK);
+        return kw_fail(KW_EFORMAT, "tensor \"%.*s\" has %u dimensions, at most %d", (int)name.n,
+                       name.p, n_dims, KW_MAX_RANK);
     for (uint32_t i = 0; i < n_dims; i++) {
         if (!read_count(r, &dims[i])) return kw_cursor_fail(&r->c);
         if (dims[i] == 0 || dims[i] > INT64_MAX / 8)
-            return kw_fail(KW_EFORMAT, "tensor \"%.*s\": dimension %u is %llu", (int)name.n, name.p, i, (unsigned long long)dims[i]);
+            return kw_fail(KW_EFORMAT, "tensor \"%.*s\": dimension %u is %llu", (int)name.n, name.p,
+                           i, (unsigned long long)dims[i]);
     }
     t->rank = (int)n_dims;
-    for (int i = 0; i < KW_MAX_RANK; i++) t->shape[i] = i < t->rank ? (int64_t)dims[t->rank - 1 - i] : 1;
+    for (int i = 0; i < KW_MAX_RANK; i++)
+        t->shape[i] = i < t->rank ? (int64_t)dims[t->rank - 1 - i] : 1;
     return KW_OK;
 }
 
@@ -213,12 +248,16 @@ static kw_status place(reader *r, kw_str name, kw_tensor *t, uint64_t offset)
                        kw_tensor_shape_text(t, shape), kw_dtype_get(t->dtype)->name);
     }
     if (offset % r->alignment)
-        return kw_fail(KW_EFORMAT, "tensor \"%.*s\" starts at offset %llu, not a multiple of %llu", (int)name.n, name.p,
-                       (unsigned long long)offset, (unsigned long long)r->alignment);
+        return kw_fail(KW_EFORMAT, "tensor \"%.*s\" starts at offset %llu, not a multiple of %llu",
+                       (int)name.n, name.p, (unsigned long long)offset,
+                       (unsigned long long)r->alignment);
     uint64_t room = r->s->size > r->data_at ? r->s->size - r->data_at : 0;
     if (offset > room || bytes > room - offset)
-        return kw_try(kw_fail(KW_EFORMAT, "tensor \"%.*s\" ends at byte %llu, but the file has %llu", (int)name.n, name.p,
-                              (unsigned long long)(r->data_at + offset + bytes), (unsigned long long)r->s->size),
+        return kw_try(kw_fail(KW_EFORMAT,
+                              "tensor \"%.*s\" ends at byte %llu, but the file has %llu",
+                              (int)name.n, name.p,
+                              (unsigned long long)(r->data_at + offset + bytes),
+                              (unsigned long long)r->s->size),
                       "the download may be incomplete: fetch the file again");
     t->data = r->s->map + r->data_at + offset;
     return kw_checkpoint_add(r->ck, name, t);
@@ -235,9 +274,11 @@ static kw_status read_info(reader *r, bool placed)
     if (!read_string(r, &name)) return kw_cursor_fail(&r->c);
     kw_status st = read_dims(r, name, &t);
     if (st) return st;
-    if (!kw_cursor_u32(&r->c, &type) || !kw_cursor_u64(&r->c, &offset)) return kw_cursor_fail(&r->c);
+    if (!kw_cursor_u32(&r->c, &type) || !kw_cursor_u64(&r->c, &offset))
+        return kw_cursor_fail(&r->c);
     if (!kw_dtype_from_ggml(type, &t.dtype))
-        return kw_fail(KW_EUNSUPPORTED, "tensor \"%.*s\" has type %u, which is not supported yet", (int)name.n, name.p, type);
+        return kw_fail(KW_EUNSUPPORTED, "tensor \"%.*s\" has type %u, which is not supported yet",
+                       (int)name.n, name.p, type);
     return placed ? place(r, name, &t, offset) : KW_OK;
 }
 

@@ -7,18 +7,18 @@
 enum { KW_MAX_SHARDS = 4096 };
 
 struct kw_checkpoint {
-    kw_arena arena;            /* names, metadata, copies of misaligned tensors */
+    kw_arena arena; /* names, metadata, copies of misaligned tensors */
     kw_source **sources;
     size_t n_sources, cap_sources;
     kw_named_tensor *tensors;
     size_t n_tensors, cap_tensors;
-    kw_map by_name;            /* name -> index of tensors */
+    kw_map by_name; /* name -> index of tensors */
     kw_meta *metas;
     size_t n_metas;
     kw_map by_key;
     const kw_json *config, *generation_config;
     kw_naming naming;
-    const char *format;        /* in the arena or a constant */
+    const char *format; /* in the arena or a constant */
     char *folder;
 };
 
@@ -27,7 +27,8 @@ kw_status kw_gguf_read(kw_checkpoint *ck, kw_source *s);
 kw_status kw_llama2c_read(kw_checkpoint *ck, kw_source *s);
 bool kw_llama2c_fits(const void *head, size_t len, uint64_t file_size);
 kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s);
-kw_status kw_safetensors_read_index(kw_checkpoint *ck, kw_source *index, const char *folder, kw_file_options o);
+kw_status kw_safetensors_read_index(kw_checkpoint *ck, kw_source *index, const char *folder,
+                                    kw_file_options o);
 
 /* Takes s, also on failure. */
 kw_status kw_checkpoint_own(kw_checkpoint *ck, kw_source *s);

@@ -1,20 +1,11 @@
 /* lookup.c - what a checkpoint answers once it is open. */
 #include "format/internal.h"
 
-kw_naming kw_checkpoint_naming(const kw_checkpoint *ck)
-{
-    return ck->naming;
-}
+kw_naming kw_checkpoint_naming(const kw_checkpoint *ck) { return ck->naming; }
 
-const char *kw_checkpoint_format(const kw_checkpoint *ck)
-{
-    return ck->format;
-}
+const char *kw_checkpoint_format(const kw_checkpoint *ck) { return ck->format; }
 
-const char *kw_checkpoint_folder(const kw_checkpoint *ck)
-{
-    return ck->folder;
-}
+const char *kw_checkpoint_folder(const kw_checkpoint *ck) { return ck->folder; }
 
 uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck)
 {
@@ -23,10 +14,7 @@ uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck)
     return bytes;
 }
 
-size_t kw_checkpoint_count(const kw_checkpoint *ck)
-{
-    return ck->n_tensors;
-}
+size_t kw_checkpoint_count(const kw_checkpoint *ck) { return ck->n_tensors; }
 
 const kw_named_tensor *kw_checkpoint_at(const kw_checkpoint *ck, size_t i)
 {
@@ -66,20 +54,11 @@ const kw_meta *kw_checkpoint_meta(const kw_checkpoint *ck, const char *key)
     return kw_map_get(&ck->by_key, kw_str_of(key), &at) ? &ck->metas[at] : NULL;
 }
 
-size_t kw_checkpoint_meta_count(const kw_checkpoint *ck)
-{
-    return ck->n_metas;
-}
+size_t kw_checkpoint_meta_count(const kw_checkpoint *ck) { return ck->n_metas; }
 
-const kw_meta *kw_checkpoint_meta_at(const kw_checkpoint *ck, size_t i)
-{
-    return &ck->metas[i];
-}
+const kw_meta *kw_checkpoint_meta_at(const kw_checkpoint *ck, size_t i) { return &ck->metas[i]; }
 
-const kw_json *kw_checkpoint_config(const kw_checkpoint *ck)
-{
-    return ck->config;
-}
+const kw_json *kw_checkpoint_config(const kw_checkpoint *ck) { return ck->config; }
 
 const kw_json *kw_checkpoint_generation_config(const kw_checkpoint *ck)
 {
@@ -100,6 +79,7 @@ void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t)
     if (!kw_tensor_bytes(&t->tensor, &bytes)) return;
     for (size_t i = 0; i < ck->n_sources; i++) {
         kw_source *s = ck->sources[i];
-        if (s->forget && p >= s->map && p < s->map + s->size) s->forget(s, (uint64_t)(p - s->map), bytes);
+        if (s->forget && p >= s->map && p < s->map + s->size)
+            s->forget(s, (uint64_t)(p - s->map), bytes);
     }
 }

@@ -23,7 +23,9 @@ static kw_status read_shape(reader *r, kw_str name, kw_tensor *t)
     while (kw_json_next_item(&r->json)) {
         if (!kw_json_int(&r->json, &dim)) break;
         if (t->rank == KW_MAX_RANK || dim < 0)
-            return kw_fail(KW_EUNSUPPORTED, "tensor \"%.*s\" has more than %d or negative dimensions", (int)name.n, name.p, KW_MAX_RANK);
+            return kw_fail(KW_EUNSUPPORTED,
+                           "tensor \"%.*s\" has more than %d or negative dimensions", (int)name.n,
+                           name.p, KW_MAX_RANK);
         t->shape[t->rank++] = dim;
     }
     return r->json.status;
@@ -36,11 +38,14 @@ static kw_status read_offsets(reader *r, kw_str name, uint64_t offsets[2])
     kw_json_enter_array(&r->json);
     while (kw_json_next_item(&r->json)) {
         if (!kw_json_int(&r->json, &v)) break;
-        if (n == 2 || v < 0) return kw_fail(KW_EFORMAT, "tensor \"%.*s\": bad data_offsets", (int)name.n, name.p);
+        if (n == 2 || v < 0)
+            return kw_fail(KW_EFORMAT, "tensor \"%.*s\": bad data_offsets", (int)name.n, name.p);
         offsets[n++] = (uint64_t)v;
     }
     if (r->json.status) return r->json.status;
-    return n == 2 ? KW_OK : kw_fail(KW_EFORMAT, "tensor \"%.*s\": data_offsets of %d numbers", (int)name.n, name.p, n);
+    return n == 2 ? KW_OK
+                  : kw_fail(KW_EFORMAT, "tensor \"%.*s\": data_offsets of %d numbers", (int)name.n,
+                            name.p, n);
 }
 
 /* The bytes where they lie, or a copy where floats cannot lie there. */
@@ -50,20 +55,17 @@ static kw_status place(reader *r, kw_str name, kw_tensor *t, const uint64_t offs
     char shape[96];
     uint64_t room = r->s->size - r->data_at;
     if (!kw_tensor_bytes(t, &bytes) || offsets[1] < offsets[0] || offsets[1] - offsets[0] != bytes)
-        return kw_fail(KW_EFORMAT, "tensor \"%.*s\" %s %s does not have the size of its data_offsets", (int)name.n, name.p,
-                       kw_dtype_get(t->dtype)->name, kw_tensor_shape_text(t, shape));
+        return kw_fail(KW_EFORMAT,
+                       "tensor \"%.*s\" %s %s does not have the size of its data_offsets",
+                       (int)name.n, name.p, kw_dtype_get(t->dtype)->name,
+                       kw_tensor_shape_text(t, shape));
     if (offsets[1] > room)
-        return kw_try(kw_fail(KW_EFORMAT, "tensor \"%.*s\" ends at byte %llu, but the file has %llu", (int)name.n, name.p,
-                              (unsigned long long)(r->data_at + offsets[1]), (unsigned long long)r->s->size),
+        return kw_try(kw_fail(KW_EFORMAT,
+                              "tensor \"%.*s\" ends at byte %llu, but the file has %llu",
+                              (int)name.n, name.p, (unsigned long long)(r->data_at + offsets[1]),
+                              (unsigned long long)r->s->size),
                       "the download may be incomplete: fetch the file again");
-    const unsigned char *data = r->s->map + r->data_at + offsets[0];
-    t->data = data;
-    if ((uintptr_t)data % kw_dtype_get(t->dtype)->bytes && bytes) {
-        void *copy = kw_arena_alloc(&r->ck->arena, bytes, 1);
-        if (!copy) return KW_ENOMEM;
-        memcpy(copy, data, bytes);
-        t->data = copy;
-    }
+    t->data = r->s->map + r->data_at + offsets[0];
     return kw_checkpoint_add(r->ck, name, t);
 }
 
@@ -77,10 +79,12 @@ static kw_status read_tensor(reader *r, kw_str name)
     while (kw_json_next_key(&r->json, &key)) {
         kw_status st = KW_OK;
         if (kw_str_is(key, "dtype")) {
-            if (kw_json_string(&r->json, &dtype)) known = kw_dtype_from_safetensors(dtype, &t.dtype);
+            if (kw_json_string(&r->json, &dtype))
+                known = kw_dtype_from_safetensors(dtype, &t.dtype);
             if (!r->json.status && !known)
-                return kw_fail(KW_EUNSUPPORTED, "tensor \"%.*s\" has dtype %.*s, which is not supported", (int)name.n, name.p,
-                               (int)(dtype.n < 32 ? dtype.n : 32), dtype.p);
+                return kw_fail(KW_EUNSUPPORTED,
+                               "tensor \"%.*s\" has dtype %.*s, which is not supported",
+                               (int)name.n, name.p, (int)(dtype.n < 32 ? dtype.n : 32), dtype.p);
         } else if (kw_str_is(key, "shape")) st = read_shape(r, name, &t);
         else if (kw_str_is(key, "data_offsets")) {
             st = read_offsets(r, name, offsets);
@@ -89,7 +93,9 @@ static kw_status read_tensor(reader *r, kw_str name)
         if (st) return st;
     }
     if (r->json.status) return r->json.status;
-    if (!known || !has_offsets) return kw_fail(KW_EFORMAT, "tensor \"%.*s\" lacks dtype or data_offsets", (int)name.n, name.p);
+    if (!known || !has_offsets)
+        return kw_fail(KW_EFORMAT, "tensor \"%.*s\" lacks dtype or data_offsets", (int)name.n,
+                       name.p);
     return place(r, name, &t, offsets);
 }
 
@@ -109,14 +115,33 @@ static kw_status read_tensors(reader *r)
     return r->json.status;
 }
 
+/* Old files pad their header to nothing: tensors that lie crooked are copied. After the check for overlap, so that
+ * what is copied is never more than the file. */
+static kw_status align(kw_checkpoint *ck, size_t first)
+{
+    for (size_t i = first; i < ck->n_tensors; i++) {
+        kw_tensor *t = &ck->tensors[i].tensor;
+        size_t bytes = 0;
+        kw_tensor_bytes(t, &bytes);
+        if (!bytes || (uintptr_t)t->data % kw_dtype_get(t->dtype)->bytes == 0) continue;
+        void *copy = kw_arena_alloc(&ck->arena, bytes, 1);
+        if (!copy) return KW_ENOMEM;
+        memcpy(copy, t->data, bytes);
+        t->data = copy;
+    }
+    return KW_OK;
+}
+
 kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s)
 {
     uint64_t len;
     kw_cursor c = kw_cursor_of(s->map, (size_t)s->size, "the safetensors header");
     if (!kw_cursor_u64(&c, &len)) return kw_cursor_fail(&c);
     if (len > max_header || len > kw_cursor_left(&c))
-        return kw_fail(KW_EFORMAT, "a header of %llu bytes in a file of %llu\nwhy: the file is truncated or damaged",
-                       (unsigned long long)len, (unsigned long long)s->size);
+        return kw_fail(
+            KW_EFORMAT,
+            "a header of %llu bytes in a file of %llu\nwhy: the file is truncated or damaged",
+            (unsigned long long)len, (unsigned long long)s->size);
     reader r = { .ck = ck, .s = s, .data_at = 8 + len };
     size_t first = ck->n_tensors;
     kw_json_open(&r.json, (const char *)c.at, (size_t)len);
@@ -125,15 +150,19 @@ kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s)
     if (st) return kw_note(st, "safetensors header");
     ck->naming = KW_NAMING_HF;
     ck->format = "safetensors";
-    return kw_checkpoint_check_overlap(ck, first);
+    st = kw_checkpoint_check_overlap(ck, first);
+    return st ? st : align(ck, first);
 }
 
 /* ---- shards ---- */
 
 static kw_status open_shard(kw_checkpoint *ck, kw_str file, const char *folder, kw_file_options o)
 {
-    if (file.n == 0 || memchr(file.p, '/', file.n) || memchr(file.p, '\\', file.n) || file.p[0] == '.')
-        return kw_fail(KW_EFORMAT, "the index names the shard \"%.*s\", which is not a plain file name", (int)file.n, file.p);
+    if (file.n == 0 || memchr(file.p, '/', file.n) || memchr(file.p, '\\', file.n) ||
+        file.p[0] == '.')
+        return kw_fail(KW_EFORMAT,
+                       "the index names the shard \"%.*s\", which is not a plain file name",
+                       (int)file.n, file.p);
     kw_buf path = KW_BUF(8192, KW_PAY_FILE);
     kw_buf_printf(&path, "%s/%.*s", folder, (int)file.n, file.p);
     kw_source *s = NULL;
@@ -144,16 +173,20 @@ static kw_status open_shard(kw_checkpoint *ck, kw_str file, const char *folder, 
     return st ? kw_note(st, "shard %.*s", (int)file.n, file.p) : KW_OK;
 }
 
-static kw_status open_shards(kw_checkpoint *ck, const kw_json *map, const char *folder, kw_file_options o)
+static kw_status open_shards(kw_checkpoint *ck, const kw_json *map, const char *folder,
+                             kw_file_options o)
 {
     kw_map opened = KW_MAP(KW_PAY_FILE);
     kw_status st = KW_OK;
     for (const kw_json *e = map->child; e && !st; e = e->next) {
         int64_t seen;
-        if (e->type != KW_JSON_STRING) st = kw_fail(KW_EFORMAT, "weight_map: \"%.*s\" is not a file name", (int)e->key.n, e->key.p);
+        if (e->type != KW_JSON_STRING)
+            st = kw_fail(KW_EFORMAT, "weight_map: \"%.*s\" is not a file name", (int)e->key.n,
+                         e->key.p);
         else if (!kw_map_get(&opened, e->string, &seen)) {
-            st = opened.n == KW_MAX_SHARDS ? kw_fail(KW_ELIMIT, "more than %d shards", KW_MAX_SHARDS)
-                                           : open_shard(ck, e->string, folder, o);
+            st = opened.n == KW_MAX_SHARDS
+                     ? kw_fail(KW_ELIMIT, "more than %d shards", KW_MAX_SHARDS)
+                     : open_shard(ck, e->string, folder, o);
             if (!st) st = kw_map_put(&opened, e->string, 1);
         }
     }
@@ -161,18 +194,21 @@ static kw_status open_shards(kw_checkpoint *ck, const kw_json *map, const char *
     for (const kw_json *e = map->child; e && !st; e = e->next) {
         int64_t at;
         if (!kw_map_get(&ck->by_name, e->key, &at))
-            st = kw_fail(KW_EFORMAT, "tensor \"%.*s\" is in the index but not in its shard", (int)e->key.n, e->key.p);
+            st = kw_fail(KW_EFORMAT, "tensor \"%.*s\" is in the index but not in its shard",
+                         (int)e->key.n, e->key.p);
     }
     return st;
 }
 
-kw_status kw_safetensors_read_index(kw_checkpoint *ck, kw_source *index, const char *folder, kw_file_options o)
+kw_status kw_safetensors_read_index(kw_checkpoint *ck, kw_source *index, const char *folder,
+                                    kw_file_options o)
 {
     kw_json *root = NULL;
     kw_status st = kw_json_parse((const char *)index->map, (size_t)index->size, &ck->arena, &root);
     if (st) return kw_note(st, "%s", index->name);
     const kw_json *map = kw_json_get(root, "weight_map");
-    if (!map || map->type != KW_JSON_OBJECT) return kw_fail(KW_EFORMAT, "%s has no weight_map", index->name);
+    if (!map || map->type != KW_JSON_OBJECT)
+        return kw_fail(KW_EFORMAT, "%s has no weight_map", index->name);
     return open_shards(ck, map, folder, o);
 }
 
@@ -194,10 +230,7 @@ kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out)
     return st;
 }
 
-void kw_safetensors_close(kw_tensor_file *f)
-{
-    kw_checkpoint_close((kw_checkpoint *)(void *)f);
-}
+void kw_safetensors_close(kw_tensor_file *f) { kw_checkpoint_close((kw_checkpoint *)(void *)f); }
 
 size_t kw_safetensors_count(const kw_tensor_file *f)
 {

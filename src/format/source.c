@@ -26,10 +26,7 @@ static void forget_file(kw_source *s, uint64_t at, uint64_t len)
     kw_file_forget(&((file_source *)s)->file, (size_t)at, (size_t)len);
 }
 
-static void close_file(kw_source *s)
-{
-    kw_file_close(&((file_source *)s)->file);
-}
+static void close_file(kw_source *s) { kw_file_close(&((file_source *)s)->file); }
 
 static char *copy_name(const char *name)
 {
@@ -68,16 +65,15 @@ static kw_status always(kw_source *s)
     return KW_OK;
 }
 
-static void nothing(kw_source *s)
-{
-    (void)s;
-}
+static void nothing(kw_source *s) { (void)s; }
 
 kw_status kw_source_memory(const void *data, size_t len, const char *name, kw_source **out)
 {
     kw_source *s = kw_calloc(1, sizeof *s, KW_PAY_FILE);
     if (!s) return KW_ENOMEM;
-    *s = (kw_source){ .size = len, .map = data, .read_at = read_map, .check = always, .close = nothing };
+    *s = (kw_source){
+        .size = len, .map = data, .read_at = read_map, .check = always, .close = nothing
+    };
     s->name = copy_name(name);
     if (!s->name) {
         kw_free(s);
@@ -110,15 +106,9 @@ kw_cursor kw_cursor_of(const void *data, size_t len, const char *what)
     return (kw_cursor){ .at = p, .start = p, .end = p ? p + len : p, .what = what };
 }
 
-size_t kw_cursor_left(const kw_cursor *c)
-{
-    return (size_t)(c->end - c->at);
-}
+size_t kw_cursor_left(const kw_cursor *c) { return (size_t)(c->end - c->at); }
 
-size_t kw_cursor_pos(const kw_cursor *c)
-{
-    return (size_t)(c->at - c->start);
-}
+size_t kw_cursor_pos(const kw_cursor *c) { return (size_t)(c->at - c->start); }
 
 bool kw_cursor_skip(kw_cursor *c, uint64_t len)
 {
@@ -172,10 +162,7 @@ bool kw_cursor_u32(kw_cursor *c, uint32_t *out)
     return true;
 }
 
-bool kw_cursor_u64(kw_cursor *c, uint64_t *out)
-{
-    return number(c, 8, out);
-}
+bool kw_cursor_u64(kw_cursor *c, uint64_t *out) { return number(c, 8, out); }
 
 bool kw_cursor_f32(kw_cursor *c, float *out)
 {
@@ -195,6 +182,8 @@ bool kw_cursor_f64(kw_cursor *c, double *out)
 
 kw_status kw_cursor_fail(const kw_cursor *c)
 {
-    return kw_fail(KW_EFORMAT, "%s ends at byte %zu of %zu in the middle of a value\nwhy: the file is truncated or damaged",
+    return kw_fail(KW_EFORMAT,
+                   "%s ends at byte %zu of %zu in the middle of a value\nwhy: the file is "
+                   "truncated or damaged",
                    c->what, kw_cursor_pos(c), (size_t)(c->end - c->start));
 }

@@ -31,8 +31,10 @@ static kw_status make_header(const kw_named_tensor *tensors, size_t n, kw_buf *o
     kw_json_begin_object(&w);
     for (size_t i = 0; i < n; i++) {
         size_t bytes;
-        if (!kw_dtype_get(tensors[i].tensor.dtype)->safetensors || !kw_tensor_bytes(&tensors[i].tensor, &bytes))
-            return kw_fail(KW_EINVAL, "tensor %.*s cannot be written as safetensors", (int)tensors[i].name.n, tensors[i].name.p);
+        if (!kw_dtype_get(tensors[i].tensor.dtype)->safetensors ||
+            !kw_tensor_bytes(&tensors[i].tensor, &bytes))
+            return kw_fail(KW_EINVAL, "tensor %.*s cannot be written as safetensors",
+                           (int)tensors[i].name.n, tensors[i].name.p);
         put_entry(&w, &tensors[i], at, at + bytes);
         at += bytes;
     }
@@ -41,7 +43,8 @@ static kw_status make_header(const kw_named_tensor *tensors, size_t n, kw_buf *o
     return out->status;
 }
 
-static kw_status append_all(kw_file_writer *f, const kw_buf *header, const kw_named_tensor *tensors, size_t n)
+static kw_status append_all(kw_file_writer *f, const kw_buf *header, const kw_named_tensor *tensors,
+                            size_t n)
 {
     unsigned char len[8];
     for (int i = 0; i < 8; i++) len[i] = (unsigned char)((uint64_t)header->len >> (8 * i));

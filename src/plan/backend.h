@@ -10,7 +10,7 @@
 #define KW_PLAN_BACKEND_H
 
 struct kw_plan;
-typedef struct kw_device kw_device;      /* the backend's own */
+typedef struct kw_device kw_device; /* the backend's own */
 
 /* Device memory. On the CPU `host` is the memory itself; elsewhere it is NULL. */
 typedef struct kw_memory {
@@ -25,9 +25,9 @@ typedef struct kw_memory {
  *
  * Position t of sequence s lies in pages[s][t / page_rows]. */
 typedef struct kw_kv_layout {
-    kw_dtype dtype;                      /* KW_F32 or KW_F16 */
+    kw_dtype dtype; /* KW_F32 or KW_F16 */
     int n_layers, n_kv_heads, head_dim;
-    int page_rows;                       /* a multiple of 16 */
+    int page_rows; /* a multiple of 16 */
 } kw_kv_layout;
 size_t kw_kv_page_bytes(const kw_kv_layout *l);
 /* Byte offset of the [page_rows][head_dim] matrix of one layer and head inside a page; is_v: V, else K. */
@@ -35,51 +35,53 @@ size_t kw_kv_offset(const kw_kv_layout *l, int layer, int head, bool is_v);
 
 typedef struct kw_kv_binding {
     kw_kv_layout layout;
-    kw_memory *const *const *pages;      /* [sequence][page] */
+    kw_memory *const *const *pages; /* [sequence][page] */
 } kw_kv_binding;
 
 /* What changes from run to run. */
 typedef struct kw_binding {
-    const void *const *inputs;           /* by slot; host memory, borrowed until the run ends */
-    void *const *outputs;                /* by slot; host memory of the value's recorded size */
-    const kw_kv_binding *kv;             /* NULL when the plan has no ATTEND */
-    kw_memory *scratch;                  /* at least program->scratch_bytes */
-    int64_t live[KW_DIM_COUNT];          /* rows alive, at most the recorded ones; [FIXED] is ignored */
-    bool check;                          /* debug: after every op look for NaN and infinities, KW_EINVAL names the op */
+    const void *const *inputs;  /* by slot; host memory, borrowed until the run ends */
+    void *const *outputs;       /* by slot; host memory of the value's recorded size */
+    const kw_kv_binding *kv;    /* NULL when the plan has no ATTEND */
+    kw_memory *scratch;         /* at least program->scratch_bytes */
+    int64_t live[KW_DIM_COUNT]; /* rows alive, at most the recorded ones; [FIXED] is ignored */
+    bool check; /* debug: after every op look for NaN and infinities, KW_EINVAL names the op */
 } kw_binding;
 
 typedef struct kw_request {
     int tag;
-    const void *question;                /* [rows, cols] f32 */
-    void *answer;                        /* [rows, cols] f32: to be written */
+    const void *question; /* [rows, cols] f32 */
+    void *answer;         /* [rows, cols] f32: to be written */
     int64_t rows, cols;
     bool answered;
 } kw_request;
 
 typedef struct kw_program {
-    size_t scratch_bytes;                /* temporaries and the backend's own working memory */
-    kw_request request;                  /* valid while poll returns KW_PENDING */
-} kw_program;                            /* a backend's program begins with this */
+    size_t scratch_bytes; /* temporaries and the backend's own working memory */
+    kw_request request;   /* valid while poll returns KW_PENDING */
+} kw_program;             /* a backend's program begins with this */
 
 typedef struct kw_device_options {
-    kw_pool *pool;                       /* borrowed; CPU */
-    const char *isa;                     /* cap, "" or NULL for none; CPU */
+    kw_pool *pool;   /* borrowed; CPU */
+    const char *isa; /* cap, "" or NULL for none; CPU */
 } kw_device_options;
 
 typedef struct kw_backend {
     const char *name;
-    int (*count)(void);                                                  /* devices of this machine */
+    int (*count)(void); /* devices of this machine */
     kw_status (*open)(int index, const kw_device_options *o, kw_device **out);
     void (*close)(kw_device *d);
     kw_status (*alloc)(kw_device *d, size_t bytes, kw_payer payer, kw_memory **out);
     void (*free)(kw_device *d, kw_memory *m);
     kw_status (*upload)(kw_device *d, kw_memory *dst, size_t at, const void *src, size_t len);
     kw_status (*download)(kw_device *d, const kw_memory *src, size_t at, void *dst, size_t len);
-    kw_status (*copy)(kw_device *d, kw_memory *dst, size_t dst_at, const kw_memory *src, size_t src_at, size_t len);
-    bool (*has)(const void *device, kw_opcode code);                     /* false: the plan expands it */
-    kw_status (*prepare)(kw_device *d, const struct kw_plan *p, bool exact, kw_program **out);  /* p outlives it */
-    kw_status (*submit)(kw_program *g, const kw_binding *b);             /* b outlives the run */
-    kw_status (*poll)(kw_program *g);                                    /* KW_OK: done. KW_PENDING: see request */
+    kw_status (*copy)(kw_device *d, kw_memory *dst, size_t dst_at, const kw_memory *src,
+                      size_t src_at, size_t len);
+    bool (*has)(const void *device, kw_opcode code); /* false: the plan expands it */
+    kw_status (*prepare)(kw_device *d, const struct kw_plan *p, bool exact,
+                         kw_program **out);                  /* p outlives it */
+    kw_status (*submit)(kw_program *g, const kw_binding *b); /* b outlives the run */
+    kw_status (*poll)(kw_program *g); /* KW_OK: done. KW_PENDING: see request */
     void (*drop)(kw_program *g);
 } kw_backend;
 

@@ -6,14 +6,14 @@
 #include "plan/internal.h"
 #include <string.h>
 
-enum { MAX_ITEMS = 1 << 20 };     /* values or ops: far above any model, far below trouble */
+enum { MAX_ITEMS = 1 << 20 }; /* values or ops: far above any model, far below trouble */
 
 kw_status kw_plan_new(const kw_plan_options *o, kw_plan **out)
 {
     kw_plan *p = kw_calloc(1, sizeof *p, KW_PAY_PLAN);
     if (!p) return KW_ENOMEM;
     if (o) p->options = *o;
-    p->n_values = 1;              /* id 0 is KW_NONE */
+    p->n_values = 1; /* id 0 is KW_NONE */
     p->value = kw_calloc(64, sizeof *p->value, KW_PAY_PLAN);
     if (!p->value) {
         kw_free(p);
@@ -32,10 +32,7 @@ void kw_plan_free(kw_plan *p)
     kw_free(p);
 }
 
-const kw_value *kw_plan_value(const kw_plan *p, kw_val v)
-{
-    return &p->value[v.id];
-}
+const kw_value *kw_plan_value(const kw_plan *p, kw_val v) { return &p->value[v.id]; }
 
 /* Keeps the reason inside the plan too: other calls may fail and overwrite the thread's message before seal. */
 static void stick(kw_plan *p, kw_status st)
@@ -81,19 +78,18 @@ static kw_tensor matrix(kw_dtype dtype, int64_t rows, int64_t cols)
     return (kw_tensor){ .dtype = dtype, .rank = 2, .shape = { rows, cols, 1, 1 } };
 }
 
-static int64_t rows_of(const kw_plan *p, kw_val v)
-{
-    return kw_tensor_rows(&p->value[v.id].t);
-}
+static int64_t rows_of(const kw_plan *p, kw_val v) { return kw_tensor_rows(&p->value[v.id].t); }
 
-static int64_t cols_of(const kw_plan *p, kw_val v)
-{
-    return kw_tensor_cols(&p->value[v.id].t);
-}
+static int64_t cols_of(const kw_plan *p, kw_val v) { return kw_tensor_cols(&p->value[v.id].t); }
 
-kw_val kw_input(kw_plan *p, const char *name, kw_dtype dtype, kw_dim dim, int64_t rows, int64_t cols)
+kw_val kw_input(kw_plan *p, const char *name, kw_dtype dtype, kw_dim dim, int64_t rows,
+                int64_t cols)
 {
-    kw_value v = { .kind = KW_INPUT, .dim = dim, .t = matrix(dtype, rows, cols), .name = name, .slot = p->n_inputs };
+    kw_value v = { .kind = KW_INPUT,
+                   .dim = dim,
+                   .t = matrix(dtype, rows, cols),
+                   .name = name,
+                   .slot = p->n_inputs };
     kw_val out = new_value(p, v);
     if (out.id) p->n_inputs++;
     return out;
@@ -104,7 +100,8 @@ static kw_val known_weight(const kw_plan *p, const kw_tensor *t)
 {
     for (uint32_t i = p->n_values; i-- > 1;) {
         const kw_value *v = &p->value[i];
-        if (v->kind == KW_WEIGHT && v->t.data == t->data && v->t.dtype == t->dtype) return (kw_val){ i };
+        if (v->kind == KW_WEIGHT && v->t.data == t->data && v->t.dtype == t->dtype)
+            return (kw_val){ i };
     }
     return KW_NONE;
 }
@@ -122,7 +119,8 @@ void kw_output(kw_plan *p, kw_val x, const char *name)
     if (p->status) return;
     kw_value *v = &p->value[x.id];
     if (x.id == 0 || v->kind != KW_TEMP) {
-        stick(p, kw_fail(KW_EINVAL, "output %s: only the result of an op can be an output, once", name));
+        stick(p, kw_fail(KW_EINVAL, "output %s: only the result of an op can be an output, once",
+                         name));
         return;
     }
     v->kind = KW_OUTPUT;
@@ -139,7 +137,8 @@ static kw_val record(kw_plan *p, kw_op op, int64_t rows, int64_t cols, kw_dim di
         return KW_NONE;
     }
     int at = (int)p->n_ops;
-    op.dst = new_value(p, (kw_value){ .kind = KW_TEMP, .dim = dim, .t = matrix(KW_F32, rows, cols) });
+    op.dst =
+        new_value(p, (kw_value){ .kind = KW_TEMP, .dim = dim, .t = matrix(KW_F32, rows, cols) });
     if (op.dst.id == 0) return KW_NONE;
     for (int i = 0; i < KW_MAX_SRC; i++) p->value[op.src[i].id].last = at;
     p->value[op.dst.id].first = p->value[op.dst.id].last = at;
@@ -160,14 +159,12 @@ static bool fits(kw_plan *p, kw_opcode code, bool ok, kw_val a, kw_val b)
     return false;
 }
 
-static kw_dim dim_of(const kw_plan *p, kw_val v)
-{
-    return p->value[v.id].dim;
-}
+static kw_dim dim_of(const kw_plan *p, kw_val v) { return p->value[v.id].dim; }
 
 static bool same_shape(const kw_plan *p, kw_val a, kw_val b)
 {
-    return rows_of(p, a) == rows_of(p, b) && cols_of(p, a) == cols_of(p, b) && dim_of(p, a) == dim_of(p, b);
+    return rows_of(p, a) == rows_of(p, b) && cols_of(p, a) == cols_of(p, b) &&
+           dim_of(p, a) == dim_of(p, b);
 }
 
 kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table)
@@ -180,7 +177,8 @@ kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table)
 kw_val kw_linear(kw_plan *p, kw_val x, kw_val w, kw_val bias)
 {
     if (!fits(p, KW_OP_LINEAR, cols_of(p, x) == cols_of(p, w), x, w)) return KW_NONE;
-    if (bias.id && !fits(p, KW_OP_LINEAR, cols_of(p, bias) == rows_of(p, w), w, bias)) return KW_NONE;
+    if (bias.id && !fits(p, KW_OP_LINEAR, cols_of(p, bias) == rows_of(p, w), w, bias))
+        return KW_NONE;
     kw_op op = { .code = KW_OP_LINEAR, .src = { x, w, bias } };
     return record(p, op, rows_of(p, x), rows_of(p, w), dim_of(p, x));
 }
@@ -196,23 +194,19 @@ kw_val kw_rms_norm(kw_plan *p, kw_val x, kw_val w, float eps)
 static kw_val binary(kw_plan *p, kw_opcode code, kw_val a, kw_val b)
 {
     if (!fits(p, code, same_shape(p, a, b), a, b)) return KW_NONE;
-    return record(p, (kw_op){ .code = code, .src = { a, b } }, rows_of(p, a), cols_of(p, a), dim_of(p, a));
+    return record(p, (kw_op){ .code = code, .src = { a, b } }, rows_of(p, a), cols_of(p, a),
+                  dim_of(p, a));
 }
 
-kw_val kw_add(kw_plan *p, kw_val a, kw_val b)
-{
-    return binary(p, KW_OP_ADD, a, b);
-}
+kw_val kw_add(kw_plan *p, kw_val a, kw_val b) { return binary(p, KW_OP_ADD, a, b); }
 
-kw_val kw_mul(kw_plan *p, kw_val a, kw_val b)
-{
-    return binary(p, KW_OP_MUL, a, b);
-}
+kw_val kw_mul(kw_plan *p, kw_val a, kw_val b) { return binary(p, KW_OP_MUL, a, b); }
 
 kw_val kw_silu(kw_plan *p, kw_val x)
 {
     if (!fits(p, KW_OP_SILU, true, x, x)) return KW_NONE;
-    return record(p, (kw_op){ .code = KW_OP_SILU, .src = { x } }, rows_of(p, x), cols_of(p, x), dim_of(p, x));
+    return record(p, (kw_op){ .code = KW_OP_SILU, .src = { x } }, rows_of(p, x), cols_of(p, x),
+                  dim_of(p, x));
 }
 
 kw_val kw_swiglu(kw_plan *p, kw_val gate, kw_val up)
@@ -232,8 +226,9 @@ kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale)
 
 kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a)
 {
-    bool ok = a.head_dim > 0 && cols_of(p, x) % a.head_dim == 0 && cols_of(p, table) <= a.head_dim &&
-              rows_of(p, x) == rows_of(p, table) && dim_of(p, x) == dim_of(p, table);
+    bool ok = a.head_dim > 0 && cols_of(p, x) % a.head_dim == 0 &&
+              cols_of(p, table) <= a.head_dim && rows_of(p, x) == rows_of(p, table) &&
+              dim_of(p, x) == dim_of(p, table);
     if (!fits(p, KW_OP_ROPE, ok, x, table)) return KW_NONE;
     kw_op op = { .code = KW_OP_ROPE, .src = { x, table }, .p.rope = a };
     return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));
@@ -243,9 +238,12 @@ kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_atten
 {
     int64_t kv_dim = (int64_t)a.n_kv_heads * a.head_dim;
     bool heads = a.n_kv_heads > 0 && a.n_heads % a.n_kv_heads == 0;
-    if (!fits(p, KW_OP_ATTEND, heads && cols_of(p, q) == (int64_t)a.n_heads * a.head_dim, q, k)) return KW_NONE;
-    if (!fits(p, KW_OP_ATTEND, same_shape(p, k, v) && cols_of(p, k) == kv_dim, k, v)) return KW_NONE;
-    if (!fits(p, KW_OP_ATTEND, rows_of(p, q) == rows_of(p, rows) && cols_of(p, rows) == 2, q, rows)) return KW_NONE;
+    if (!fits(p, KW_OP_ATTEND, heads && cols_of(p, q) == (int64_t)a.n_heads * a.head_dim, q, k))
+        return KW_NONE;
+    if (!fits(p, KW_OP_ATTEND, same_shape(p, k, v) && cols_of(p, k) == kv_dim, k, v))
+        return KW_NONE;
+    if (!fits(p, KW_OP_ATTEND, rows_of(p, q) == rows_of(p, rows) && cols_of(p, rows) == 2, q, rows))
+        return KW_NONE;
     kw_op op = { .code = KW_OP_ATTEND, .src = { q, k, v, rows }, .p.attend = a };
     return record(p, op, rows_of(p, q), cols_of(p, q), dim_of(p, q));
 }

@@ -17,7 +17,7 @@ static int by_bytes(const void *a_, const void *b_)
 {
     const kw_value *a = *(kw_value *const *)a_, *b = *(kw_value *const *)b_;
     if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
-    return a->first - b->first;                        /* a total order: the same layout everywhere */
+    return a->first - b->first; /* a total order: the same layout everywhere */
 }
 
 static int by_offset(const void *a_, const void *b_)
@@ -73,7 +73,8 @@ kw_status kw_plan_place(kw_plan *p)
     p->scratch_bytes = 0;
     for (size_t i = 0; i < n && !st; i++) {
         temp[i]->offset = lowest_gap(temp[i], temp, i, near);
-        if (!kw_add_size(temp[i]->offset, temp[i]->bytes, &temp[i]->bytes)) st = kw_fail(KW_ELIMIT, "scratch memory");
+        if (!kw_add_size(temp[i]->offset, temp[i]->bytes, &temp[i]->bytes))
+            st = kw_fail(KW_ELIMIT, "scratch memory");
         size_t end = temp[i]->bytes;
         temp[i]->bytes = end - temp[i]->offset;
         if (end > p->scratch_bytes) p->scratch_bytes = end;

@@ -38,13 +38,14 @@ typedef enum kw_dim { KW_DIM_FIXED, KW_DIM_ROWS, KW_DIM_OUT, KW_DIM_COUNT } kw_d
 
 typedef struct kw_rope_args {
     int head_dim;
-    bool interleaved; /* pairs (2j, 2j+1) come in; pairs (j, j + h) go out in either case, so that both row orders of
+    bool
+        interleaved; /* pairs (2j, 2j+1) come in; pairs (j, j + h) go out in either case, so that both row orders of
                          q and k give the same bits from here on */
 } kw_rope_args;
 
 typedef struct kw_attend_args {
     int layer, n_heads, n_kv_heads, head_dim;
-    int window;       /* a row sees this many positions with its own; 0 sees all */
+    int window; /* a row sees this many positions with its own; 0 sees all */
     float scale;
 } kw_attend_args;
 
@@ -54,11 +55,11 @@ typedef struct kw_op {
     kw_opcode code;
     kw_val dst, src[KW_MAX_SRC];
     union {
-        float eps;                 /* RMS_NORM */
-        float scale;               /* ROPE_TABLE */
+        float eps;   /* RMS_NORM */
+        float scale; /* ROPE_TABLE */
         kw_rope_args rope;
         kw_attend_args attend;
-        int tag;                   /* CUT */
+        int tag; /* CUT */
     } p;
 } kw_op;
 
@@ -67,11 +68,11 @@ typedef enum kw_value_kind { KW_TEMP, KW_WEIGHT, KW_INPUT, KW_OUTPUT } kw_value_
 typedef struct kw_value {
     kw_value_kind kind;
     kw_dim dim;
-    kw_tensor t;                   /* t.data: KW_WEIGHT only */
-    const char *name;              /* inputs, weights and outputs; borrowed, may be NULL */
-    uint32_t slot;                 /* KW_INPUT, KW_OUTPUT: index into the binding */
-    size_t bytes, offset;          /* KW_TEMP: its place in the scratch memory, after seal */
-    int first, last;               /* the ops between which it is alive */
+    kw_tensor t;          /* t.data: KW_WEIGHT only */
+    const char *name;     /* inputs, weights and outputs; borrowed, may be NULL */
+    uint32_t slot;        /* KW_INPUT, KW_OUTPUT: index into the binding */
+    size_t bytes, offset; /* KW_TEMP: its place in the scratch memory, after seal */
+    int first, last;      /* the ops between which it is alive */
 } kw_value;
 
 /* Whether the backend has a kernel for a composite op; NULL: none, everything is expanded. */
@@ -81,24 +82,27 @@ typedef struct kw_plan_options {
 } kw_plan_options;
 
 typedef struct kw_plan {
-    kw_value *value;               /* [n_values]; 0 is KW_NONE */
-    kw_op *op;                     /* [n_ops] */
+    kw_value *value; /* [n_values]; 0 is KW_NONE */
+    kw_op *op;       /* [n_ops] */
     uint32_t n_values, n_ops, cap_values, cap_ops;
     uint32_t n_inputs, n_outputs;
-    size_t scratch_bytes;          /* after seal: the peak of temporaries */
+    size_t scratch_bytes; /* after seal: the peak of temporaries */
     bool is_sealed;
-    kw_status status;              /* the first failure sticks; later calls record nothing */
-    char message[512];             /* and its reason */
+    kw_status status;  /* the first failure sticks; later calls record nothing */
+    char message[512]; /* and its reason */
     kw_plan_options options;
 } kw_plan;
 
 kw_status kw_plan_new(const kw_plan_options *o, kw_plan **out);
-void kw_plan_free(kw_plan *p);     /* NULL is fine */
+void kw_plan_free(kw_plan *p); /* NULL is fine */
 
 /* ---- leaves ---- */
-kw_val kw_input(kw_plan *p, const char *name, kw_dtype dtype, kw_dim dim, int64_t rows, int64_t cols);  /* slot: in order */
-kw_val kw_weight(kw_plan *p, const char *name, const kw_tensor *t);   /* t NULL: KW_NONE. The same data twice: one value */
-void kw_output(kw_plan *p, kw_val x, const char *name);               /* x gets a slot in the binding; slots in order */
+kw_val kw_input(kw_plan *p, const char *name, kw_dtype dtype, kw_dim dim, int64_t rows,
+                int64_t cols); /* slot: in order */
+kw_val kw_weight(kw_plan *p, const char *name,
+                 const kw_tensor *t); /* t NULL: KW_NONE. The same data twice: one value */
+void kw_output(kw_plan *p, kw_val x,
+               const char *name); /* x gets a slot in the binding; slots in order */
 
 /* ---- ops: shapes as in ops.def ---- */
 kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table);
@@ -123,7 +127,7 @@ void kw_plan_print(const kw_plan *p, kw_buf *out);
 const char *kw_op_name(kw_opcode code);
 int kw_op_sources(kw_opcode code);
 bool kw_op_required(kw_opcode code);
-const kw_value *kw_plan_value(const kw_plan *p, kw_val v);    /* of KW_NONE: an empty value */
+const kw_value *kw_plan_value(const kw_plan *p, kw_val v); /* of KW_NONE: an empty value */
 
 #include "plan/backend.h"
 

@@ -13,20 +13,11 @@ static const op_row ops[KW_OP_COUNT] = {
 #undef KW_OP
 };
 
-const char *kw_op_name(kw_opcode code)
-{
-    return ops[code].name;
-}
+const char *kw_op_name(kw_opcode code) { return ops[code].name; }
 
-int kw_op_sources(kw_opcode code)
-{
-    return ops[code].n_src;
-}
+int kw_op_sources(kw_opcode code) { return ops[code].n_src; }
 
-bool kw_op_required(kw_opcode code)
-{
-    return ops[code].required;
-}
+bool kw_op_required(kw_opcode code) { return ops[code].required; }
 
 kw_status kw_plan_seal(kw_plan *p)
 {
@@ -38,10 +29,7 @@ kw_status kw_plan_seal(kw_plan *p)
     return KW_OK;
 }
 
-size_t kw_kv_page_bytes(const kw_kv_layout *l)
-{
-    return kw_kv_offset(l, l->n_layers, 0, false);
-}
+size_t kw_kv_page_bytes(const kw_kv_layout *l) { return kw_kv_offset(l, l->n_layers, 0, false); }
 
 size_t kw_kv_offset(const kw_kv_layout *l, int layer, int head, bool is_v)
 {

@@ -22,8 +22,9 @@ static kw_str choose(const kw_model *m, const char *chat_template)
     return kw_chat_builtin("chatml");
 }
 
-kw_status kw_model_render_chat(const kw_model *m, const char *chat_template, const char *messages_json,
-                               size_t messages_len, bool add_generation_prompt, char *text, size_t cap, size_t *len)
+kw_status kw_model_render_chat(const kw_model *m, const char *chat_template,
+                               const char *messages_json, size_t messages_len,
+                               bool add_generation_prompt, char *text, size_t cap, size_t *len)
 {
     *len = 0;
     if (!m->tokenizer) return kw_fail(KW_EINVAL, "%s has no tokenizer, so it cannot chat", m->name);
@@ -31,7 +32,8 @@ kw_status kw_model_render_chat(const kw_model *m, const char *chat_template, con
     kw_buf out = KW_BUF((size_t)64 << 20, KW_PAY_TEXT);
     kw_special_ids special = kw_tokenizer_special(m->tokenizer);
     kw_chat_input in = {
-        .bos_token = special_text(m, special.bos), .eos_token = special_text(m, special.eos),
+        .bos_token = special_text(m, special.bos),
+        .eos_token = special_text(m, special.eos),
         .add_generation_prompt = add_generation_prompt,
     };
     kw_status st = kw_chat_read((kw_str){ messages_json, messages_len }, &arena, &in);
@@ -39,7 +41,8 @@ kw_status kw_model_render_chat(const kw_model *m, const char *chat_template, con
     if (!st) {
         *len = out.len;
         if (out.len <= cap && out.len) memcpy(text, out.data, out.len);
-        if (out.len > cap) st = kw_fail(KW_ELIMIT, "the prompt has %zu bytes, room for %zu", out.len, cap);
+        if (out.len > cap)
+            st = kw_fail(KW_ELIMIT, "the prompt has %zu bytes, room for %zu", out.len, cap);
     }
     kw_buf_free(&out);
     kw_arena_free(&arena);

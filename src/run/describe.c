@@ -24,11 +24,21 @@ static const char *main_dtype(const kw_model *m)
 kw_model_info kw_model_describe(const kw_model *m)
 {
     kw_model_info info = {
-        .family = m->family->name, .arch = m->arch_name, .name = m->name, .format = kw_checkpoint_format(m->ck),
-        .dtype = main_dtype(m), .file_bytes = kw_checkpoint_bytes(m->ck), .n_layers = m->shape.n_layers,
-        .dim = m->shape.dim, .n_heads = m->shape.n_heads, .n_kv_heads = m->shape.n_kv_heads,
-        .head_dim = m->shape.head_dim, .ffn_dim = m->shape.ffn_dim, .n_vocab = m->shape.n_vocab,
-        .ctx_train = m->shape.ctx_train, .n_tensors = kw_checkpoint_count(m->ck),
+        .family = m->family->name,
+        .arch = m->arch_name,
+        .name = m->name,
+        .format = kw_checkpoint_format(m->ck),
+        .dtype = main_dtype(m),
+        .file_bytes = kw_checkpoint_bytes(m->ck),
+        .n_layers = m->shape.n_layers,
+        .dim = m->shape.dim,
+        .n_heads = m->shape.n_heads,
+        .n_kv_heads = m->shape.n_kv_heads,
+        .head_dim = m->shape.head_dim,
+        .ffn_dim = m->shape.ffn_dim,
+        .n_vocab = m->shape.n_vocab,
+        .ctx_train = m->shape.ctx_train,
+        .n_tensors = kw_checkpoint_count(m->ck),
         .n_meta = kw_checkpoint_meta_count(m->ck),
     };
     for (size_t i = 0; i < info.n_tensors; i++) {
@@ -43,8 +53,11 @@ bool kw_model_tensor(const kw_model *m, size_t i, kw_tensor_info *out)
     if (i >= kw_checkpoint_count(m->ck)) return false;
     const kw_named_tensor *t = kw_checkpoint_at(m->ck, i);
     *out = (kw_tensor_info){
-        .name = t->name.p, .name_len = t->name.n, .dtype = kw_dtype_get(t->tensor.dtype)->name,
-        .rank = t->tensor.rank, .bytes = bytes_of(&t->tensor),
+        .name = t->name.p,
+        .name_len = t->name.n,
+        .dtype = kw_dtype_get(t->tensor.dtype)->name,
+        .rank = t->tensor.rank,
+        .bytes = bytes_of(&t->tensor),
     };
     memcpy(out->shape, t->tensor.shape, sizeof out->shape);
     return true;
@@ -86,7 +99,8 @@ static void put_meta(const kw_meta *v, kw_buf *out)
     }
 }
 
-bool kw_model_meta(const kw_model *m, size_t i, const char **key, size_t *key_len, char *value, size_t cap)
+bool kw_model_meta(const kw_model *m, size_t i, const char **key, size_t *key_len, char *value,
+                   size_t cap)
 {
     if (i >= kw_checkpoint_meta_count(m->ck)) return false;
     const kw_meta *v = kw_checkpoint_meta_at(m->ck, i);

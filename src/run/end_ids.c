@@ -26,10 +26,13 @@ static void add_json(kw_model *m, const kw_json *config)
 kw_status kw_load_end_ids(kw_model *m)
 {
     static const char *const keys[] = {
-        "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
+        "tokenizer.ggml.eos_token_id",
+        "tokenizer.ggml.eot_token_id",
+        "tokenizer.ggml.eom_token_id",
     };
     static const char *const texts[] = {
-        "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
+        "<|im_end|>",    "<|eot_id|>",    "<|eom_id|>", "<|end_of_text|>",
+        "<|endoftext|>", "<end_of_turn>", "<|end|>",
     };
     m->end_ids = kw_arena_alloc(&m->arena, MOST, sizeof *m->end_ids);
     if (!m->end_ids) return KW_ENOMEM;

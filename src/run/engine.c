@@ -48,7 +48,9 @@ kw_status kw_engine_open(const kw_engine_options *o, kw_engine **out)
     kw_cpu_list_rows(&e->rows);
     kw_status st = e->features.status ? e->features.status : e->rows.status;
     if (!st) st = kw_pool_open(all.threads, &e->pool);
-    if (!st) st = e->backend->open(0, &(kw_device_options){ .pool = e->pool, .isa = all.isa }, &e->device);
+    if (!st)
+        st = e->backend->open(0, &(kw_device_options){ .pool = e->pool, .isa = all.isa },
+                              &e->device);
     if (st) kw_engine_close(e);
     else *out = e;
     return st;
@@ -67,8 +69,10 @@ void kw_engine_close(kw_engine *e)
 kw_engine_info kw_engine_describe(const kw_engine *e)
 {
     return (kw_engine_info){
-        .threads = kw_pool_size(e->pool), .isa = kw_cpu_isa(e->device),
-        .isa_rows = e->rows.data ? e->rows.data : "", .cpu_features = e->features.data ? e->features.data : "",
+        .threads = kw_pool_size(e->pool),
+        .isa = kw_cpu_isa(e->device),
+        .isa_rows = e->rows.data ? e->rows.data : "",
+        .cpu_features = e->features.data ? e->features.data : "",
     };
 }
 
@@ -84,7 +88,4 @@ void kw_memory_use(size_t *live_bytes, size_t *peak_bytes)
     *peak_bytes = kw_alloc_peak();
 }
 
-const char *kw_version(void)
-{
-    return "0.1.0";
-}
+const char *kw_version(void) { return "0.1.0"; }

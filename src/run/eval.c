@@ -29,9 +29,11 @@ static void record_body(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t
     kw_decoder_inputs in = {
         .ids = kw_input(p, "ids", KW_I32, KW_DIM_ROWS, rows, 1),
         .rows = kw_input(p, "rows", KW_I32, KW_DIM_ROWS, rows, 2),
-        .freq = kw_input(p, "freq", KW_F32, KW_DIM_FIXED, 1, m->shape.n_rope), .rope_scale = e->rope_scale,
+        .freq = kw_input(p, "freq", KW_F32, KW_DIM_FIXED, 1, m->shape.n_rope),
+        .rope_scale = e->rope_scale,
     };
-    kw_val out_rows = kw_input(p, "out_rows", KW_I32, KW_DIM_OUT, mode == KW_EVAL_LAST ? 1 : rows, 1);
+    kw_val out_rows =
+        kw_input(p, "out_rows", KW_I32, KW_DIM_OUT, mode == KW_EVAL_LAST ? 1 : rows, 1);
     kw_val x = f->enter(p, m->config, m->weights, &in), shared = f->begin(p, m->config, &in);
     for (int il = 0; il < m->shape.n_layers; il++) {
         if (mode == KW_EVAL_TRACE) kw_output(p, x, "hidden");
@@ -75,7 +77,8 @@ static kw_status reach_scratch(kw_eval *e, size_t bytes)
 static kw_status reach_output(kw_output_set *o, const kw_value *v)
 {
     size_t cells;
-    if (!kw_mul_size((size_t)kw_tensor_rows(&v->t), (size_t)kw_tensor_cols(&v->t), &cells) || cells > SIZE_MAX / 4)
+    if (!kw_mul_size((size_t)kw_tensor_rows(&v->t), (size_t)kw_tensor_cols(&v->t), &cells) ||
+        cells > SIZE_MAX / 4)
         return kw_fail(KW_ELIMIT, "output %s does not fit in memory", v->name);
     if (o->cells[v->slot] >= cells) return KW_OK;
     kw_free(o->at[v->slot]);
@@ -122,7 +125,8 @@ static kw_status ready(kw_eval *e, kw_eval_mode mode, int64_t n, kw_recorded **o
     if (!r->program) {
         r->rows = class_rows(e, mode, i);
         kw_status st = record(e, mode, r->rows, &r->plan);
-        if (!st) st = engine->backend->prepare(engine->device, r->plan, e->options.exact, &r->program);
+        if (!st)
+            st = engine->backend->prepare(engine->device, r->plan, e->options.exact, &r->program);
         if (st) {
             drop(e, r);
             return st;
@@ -185,7 +189,8 @@ static kw_status run(kw_eval *e, kw_eval_mode mode, kw_recorded *r, kw_binding *
     return st ? st : backend->poll(r->program);
 }
 
-kw_status kw_eval_chunk(kw_eval *e, kw_eval_mode mode, kw_pages *pages, const int32_t *ids, size_t from, size_t n)
+kw_status kw_eval_chunk(kw_eval *e, kw_eval_mode mode, kw_pages *pages, const int32_t *ids,
+                        size_t from, size_t n)
 {
     kw_recorded *r = NULL;
     kw_status st = ready(e, mode, (int64_t)n, &r);
@@ -218,10 +223,12 @@ kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **l
     return run(e, KW_EVAL_HEAD, r, &b);
 }
 
-kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, int rows, kw_write_fn write, void *user)
+kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, int rows,
+                              kw_write_fn write, void *user)
 {
     kw_session_options all = o ? *o : kw_session_defaults();
-    if (rows < 1 || rows > 65536) return kw_fail(KW_EINVAL, "a plan for %d rows: expected 1 to 65536", rows);
+    if (rows < 1 || rows > 65536)
+        return kw_fail(KW_EINVAL, "a plan for %d rows: expected 1 to 65536", rows);
     all.batch = rows;
     kw_eval e = { .m = (kw_model *)(uintptr_t)m, .options = all, .rope_scale = 1 };
     kw_plan *p = NULL;

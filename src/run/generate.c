@@ -10,8 +10,8 @@ typedef struct stream {
     kw_session *s;
     const kw_generate_args *args;
     kw_detok detok;
-    kw_buf held;              /* text that is certain as characters, not yet as output */
-    bool stopped, refused;    /* a stop string came; on_text said no */
+    kw_buf held;           /* text that is certain as characters, not yet as output */
+    bool stopped, refused; /* a stop string came; on_text said no */
 } stream;
 
 static void give(stream *t, size_t len)
@@ -41,7 +41,9 @@ static size_t maybe_stop(const stream *t)
     for (size_t i = 0; i < t->args->n_stop; i++) {
         size_t len = strlen(t->args->stop[i]);
         for (size_t n = len ? len - 1 : 0; n > most; n--)
-            if (n <= t->held.len && memcmp(t->held.data + t->held.len - n, t->args->stop[i], n) == 0) most = n;
+            if (n <= t->held.len &&
+                memcmp(t->held.data + t->held.len - n, t->args->stop[i], n) == 0)
+                most = n;
     }
     return most;
 }
@@ -68,10 +70,7 @@ static kw_status add_id(stream *t, int32_t id)
     return st;
 }
 
-static double ms_since(uint64_t start)
-{
-    return (double)(kw_now_ns() - start) / 1e6;
-}
+static double ms_since(uint64_t start) { return (double)(kw_now_ns() - start) / 1e6; }
 
 static kw_status loop(stream *t, uint64_t start, kw_generate_result *out)
 {
@@ -103,7 +102,8 @@ kw_status kw_session_generate(kw_session *s, const kw_generate_args *args, kw_ge
     uint64_t start = kw_now_ns();
     *out = (kw_generate_result){ .end_id = -1 };
     stream t = { .s = s, .args = args, .held = KW_BUF(HELD_MAX, KW_PAY_TEXT) };
-    if (s->m->tokenizer) t.detok = kw_detok_new(s->m->tokenizer, args->print_special ? 0 : KW_TEXT_NO_SPECIAL);
+    if (s->m->tokenizer)
+        t.detok = kw_detok_new(s->m->tokenizer, args->print_special ? 0 : KW_TEXT_NO_SPECIAL);
     kw_status st = loop(&t, start, out);
     if (s->m->tokenizer && !st && !t.stopped) {
         st = kw_detok_flush(&t.detok, &t.held);

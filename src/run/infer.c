@@ -24,8 +24,11 @@ static bool is_hidden(const kw_model *m, kw_str name, int *il)
 
 static kw_status unknown_want(const kw_model *m, const char *name)
 {
-    return kw_fail(KW_EINVAL, "unknown name \"%.64s\" in want\nwhy: known are hidden.0 to hidden.%d, hidden.final, logits, "
-                              "and with generate greedy_ids, greedy_logits", name, m->shape.n_layers);
+    return kw_fail(KW_EINVAL,
+                   "unknown name \"%.64s\" in want\nwhy: known are hidden.0 to hidden.%d, "
+                   "hidden.final, logits, "
+                   "and with generate greedy_ids, greedy_logits",
+                   name, m->shape.n_layers);
 }
 
 static kw_status add_want(infer *f, const char *name)
@@ -64,8 +67,9 @@ static kw_status read_ints(const kw_named_tensor *t, int64_t *out, size_t n)
         else if (t->tensor.dtype == KW_I32) {
             memcpy(&narrow, src + i * 4, 4);
             out[i] = narrow;
-        } else return kw_fail(KW_EFORMAT, "input \"%.*s\" is %s, expected I32 or I64", (int)t->name.n, t->name.p,
-                              kw_dtype_get(t->tensor.dtype)->name);
+        } else
+            return kw_fail(KW_EFORMAT, "input \"%.*s\" is %s, expected I32 or I64", (int)t->name.n,
+                           t->name.p, kw_dtype_get(t->tensor.dtype)->name);
     }
     return KW_OK;
 }
@@ -77,7 +81,8 @@ static kw_status read_matrix(infer *f, const kw_tensor_file *in, const char *nam
     if (!t) return kw_fail(KW_EFORMAT, "the input \"%s\" is missing", name);
     size_t n = f->b * f->n;
     if (t->tensor.rank < 1 || t->tensor.rank > 2)
-        return kw_fail(KW_EFORMAT, "input \"%s\" has rank %d, expected [n] or [b, n]", name, t->tensor.rank);
+        return kw_fail(KW_EFORMAT, "input \"%s\" has rank %d, expected [n] or [b, n]", name,
+                       t->tensor.rank);
     if (n == 0) {
         f->b = t->tensor.rank == 2 ? (size_t)t->tensor.shape[0] : 1;
         f->n = (size_t)kw_tensor_cols(&t->tensor);
@@ -85,7 +90,8 @@ static kw_status read_matrix(infer *f, const kw_tensor_file *in, const char *nam
         if (n == 0) return kw_fail(KW_EFORMAT, "input \"%s\" is empty", name);
     }
     if ((size_t)kw_tensor_rows(&t->tensor) * (size_t)kw_tensor_cols(&t->tensor) != n)
-        return kw_fail(KW_EFORMAT, "input \"%s\" does not have the %zu values of input_ids", name, n);
+        return kw_fail(KW_EFORMAT, "input \"%s\" does not have the %zu values of input_ids", name,
+                       n);
     *out = kw_arena_alloc(&f->arena, n, sizeof **out);
     return *out ? read_ints(t, *out, n) : KW_ENOMEM;
 }
@@ -97,9 +103,12 @@ static kw_status take_row(infer *f, size_t i)
     for (size_t j = 0; j < f->n; j++) {
         int64_t id = f->ids[i * f->n + j], mask = f->mask ? f->mask[i * f->n + j] : 1;
         if (mask == 0) continue;
-        if (mask != 1) return kw_fail(KW_EFORMAT, "attention_mask holds %lld, expected 0 or 1", (long long)mask);
+        if (mask != 1)
+            return kw_fail(KW_EFORMAT, "attention_mask holds %lld, expected 0 or 1",
+                           (long long)mask);
         if (id < 0 || id >= f->m->shape.n_vocab)
-            return kw_fail(KW_EFORMAT, "input_ids[%zu][%zu] is %lld, the vocabulary has %d", i, j, (long long)id, f->m->shape.n_vocab);
+            return kw_fail(KW_EFORMAT, "input_ids[%zu][%zu] is %lld, the vocabulary has %d", i, j,
+                           (long long)id, f->m->shape.n_vocab);
         f->real_ids[f->n_real] = (int32_t)id;
         f->real_at[f->n_real++] = j;
     }
@@ -115,10 +124,13 @@ static kw_status make_out(infer *f, want *w)
     kw_tensor t = { .dtype = KW_F32, .rank = 3, .shape = { b, n, width, 1 } };
     if (w->kind == WANT_IDS) t = (kw_tensor){ .dtype = KW_I64, .rank = 2, .shape = { b, g, 1, 1 } };
     if (w->kind == WANT_GREEDY_LOGITS) t.shape[1] = g;
-    if (b == 1 && w->kind == WANT_IDS) t = (kw_tensor){ .dtype = KW_I64, .rank = 1, .shape = { g, 1, 1, 1 } };
-    if (b == 1 && w->kind == WANT_GREEDY_LOGITS) t = (kw_tensor){ .dtype = KW_F32, .rank = 2, .shape = { g, width, 1, 1 } };
+    if (b == 1 && w->kind == WANT_IDS)
+        t = (kw_tensor){ .dtype = KW_I64, .rank = 1, .shape = { g, 1, 1, 1 } };
+    if (b == 1 && w->kind == WANT_GREEDY_LOGITS)
+        t = (kw_tensor){ .dtype = KW_F32, .rank = 2, .shape = { g, width, 1, 1 } };
     size_t rows = (size_t)kw_tensor_rows(&t), cols = (size_t)kw_tensor_cols(&t), cells;
-    if (!kw_mul_size(rows, cols, &cells) || cells > SIZE_MAX / 8) return kw_fail(KW_ELIMIT, "output %s is too large", w->name);
+    if (!kw_mul_size(rows, cols, &cells) || cells > SIZE_MAX / 8)
+        return kw_fail(KW_ELIMIT, "output %s is too large", w->name);
     w->data = kw_arena_alloc(&f->arena, cells, kw_dtype_get(t.dtype)->bytes);
     if (!w->data) return KW_ENOMEM;
     t.data = w->data;
@@ -127,19 +139,23 @@ static kw_status make_out(infer *f, want *w)
 }
 
 /* Rows from..from+n of the real tokens, as they leave the plan, to their places in the output. */
-static void scatter(const infer *f, const want *w, size_t row, size_t from, const float *src, size_t n)
+static void scatter(const infer *f, const want *w, size_t row, size_t from, const float *src,
+                    size_t n)
 {
     size_t width = (size_t)kw_tensor_cols(&w->out.tensor);
     for (size_t i = 0; i < n; i++)
-        memcpy((float *)w->data + (row * f->n + f->real_at[from + i]) * width, src + i * width, width * sizeof(float));
+        memcpy((float *)w->data + (row * f->n + f->real_at[from + i]) * width, src + i * width,
+               width * sizeof(float));
 }
 
-static kw_status take_logits(infer *f, const want *w, size_t row, size_t from, const float *final, size_t n)
+static kw_status take_logits(infer *f, const want *w, size_t row, size_t from, const float *final,
+                             size_t n)
 {
     for (size_t at = 0; at < n; at += KW_HEAD_ROWS) {
         size_t rows = n - at < KW_HEAD_ROWS ? n - at : KW_HEAD_ROWS;
         const float *logits;
-        kw_status st = kw_eval_head(&f->s->eval, final + at * (size_t)f->m->shape.dim, rows, &logits);
+        kw_status st =
+            kw_eval_head(&f->s->eval, final + at * (size_t)f->m->shape.dim, rows, &logits);
         if (st) return st;
         scatter(f, w, row, from + at, logits, rows);
     }
@@ -165,7 +181,8 @@ static kw_status forward_chunk(infer *f, size_t row, size_t n)
     for (size_t i = 0; i < f->n_want && !st; i++) {
         const want *w = &f->want[i];
         if (w->kind == WANT_HIDDEN) scatter(f, w, row, from, out[w->layer], n);
-        if (w->kind == WANT_LOGITS) st = take_logits(f, w, row, from, out[trace ? f->m->shape.n_layers + 1 : 0], n);
+        if (w->kind == WANT_LOGITS)
+            st = take_logits(f, w, row, from, out[trace ? f->m->shape.n_layers + 1 : 0], n);
     }
     if (!st) f->s->n_done += n;
     return st;
@@ -193,8 +210,8 @@ static kw_status generate(infer *f, size_t row)
         size_t width, at = row * (size_t)f->generate + k;
         st = kw_session_step(f->s, &id);
         if (st == KW_DONE)
-            return kw_fail(KW_ELIMIT, "%zu tokens and %d more do not fit into a context of %d", f->n_real, f->generate,
-                           f->s->options.ctx);
+            return kw_fail(KW_ELIMIT, "%zu tokens and %d more do not fit into a context of %d",
+                           f->n_real, f->generate, f->s->options.ctx);
         if (st) return st;
         const float *logits = kw_session_logits(f->s, &width);
         for (size_t i = 0; i < f->n_want; i++) {
@@ -215,7 +232,8 @@ static kw_status read_inputs(infer *f, const char *in_path)
     kw_status st = kw_source_file(in_path, (kw_file_options){ 0 }, &source);
     if (!st) st = kw_safetensors_open(source, &in);
     if (!st) st = read_matrix(f, in, "input_ids", &f->ids);
-    if (!st && kw_safetensors_find(in, "attention_mask")) st = read_matrix(f, in, "attention_mask", &f->mask);
+    if (!st && kw_safetensors_find(in, "attention_mask"))
+        st = read_matrix(f, in, "attention_mask", &f->mask);
     kw_safetensors_close(in);
     if (st) return kw_note(st, "%s", in_path);
     f->real_ids = kw_arena_alloc(&f->arena, f->n, sizeof *f->real_ids);
@@ -231,7 +249,8 @@ static kw_status write_outputs(infer *f, const char *out_path)
     return kw_safetensors_write(out_path, out, f->n_want);
 }
 
-static kw_status perform(infer *f, const char *in_path, const char *out_path, const kw_infer_options *o)
+static kw_status perform(infer *f, const char *in_path, const char *out_path,
+                         const kw_infer_options *o)
 {
     kw_sampling greedy = kw_sampling_defaults();
     greedy.temperature = 0;
@@ -249,10 +268,12 @@ static kw_status perform(infer *f, const char *in_path, const char *out_path, co
     return st ? st : write_outputs(f, out_path);
 }
 
-kw_status kw_infer(kw_model *m, const char *in_path, const char *out_path, const kw_infer_options *o)
+kw_status kw_infer(kw_model *m, const char *in_path, const char *out_path,
+                   const kw_infer_options *o)
 {
     enum { MOST = 1 << 20 };
-    if (o->generate < 0 || o->generate > MOST) return kw_fail(KW_EINVAL, "generate %d ids: expected 0 to %d", o->generate, MOST);
+    if (o->generate < 0 || o->generate > MOST)
+        return kw_fail(KW_EINVAL, "generate %d ids: expected 0 to %d", o->generate, MOST);
     infer f = { .m = m, .generate = o->generate, .arena = KW_ARENA(KW_PAY_SCRATCH) };
     kw_status st = perform(&f, in_path, out_path, o);
     kw_session_close(f.s);

@@ -23,7 +23,8 @@ static kw_status new_page(const kw_pages *p, struct kw_page **out)
 {
     struct kw_page *page = kw_calloc(1, sizeof *page, KW_PAY_KV);
     if (!page) return KW_ENOMEM;
-    kw_status st = p->engine->backend->alloc(p->engine->device, kw_kv_page_bytes(&p->layout), KW_PAY_KV, &page->memory);
+    kw_status st = p->engine->backend->alloc(p->engine->device, kw_kv_page_bytes(&p->layout),
+                                             KW_PAY_KV, &page->memory);
     if (st) {
         kw_free(page);
         return st;
@@ -39,7 +40,8 @@ static kw_status own(kw_pages *p, size_t i)
     struct kw_page *copy = NULL;
     kw_status st = new_page(p, &copy);
     if (st) return st;
-    st = p->engine->backend->copy(p->engine->device, copy->memory, 0, p->page[i]->memory, 0, kw_kv_page_bytes(&p->layout));
+    st = p->engine->backend->copy(p->engine->device, copy->memory, 0, p->page[i]->memory, 0,
+                                  kw_kv_page_bytes(&p->layout));
     if (st) {
         release(p->engine, copy);
         return st;

@@ -12,16 +12,22 @@ static kw_status read_arch(kw_model *m)
     const kw_meta *meta = kw_checkpoint_meta(m->ck, "general.architecture");
     const kw_json *config = kw_checkpoint_config(m->ck);
     if (kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF) {
-        if (!meta || meta->type != KW_META_STRING) return kw_fail(KW_EFORMAT, "the file has no general.architecture");
+        if (!meta || meta->type != KW_META_STRING)
+            return kw_fail(KW_EFORMAT, "the file has no general.architecture");
         m->arch = meta->string;
         return KW_OK;
     }
     if (!config)
-        return kw_try(kw_fail(KW_ENOTFOUND, "no config.json beside the weights\nwhy: safetensors files do not say which "
-                                            "model they hold"), "put the model's config.json into the same folder");
-    const kw_json *type = kw_json_path(config, "model_type"), *list = kw_json_get(config, "architectures");
+        return kw_try(
+            kw_fail(KW_ENOTFOUND,
+                    "no config.json beside the weights\nwhy: safetensors files do not say which "
+                    "model they hold"),
+            "put the model's config.json into the same folder");
+    const kw_json *type = kw_json_path(config, "model_type"),
+                  *list = kw_json_get(config, "architectures");
     if (!type && list && list->child) type = list->child;
-    if (!type || type->type != KW_JSON_STRING) return kw_fail(KW_EFORMAT, "config.json has no model_type");
+    if (!type || type->type != KW_JSON_STRING)
+        return kw_fail(KW_EFORMAT, "config.json has no model_type");
     m->arch = type->string;
     return KW_OK;
 }
@@ -30,8 +36,9 @@ static kw_status unknown_arch(const kw_model *m)
 {
     kw_buf list = KW_BUF(4096, KW_PAY_MISC);
     kw_family_list(&list);
-    kw_status st = kw_fail(KW_EUNSUPPORTED, "architecture \"%.*s\" is not known\nwhy: this build runs %s",
-                           (int)(m->arch.n < 64 ? m->arch.n : 64), m->arch.p, kw_buf_text(&list));
+    kw_status st =
+        kw_fail(KW_EUNSUPPORTED, "architecture \"%.*s\" is not known\nwhy: this build runs %s",
+                (int)(m->arch.n < 64 ? m->arch.n : 64), m->arch.p, kw_buf_text(&list));
     kw_buf_free(&list);
     return st;
 }
@@ -56,17 +63,22 @@ static kw_status name_model(kw_model *m, const char *path)
 
 static kw_status load_tokenizer(kw_model *m, const char *path)
 {
-    kw_status st = path && path[0] ? kw_tokenizer_open(path, &m->tokenizer) : kw_tokenizer_of_checkpoint(m->ck, &m->tokenizer);
+    kw_status st = path && path[0] ? kw_tokenizer_open(path, &m->tokenizer)
+                                   : kw_tokenizer_of_checkpoint(m->ck, &m->tokenizer);
     if (st) return st;
     if (m->tokenizer && kw_tokenizer_size(m->tokenizer) > m->shape.n_vocab)
-        return kw_fail(KW_EFORMAT, "the tokenizer has %d tokens, the model's embedding %d rows\nwhy: they do not belong together",
+        return kw_fail(KW_EFORMAT,
+                       "the tokenizer has %d tokens, the model's embedding %d rows\nwhy: they do "
+                       "not belong together",
                        kw_tokenizer_size(m->tokenizer), m->shape.n_vocab);
     return KW_OK;
 }
 
 static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
 {
-    kw_status st = kw_checkpoint_open(path, (kw_file_options){ .no_mmap = o->no_mmap, .mlock = o->mlock }, &m->ck);
+    kw_status st =
+        kw_checkpoint_open(path, (kw_file_options){ .no_mmap = o->no_mmap, .mlock = o->mlock },
+                           &m->ck);
     if (st) return st;
     const kw_arch *arch = NULL;
     st = read_arch(m);
@@ -74,7 +86,9 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
     m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
     if (!m->family) return unknown_arch(m);
     st = kw_load_config(m);
-    if (!st) st = m->family->check(m->config, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF && arch->gguf_interleaved);
+    if (!st)
+        st = m->family->check(m->config, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF &&
+                                             arch->gguf_interleaved);
     if (!st) st = kw_load_weights(m);
     if (st) return st;
     m->shape = m->family->shape(m->config);
@@ -117,7 +131,4 @@ void kw_model_release(kw_model *m)
     kw_free(m);
 }
 
-const kw_tokenizer *kw_model_tokenizer(const kw_model *m)
-{
-    return m->tokenizer;
-}
+const kw_tokenizer *kw_model_tokenizer(const kw_model *m) { return m->tokenizer; }

@@ -64,7 +64,8 @@ static kw_status put_word(const kw_model *m, const kw_field *f, const answer *a,
 {
     if (!a->has) return KW_OK;
     if (!a->word.p || a->word.n >= KW_WORD_MAX)
-        return kw_fail(KW_EFORMAT, "config: %s is not a word of at most %d letters", name_of(m, f), KW_WORD_MAX - 1);
+        return kw_fail(KW_EFORMAT, "config: %s is not a word of at most %d letters", name_of(m, f),
+                       KW_WORD_MAX - 1);
     memcpy(at, a->word.p, a->word.n);
     at[a->word.n] = 0;
     return KW_OK;
@@ -80,7 +81,8 @@ static kw_status put_field(const kw_model *m, const kw_field *f, answer a)
     double v = a.has ? a.number : f->dflt;
     if (f->type == KW_FIELD_INT) {
         if (v != floor(v) || v < -2147483648.0 || v > 2147483647.0)
-            return kw_fail(KW_EFORMAT, "config: %s is %g, expected a whole number", name_of(m, f), v);
+            return kw_fail(KW_EFORMAT, "config: %s is %g, expected a whole number", name_of(m, f),
+                           v);
         memcpy(at, &(int){ (int)v }, sizeof(int));
     }
     if (f->type == KW_FIELD_FLOAT) memcpy(at, &v, sizeof v);

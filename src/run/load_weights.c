@@ -17,8 +17,9 @@ typedef struct binding_of {
 static kw_status missing(const binding_of *b)
 {
     const char *near = kw_checkpoint_nearest(b->m->ck, b->name);
-    kw_status st = kw_fail(KW_EFORMAT, "tensor \"%s\" is missing%s%s%s", b->name, near ? "\nwhy: the nearest name is \"" : "",
-                           near ? near : "", near ? "\"" : "");
+    kw_status st =
+        kw_fail(KW_EFORMAT, "tensor \"%s\" is missing%s%s%s", b->name,
+                near ? "\nwhy: the nearest name is \"" : "", near ? near : "", near ? "\"" : "");
     return st;
 }
 
@@ -38,14 +39,16 @@ static kw_status check_shape(const binding_of *b, const kw_tensor *t)
     char found[96], wanted[64];
     if (is_vector) snprintf(wanted, sizeof wanted, "[%d]", *cols);
     else snprintf(wanted, sizeof wanted, "[%d, %d]", *rows, *cols);
-    return kw_fail(KW_ESHAPE, "tensor \"%s\" is %s, wanted %s", b->name, kw_tensor_shape_text(t, found), wanted);
+    return kw_fail(KW_ESHAPE, "tensor \"%s\" is %s, wanted %s", b->name,
+                   kw_tensor_shape_text(t, found), wanted);
 }
 
 static kw_status check_dtype(const binding_of *b, const kw_tensor *t)
 {
     const kw_dtype_info *type = kw_dtype_get(t->dtype);
     if (type->decode && t->dtype != KW_F64) return KW_OK;
-    return kw_fail(KW_EFORMAT, "tensor \"%s\" is %s, wanted a floating or quantized type", b->name, type->name);
+    return kw_fail(KW_EFORMAT, "tensor \"%s\" is %s, wanted a floating or quantized type", b->name,
+                   type->name);
 }
 
 /* The tensor itself, or its values as f32 in the model's arena. */
@@ -68,7 +71,8 @@ static kw_status bind_one(const binding_of *b, kw_weight_ref *ref)
     const kw_named_tensor *found = b->name[0] ? kw_checkpoint_find(b->m->ck, b->name) : NULL;
     if (!found && (b->row->flags & KW_W_OPTIONAL)) return KW_OK;
     if (!found && (b->row->flags & KW_W_TIED)) {
-        *ref = *(const kw_weight_ref *)(const void *)((const char *)b->m->weights + b->m->family->weights[0].at);
+        *ref = *(const kw_weight_ref *)(const void *)((const char *)b->m->weights +
+                                                      b->m->family->weights[0].at);
         return KW_OK;
     }
     if (!found) return missing(b);
@@ -85,7 +89,8 @@ static void name_tensor(binding_of *b)
     bool is_gguf = kw_checkpoint_naming(b->m->ck) == KW_NAMING_GGUF;
     const char *pattern = is_gguf ? b->row->gguf : b->row->hf;
     const char *at = pattern ? strstr(pattern, "%d") : NULL;
-    if (at) snprintf(b->name, sizeof b->name, "%.*s%d%s", (int)(at - pattern), pattern, b->il, at + 2);
+    if (at)
+        snprintf(b->name, sizeof b->name, "%.*s%d%s", (int)(at - pattern), pattern, b->il, at + 2);
     else snprintf(b->name, sizeof b->name, "%s", pattern ? pattern : "");
 }
 

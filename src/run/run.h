@@ -13,17 +13,17 @@ struct kw_engine {
     kw_pool *pool;
     const kw_backend *backend;
     kw_device *device;
-    kw_buf features, rows;      /* texts of kw_engine_describe */
+    kw_buf features, rows; /* texts of kw_engine_describe */
 };
 
 struct kw_model {
     kw_engine *engine;
     _Atomic int refs;
-    kw_arena arena;             /* config, weights, names: everything with the model's lifetime */
+    kw_arena arena; /* config, weights, names: everything with the model's lifetime */
     kw_checkpoint *ck;
     const kw_family *family;
-    kw_str arch;                /* as the file names it */
-    const char *arch_name;      /* the same, NUL-terminated */
+    kw_str arch;           /* as the file names it */
+    const char *arch_name; /* the same, NUL-terminated */
     const char *name;
     void *config, *weights;
     kw_decoder_shape shape;
@@ -35,7 +35,8 @@ struct kw_model {
 /* A layer's weights struct. */
 static inline const void *kw_model_layer(const kw_model *m, int il)
 {
-    const char *const *layers = (const char *const *)(const void *)((const char *)m->weights + m->family->layers_at);
+    const char *const *layers =
+        (const char *const *)(const void *)((const char *)m->weights + m->family->layers_at);
     return *layers + (size_t)il * m->family->layer_size;
 }
 
@@ -49,20 +50,20 @@ enum { KW_PAGE_ROWS = 64 };
 typedef struct kw_pages {
     kw_engine *engine;
     kw_kv_layout layout;
-    struct kw_page **page;      /* [n] counted */
-    kw_memory **memory;         /* [n] the same pages as the backend sees them */
+    struct kw_page **page; /* [n] counted */
+    kw_memory **memory;    /* [n] the same pages as the backend sees them */
     size_t n, cap;
 } kw_pages;
 /* Pages for positions 0..length, those of from.. writable by this owner alone (copied when shared). */
 kw_status kw_pages_reach(kw_pages *p, size_t from, size_t length);
 kw_status kw_pages_fork(const kw_pages *p, kw_pages *out);
-void kw_pages_cut(kw_pages *p, size_t length);     /* gives back the pages behind `length` positions */
+void kw_pages_cut(kw_pages *p, size_t length); /* gives back the pages behind `length` positions */
 
 /* ---- eval.c: plans of a session, by shape class ---- */
 typedef enum kw_eval_mode {
-    KW_EVAL_LAST,               /* logits of the last row */
-    KW_EVAL_ALL,                /* hidden.final of every row; kw_eval_head makes logits of it */
-    KW_EVAL_TRACE,              /* hidden.0 .. hidden.L and hidden.final of every row */
+    KW_EVAL_LAST,  /* logits of the last row */
+    KW_EVAL_ALL,   /* hidden.final of every row; kw_eval_head makes logits of it */
+    KW_EVAL_TRACE, /* hidden.0 .. hidden.L and hidden.final of every row */
     KW_EVAL_HEAD,
     KW_EVAL_MODES
 } kw_eval_mode;
@@ -85,11 +86,11 @@ typedef struct kw_eval {
     kw_session_options options;
     kw_recorded recorded[KW_EVAL_MODES][KW_CLASSES];
     kw_memory *scratch;
-    int32_t *ids, *rows, *out_rows;     /* inputs of a chunk */
+    int32_t *ids, *rows, *out_rows; /* inputs of a chunk */
     float *freq;
     float rope_scale;
-    int64_t length;                     /* that freq was computed for */
-    kw_output_set out[KW_EVAL_MODES];   /* logits, final states, traces */
+    int64_t length;                   /* that freq was computed for */
+    kw_output_set out[KW_EVAL_MODES]; /* logits, final states, traces */
 } kw_eval;
 
 kw_status kw_eval_open(kw_model *m, const kw_session_options *o, kw_eval *e);
@@ -97,7 +98,8 @@ void kw_eval_close(kw_eval *e);
 /* Frequencies for a text of this length; true when they changed, so that cached keys are stale. */
 bool kw_eval_set_length(kw_eval *e, int64_t length);
 /* Computes rows from..from+n of ids into the cache; results in e->out[mode]. n <= options.batch. */
-kw_status kw_eval_chunk(kw_eval *e, kw_eval_mode mode, kw_pages *pages, const int32_t *ids, size_t from, size_t n);
+kw_status kw_eval_chunk(kw_eval *e, kw_eval_mode mode, kw_pages *pages, const int32_t *ids,
+                        size_t from, size_t n);
 /* Logits of n <= KW_HEAD_ROWS final rows: [n][n_vocab], valid until the next call. */
 kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **logits);
 /* Natural logarithms of the softmax at `id`, in double. */

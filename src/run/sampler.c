@@ -15,20 +15,28 @@ void kw_sample_scratch_free(kw_sample_scratch *s)
 
 kw_status kw_sampling_check(const kw_sampling *p, int n_vocab)
 {
-    const struct { const char *name; double value, low, high; } ranges[] = {
-        { "temperature", (double)p->temperature, 0, 100 },      { "top_p", (double)p->top_p, 0, 1 },
-        { "min_p", (double)p->min_p, 0, 1 },                    { "repeat_penalty", (double)p->repeat_penalty, 0.01, 100 },
-        { "top_k", p->top_k, 0, 1 << 30 },                      { "repeat_last_n", p->repeat_last_n, 0, 1 << 30 },
+    const struct {
+        const char *name;
+        double value, low, high;
+    } ranges[] = {
+        { "temperature", (double)p->temperature, 0, 100 },
+        { "top_p", (double)p->top_p, 0, 1 },
+        { "min_p", (double)p->min_p, 0, 1 },
+        { "repeat_penalty", (double)p->repeat_penalty, 0.01, 100 },
+        { "top_k", p->top_k, 0, 1 << 30 },
+        { "repeat_last_n", p->repeat_last_n, 0, 1 << 30 },
         { "presence_penalty", (double)p->presence_penalty, -100, 100 },
         { "frequency_penalty", (double)p->frequency_penalty, -100, 100 },
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (!(ranges[i].value >= ranges[i].low && ranges[i].value <= ranges[i].high))
-            return kw_fail(KW_EINVAL, "%s is %g, expected %g to %g", ranges[i].name, ranges[i].value, ranges[i].low, ranges[i].high);
+            return kw_fail(KW_EINVAL, "%s is %g, expected %g to %g", ranges[i].name,
+                           ranges[i].value, ranges[i].low, ranges[i].high);
     for (size_t i = 0; i < p->n_logit_bias; i++)
-        if (p->logit_bias[i].id < 0 || p->logit_bias[i].id >= n_vocab || isnan(p->logit_bias[i].bias))
-            return kw_fail(KW_EINVAL, "logit bias %g for id %d: the vocabulary has %d", (double)p->logit_bias[i].bias,
-                           p->logit_bias[i].id, n_vocab);
+        if (p->logit_bias[i].id < 0 || p->logit_bias[i].id >= n_vocab ||
+            isnan(p->logit_bias[i].bias))
+            return kw_fail(KW_EINVAL, "logit bias %g for id %d: the vocabulary has %d",
+                           (double)p->logit_bias[i].bias, p->logit_bias[i].id, n_vocab);
     return KW_OK;
 }
 
@@ -36,7 +44,8 @@ kw_status kw_sampling_check(const kw_sampling *p, int n_vocab)
 
 static void bias(const kw_sample_args *a, kw_sample_scratch *s)
 {
-    for (size_t i = 0; i < a->p->n_logit_bias; i++) s->choices[a->p->logit_bias[i].id].logit += a->p->logit_bias[i].bias;
+    for (size_t i = 0; i < a->p->n_logit_bias; i++)
+        s->choices[a->p->logit_bias[i].id].logit += a->p->logit_bias[i].bias;
 }
 
 /* Candidates still stand at their ids. The count of an id is gathered in p. */
@@ -107,9 +116,11 @@ static void top_k(const kw_sample_args *a, kw_sample_scratch *s)
 
 static void softmax(kw_sample_scratch *s, double temperature)
 {
-    double sum = 0, max = (double)s->choices[0].logit;     /* sorted */
-    for (size_t i = 0; i < s->n; i++) sum += kw_exp(((double)s->choices[i].logit - max) / temperature);
-    for (size_t i = 0; i < s->n; i++) s->choices[i].p = (float)(kw_exp(((double)s->choices[i].logit - max) / temperature) / sum);
+    double sum = 0, max = (double)s->choices[0].logit; /* sorted */
+    for (size_t i = 0; i < s->n; i++)
+        sum += kw_exp(((double)s->choices[i].logit - max) / temperature);
+    for (size_t i = 0; i < s->n; i++)
+        s->choices[i].p = (float)(kw_exp(((double)s->choices[i].logit - max) / temperature) / sum);
 }
 
 static void top_p(const kw_sample_args *a, kw_sample_scratch *s)
@@ -159,7 +170,8 @@ static kw_status take(const kw_sample_args *a, kw_sample_scratch *s)
         s->cap = a->n_vocab;
     }
     for (size_t i = 0; i < a->n_vocab; i++) {
-        if (isnan(a->logits[i])) return kw_fail(KW_EINVAL, "the logit of id %zu is not a number", i);
+        if (isnan(a->logits[i]))
+            return kw_fail(KW_EINVAL, "the logit of id %zu is not a number", i);
         s->choices[i] = (kw_choice){ (int32_t)i, a->logits[i], 0 };
     }
     s->n = a->n_vocab;
@@ -188,7 +200,8 @@ kw_status kw_top_logprobs(const float *logits, size_t n_vocab, int k, kw_logprob
         double max = (double)s.choices[0].logit;
         for (size_t i = 0; i < n_vocab; i++) sum += kw_exp((double)logits[i] - max);
         for (; (size_t)*n < s.n; ++*n)
-            out[*n] = (kw_logprob){ s.choices[*n].id, (float)((double)s.choices[*n].logit - max - kw_log_e(sum)) };
+            out[*n] = (kw_logprob){ s.choices[*n].id,
+                                    (float)((double)s.choices[*n].logit - max - kw_log_e(sum)) };
     }
     kw_sample_scratch_free(&s);
     return st;

@@ -23,9 +23,9 @@ kw_status kw_sampling_check(const kw_sampling *p, int n_vocab);
  * ties), else top-k, top-p, min-p, temperature, draw. KW_EINVAL names the id whose logit is not a number. */
 typedef struct kw_sample_args {
     const kw_sampling *p;
-    const float *logits;       /* [n_vocab] */
+    const float *logits; /* [n_vocab] */
     size_t n_vocab;
-    const int32_t *recent;     /* [n_recent] */
+    const int32_t *recent; /* [n_recent] */
     size_t n_recent;
     kw_rng *rng;
 } kw_sample_args;

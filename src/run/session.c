@@ -10,10 +10,13 @@
 static kw_status check_options(const kw_model *m, kw_session_options *o)
 {
     if (o->ctx < 0) return kw_fail(KW_EINVAL, "a context of %d tokens", o->ctx);
-    if (o->batch < 1 || o->batch > 65536) return kw_fail(KW_EINVAL, "chunks of %d tokens: expected 1 to 65536", o->batch);
+    if (o->batch < 1 || o->batch > 65536)
+        return kw_fail(KW_EINVAL, "chunks of %d tokens: expected 1 to 65536", o->batch);
     if (o->ctx > m->shape.ctx_train && !m->shape.rope_by_length)
-        return kw_try(kw_fail(KW_ELIMIT, "a context of %d tokens, but the model was trained for %d", o->ctx, m->shape.ctx_train),
-                      "-c %d or less", m->shape.ctx_train);
+        kw_log(KW_LOG_WARN,
+               "a context of %d tokens, but the model was trained for %d: behind that it "
+               "may write nonsense",
+               o->ctx, m->shape.ctx_train);
     if (o->ctx == 0) o->ctx = m->shape.rope_by_length ? 1 << 20 : m->shape.ctx_train;
     if (o->batch > o->ctx) o->batch = o->ctx;
     return KW_OK;
@@ -27,7 +30,8 @@ static kw_status cache_dtype(const kw_session_options *o, kw_dtype *out)
     *out = kw_str_is(type, "f32") ? KW_F32 : KW_F16;
     if (!kw_str_is(type, "f32") && !kw_str_is(type, "f16"))
         return kw_fail(KW_EINVAL, "cache rows of type \"%.32s\": expected f32 or f16", o->kv_type);
-    if (o->exact && *out != KW_F32) return kw_fail(KW_EINVAL, "exact mode keeps f32 cache rows, not %s", o->kv_type);
+    if (o->exact && *out != KW_F32)
+        return kw_fail(KW_EINVAL, "exact mode keeps f32 cache rows, not %s", o->kv_type);
     return KW_OK;
 }
 
@@ -39,9 +43,12 @@ static kw_status fill(kw_session *s, kw_model *m, const kw_session_options *o)
     if (!st) st = cache_dtype(&s->options, &dtype);
     if (st) return st;
     s->m = kw_model_retain(m);
-    s->pages = (kw_pages){ .engine = m->engine, .layout = {
-        .dtype = dtype, .n_layers = m->shape.n_layers, .n_kv_heads = m->shape.n_kv_heads,
-        .head_dim = m->shape.head_dim, .page_rows = KW_PAGE_ROWS } };
+    s->pages = (kw_pages){ .engine = m->engine,
+                           .layout = { .dtype = dtype,
+                                       .n_layers = m->shape.n_layers,
+                                       .n_kv_heads = m->shape.n_kv_heads,
+                                       .head_dim = m->shape.head_dim,
+                                       .page_rows = KW_PAGE_ROWS } };
     st = kw_eval_open(m, &s->options, &s->eval);
     return st ? st : kw_session_set_sampling(s, NULL);
 }
@@ -81,7 +88,8 @@ kw_status kw_session_fork(kw_session *s, kw_session **out)
         return st;
     }
     kw_eval_set_length(&f->eval, s->eval.length);
-    f->n_done = s->n_done > 0 ? s->n_done - 1 : 0;      /* the last row again: its logits are not shared */
+    f->n_done =
+        s->n_done > 0 ? s->n_done - 1 : 0; /* the last row again: its logits are not shared */
     *out = f;
     return KW_OK;
 }
@@ -136,11 +144,14 @@ static kw_status check_ids(const kw_session *s, const int32_t *ids, size_t n)
 {
     if (n == 0) return kw_fail(KW_EINVAL, "an empty text: there is nothing to continue");
     if (n > (size_t)s->options.ctx)
-        return kw_try(kw_fail(KW_ELIMIT, "the text has %zu tokens, the context holds %d", n, s->options.ctx),
-                      "a shorter text, or a larger context with -c (the model was trained for %d)", s->m->shape.ctx_train);
+        return kw_try(kw_fail(KW_ELIMIT, "the text has %zu tokens, the context holds %d", n,
+                              s->options.ctx),
+                      "a shorter text, or a larger context with -c (the model was trained for %d)",
+                      s->m->shape.ctx_train);
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= s->m->shape.n_vocab)
-            return kw_fail(KW_EINVAL, "id %d at position %zu: the vocabulary has %d", ids[i], i, s->m->shape.n_vocab);
+            return kw_fail(KW_EINVAL, "id %d at position %zu: the vocabulary has %d", ids[i], i,
+                           s->m->shape.n_vocab);
     return KW_OK;
 }
 
@@ -156,8 +167,9 @@ kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n)
     kw_status st = check_ids(s, ids, n);
     if (st) return st;
     size_t keep = common_prefix(s, ids, n);
-    if (kw_eval_set_length(&s->eval, (int64_t)n)) keep = 0;          /* cached keys were rotated for another length */
-    if (keep == n) keep = n - 1;                                     /* the last row gives the logits */
+    if (kw_eval_set_length(&s->eval, (int64_t)n))
+        keep = 0;                /* cached keys were rotated for another length */
+    if (keep == n) keep = n - 1; /* the last row gives the logits */
     s->n_done = s->ids.n = keep;
     s->finish = KW_FINISH_NONE;
     kw_pages_cut(&s->pages, keep);
@@ -190,8 +202,12 @@ kw_status kw_session_step(kw_session *s, int32_t *id)
         return KW_DONE;
     }
     kw_sample_args args = {
-        .p = &s->sampling, .logits = s->eval.out[KW_EVAL_LAST].at[0], .n_vocab = (size_t)s->m->shape.n_vocab,
-        .recent = s->ids.ids, .n_recent = s->ids.n, .rng = &s->rng,
+        .p = &s->sampling,
+        .logits = s->eval.out[KW_EVAL_LAST].at[0],
+        .n_vocab = (size_t)s->m->shape.n_vocab,
+        .recent = s->ids.ids,
+        .n_recent = s->ids.n,
+        .rng = &s->rng,
     };
     st = kw_sample(&args, &s->scratch, id);
     if (st) return st;
@@ -205,13 +221,10 @@ kw_status kw_session_step(kw_session *s, int32_t *id)
 kw_status kw_session_poll(kw_session *s)
 {
     (void)s;
-    return KW_OK;               /* nothing local is ever outstanding */
+    return KW_OK; /* nothing local is ever outstanding */
 }
 
-kw_finish kw_session_finish(const kw_session *s)
-{
-    return s->finish;
-}
+kw_finish kw_session_finish(const kw_session *s) { return s->finish; }
 
 const char *kw_finish_name(kw_finish f)
 {
@@ -225,10 +238,7 @@ const int32_t *kw_session_ids(const kw_session *s, size_t *n)
     return s->ids.ids;
 }
 
-size_t kw_session_context(const kw_session *s)
-{
-    return (size_t)s->options.ctx;
-}
+size_t kw_session_context(const kw_session *s) { return (size_t)s->options.ctx; }
 
 const float *kw_session_logits(kw_session *s, size_t *n_vocab)
 {
@@ -259,10 +269,12 @@ static kw_status score_chunk(kw_session *s, size_t from, size_t n, double *logpr
     for (size_t at = 0; at < n; at += KW_HEAD_ROWS) {
         size_t rows = n - at < KW_HEAD_ROWS ? n - at : KW_HEAD_ROWS;
         const float *logits;
-        kw_status st = kw_eval_head(&s->eval, s->eval.out[KW_EVAL_ALL].at[0] + at * dim, rows, &logits);
+        kw_status st =
+            kw_eval_head(&s->eval, s->eval.out[KW_EVAL_ALL].at[0] + at * dim, rows, &logits);
         if (st) return st;
         for (size_t i = 0; i < rows && from + at + i + 1 < s->ids.n; i++)
-            logprob[from + at + i] = kw_logprob_of(logits + i * n_vocab, n_vocab, s->ids.ids[from + at + i + 1]);
+            logprob[from + at + i] =
+                kw_logprob_of(logits + i * n_vocab, n_vocab, s->ids.ids[from + at + i + 1]);
     }
     return KW_OK;
 }
@@ -274,11 +286,12 @@ kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, double *
     kw_status st = kw_session_replace(s, ids, n);
     while (!st && s->n_done < n) {
         st = take_cancel(s);
-        size_t left = n - s->n_done, batch = (size_t)s->options.batch, rows = left < batch ? left : batch;
+        size_t left = n - s->n_done, batch = (size_t)s->options.batch,
+               rows = left < batch ? left : batch;
         if (!st) st = kw_eval_chunk(&s->eval, KW_EVAL_ALL, &s->pages, s->ids.ids, s->n_done, rows);
         if (!st) st = score_chunk(s, s->n_done, rows, logprob);
         if (!st) s->n_done += rows;
     }
-    if (s->n_done) s->n_done--;                        /* a later step computes the last row again, for its logits */
+    if (s->n_done) s->n_done--; /* a later step computes the last row again, for its logits */
     return st;
 }

@@ -8,13 +8,13 @@
 
 struct kw_session {
     kw_model *m;
-    kw_session_options options;    /* with ctx and batch resolved */
-    kw_ids ids;                    /* the text */
-    size_t n_done;                 /* how much of it is in the cache */
+    kw_session_options options; /* with ctx and batch resolved */
+    kw_ids ids;                 /* the text */
+    size_t n_done;              /* how much of it is in the cache */
     kw_pages pages;
     kw_eval eval;
     kw_sampling sampling;
-    kw_logit_bias *bias;           /* sampling.logit_bias, owned */
+    kw_logit_bias *bias; /* sampling.logit_bias, owned */
     kw_sample_scratch scratch;
     kw_rng rng;
     _Atomic bool canceled;

@@ -4,16 +4,13 @@
 #include <string.h>
 
 static const kw_dtype_info dtypes[KW_DTYPE_COUNT] = {
-#define KW_DTYPE(name, text, block, bytes, ggml, safetensors, decode, encode) \
+#define KW_DTYPE(name, text, block, bytes, ggml, safetensors, decode, encode)                      \
     [KW_##name] = { text, block, bytes, ggml, safetensors, decode, encode },
 #include "tensor/dtype.def"
 #undef KW_DTYPE
 };
 
-const kw_dtype_info *kw_dtype_get(kw_dtype t)
-{
-    return &dtypes[t];
-}
+const kw_dtype_info *kw_dtype_get(kw_dtype t) { return &dtypes[t]; }
 
 bool kw_dtype_from_ggml(uint32_t ggml_type, kw_dtype *out)
 {
@@ -40,10 +37,7 @@ bool kw_dtype_size(kw_dtype t, size_t n, size_t *bytes)
     return n % dtypes[t].block == 0 && kw_mul_size(n / dtypes[t].block, dtypes[t].bytes, bytes);
 }
 
-int64_t kw_tensor_cols(const kw_tensor *t)
-{
-    return t->rank ? t->shape[t->rank - 1] : 1;
-}
+int64_t kw_tensor_cols(const kw_tensor *t) { return t->rank ? t->shape[t->rank - 1] : 1; }
 
 int64_t kw_tensor_rows(const kw_tensor *t)
 {

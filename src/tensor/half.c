@@ -21,8 +21,9 @@ static uint32_t to_bits(float f)
 float kw_f16_to_f32(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = h & 0x7fffu;
-    if (rest >= 0x7c00u) return from_bits(sign | 0x7f800000u | (rest & 0x3ffu) << 13);    /* infinity, NaN */
-    if (rest < 0x400u) return from_bits(sign | to_bits((float)rest * 0x1p-24f));          /* subnormal */
+    if (rest >= 0x7c00u)
+        return from_bits(sign | 0x7f800000u | (rest & 0x3ffu) << 13);            /* infinity, NaN */
+    if (rest < 0x400u) return from_bits(sign | to_bits((float)rest * 0x1p-24f)); /* subnormal */
     return from_bits(sign | ((rest << 13) + 0x38000000u));
 }
 
@@ -31,7 +32,7 @@ uint16_t kw_f32_to_f16(float x)
     uint32_t u = to_bits(x), sign = u >> 16 & 0x8000u, rest = u & 0x7fffffffu;
     if (rest > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
     if (rest >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
-    if (rest < 0x38800000u) {                              /* subnormal: adding 1/2 leaves the rounded value in the low bits */
+    if (rest < 0x38800000u) { /* subnormal: adding 1/2 leaves the rounded value in the low bits */
         uint32_t magic = to_bits(from_bits(rest) + 0.5f);
         return (uint16_t)(sign | (magic - 0x3f000000u));
     }
@@ -39,10 +40,7 @@ uint16_t kw_f32_to_f16(float x)
     return (uint16_t)(sign | (rest - 0x38000000u + 0xfffu + odd) >> 13);
 }
 
-float kw_bf16_to_f32(uint16_t h)
-{
-    return from_bits((uint32_t)h << 16);
-}
+float kw_bf16_to_f32(uint16_t h) { return from_bits((uint32_t)h << 16); }
 
 uint16_t kw_f32_to_bf16(float x)
 {

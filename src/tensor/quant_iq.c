@@ -4,12 +4,10 @@
  *   IQ4_XS  d f16 | 2 B high scale bits | 4 B low | 128 B      256 values    x = d * (scale - 32) * value[q], parts of 32 */
 #include "tensor/decode.h"
 
-static const signed char values[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
+static const signed char values[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
+                                        1,    13,   25,  38,  53,  69,  89,  113 };
 
-static float half_at(const unsigned char *p)
-{
-    return kw_f16_to_f32((uint16_t)(p[0] | p[1] << 8));
-}
+static float half_at(const unsigned char *p) { return kw_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
 
 static void decode_part(const unsigned char *q, float d, float *dst)
 {

@@ -11,10 +11,7 @@
 
 enum { N = 256 };
 
-static float half_at(const unsigned char *p)
-{
-    return kw_f16_to_f32((uint16_t)(p[0] | p[1] << 8));
-}
+static float half_at(const unsigned char *p) { return kw_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
 
 /* 2-bit code j of 64 bytes: halves of 128 values, in each 32 bytes hold four parts of 32 by bit position. */
 static int two_bits(const unsigned char *q, size_t j)
@@ -74,7 +71,8 @@ void kw_decode_q4_k(const void *src, float *dst, size_t n)
         for (size_t j = 0; j < N; j++) {
             int scale, min;
             scale_min(b + 4, j / 32, &scale, &min);
-            dst[i + j] = half_at(b) * (float)scale * (float)nibble(b + 16, j) - half_at(b + 2) * (float)min;
+            dst[i + j] =
+                half_at(b) * (float)scale * (float)nibble(b + 16, j) - half_at(b + 2) * (float)min;
         }
 }
 

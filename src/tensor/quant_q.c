@@ -13,15 +13,9 @@
 
 enum { N = 32 };
 
-static uint16_t u16_at(const unsigned char *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
+static uint16_t u16_at(const unsigned char *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static float half_at(const unsigned char *p)
-{
-    return kw_f16_to_f32(u16_at(p));
-}
+static float half_at(const unsigned char *p) { return kw_f16_to_f32(u16_at(p)); }
 
 static void put_half(unsigned char *p, float x)
 {
@@ -108,7 +102,8 @@ void kw_decode_q5_0(const void *src, float *dst, size_t n)
 {
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 22)
-        for (size_t j = 0; j < N; j++) dst[i + j] = half_at(b) * (float)(five(b + 2, b + 6, j) - 16);
+        for (size_t j = 0; j < N; j++)
+            dst[i + j] = half_at(b) * (float)(five(b + 2, b + 6, j) - 16);
 }
 
 void kw_decode_q5_1(const void *src, float *dst, size_t n)
@@ -160,7 +155,8 @@ static void encode_q8_0(const float *x, unsigned char *b)
     for (size_t j = 0; j < N; j++) most = fabsf(x[j]) > most ? fabsf(x[j]) : most;
     float d = most / 127.0f, inverse = d != 0 ? 1.0f / d : 0;
     put_half(b, d);
-    for (size_t j = 0; j < N; j++) b[2 + j] = (unsigned char)(signed char)round_half_away(x[j] * inverse);
+    for (size_t j = 0; j < N; j++)
+        b[2 + j] = (unsigned char)(signed char)round_half_away(x[j] * inverse);
 }
 
 void kw_encode_q8_0(const float *src, void *dst, size_t n)

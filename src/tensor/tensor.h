@@ -29,8 +29,8 @@ typedef struct kw_dtype_info {
     uint32_t block, bytes;
     int ggml_type;
     const char *safetensors;
-    kw_decode_fn decode;      /* NULL: not a floating type (integers) */
-    kw_encode_fn encode;      /* NULL: no encoder yet */
+    kw_decode_fn decode; /* NULL: not a floating type (integers) */
+    kw_encode_fn encode; /* NULL: no encoder yet */
 } kw_dtype_info;
 
 const kw_dtype_info *kw_dtype_get(kw_dtype t);
@@ -43,13 +43,13 @@ enum { KW_MAX_RANK = 4 };
 
 typedef struct kw_tensor {
     kw_dtype dtype;
-    int rank;                        /* 0 (one value) to KW_MAX_RANK */
-    int64_t shape[KW_MAX_RANK];      /* outermost first; unused entries are 1 */
-    const void *data;                /* borrowed */
+    int rank;                   /* 0 (one value) to KW_MAX_RANK */
+    int64_t shape[KW_MAX_RANK]; /* outermost first; unused entries are 1 */
+    const void *data;           /* borrowed */
 } kw_tensor;
 
-int64_t kw_tensor_cols(const kw_tensor *t);         /* the last dimension; 1 for rank 0 */
-int64_t kw_tensor_rows(const kw_tensor *t);         /* the product of all others */
+int64_t kw_tensor_cols(const kw_tensor *t); /* the last dimension; 1 for rank 0 */
+int64_t kw_tensor_rows(const kw_tensor *t); /* the product of all others */
 size_t kw_tensor_row_bytes(const kw_tensor *t);
 const void *kw_tensor_row(const kw_tensor *t, int64_t row);
 /* "[32, 64]" */

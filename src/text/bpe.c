@@ -81,16 +81,18 @@ kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t 
     if (!st) st = kw_bpe_unmap(t, right, &r);
     if (st) return st;
     char joined[512];
-    if (l.n + r.n > sizeof joined) return kw_fail(KW_EFORMAT, "merge %u: pieces of %zu and %zu bytes", rank, l.n, r.n);
+    if (l.n + r.n > sizeof joined)
+        return kw_fail(KW_EFORMAT, "merge %u: pieces of %zu and %zu bytes", rank, l.n, r.n);
     memcpy(joined, l.p, l.n);
     memcpy(joined + l.n, r.p, r.n);
     if (!kw_map_get(&t->by_bytes, l, &a) || !kw_map_get(&t->by_bytes, r, &b) ||
         !kw_map_get(&t->by_bytes, (kw_str){ joined, l.n + r.n }, &ab))
-        return kw_fail(KW_EFORMAT, "merge %u: \"%.*s\" + \"%.*s\" is not made of tokens", rank, (int)left.n, left.p, (int)right.n,
-                       right.p);
+        return kw_fail(KW_EFORMAT, "merge %u: \"%.*s\" + \"%.*s\" is not made of tokens", rank,
+                       (int)left.n, left.p, (int)right.n, right.p);
     uint64_t pair = (uint64_t)a << 32 | (uint64_t)b;
     size_t i = slot_of(t, pair);
-    while (t->merges[i].pair != KW_NO_PAIR && t->merges[i].pair != pair) i = (i + 1) & (t->n_merge_slots - 1);
+    while (t->merges[i].pair != KW_NO_PAIR && t->merges[i].pair != pair)
+        i = (i + 1) & (t->n_merge_slots - 1);
     if (t->merges[i].pair != pair) t->merges[i] = (kw_merge){ pair, rank, (int32_t)ab };
     return KW_OK;
 }
@@ -98,8 +100,8 @@ kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t 
 /* ---- encoding ---- */
 
 typedef struct node {
-    int32_t id;                /* -1: merged away, or a byte that is no token */
-    uint32_t prev, next;       /* NONE at the ends */
+    int32_t id;          /* -1: merged away, or a byte that is no token */
+    uint32_t prev, next; /* NONE at the ends */
 } node;
 #define NONE UINT32_MAX
 
@@ -114,8 +116,11 @@ static kw_status offer(work *w, uint32_t left, uint32_t right)
 {
     if (left == NONE || right == NONE) return KW_OK;
     const kw_merge *m = find_merge(w->t, w->nodes[left].id, w->nodes[right].id);
-    return m ? kw_heap_push(&w->heap, (kw_candidate){ .key = (uint64_t)m->rank, .left = left, .right = right,
-                                                      .len = (uint32_t)m->id }) : KW_OK;
+    return m ? kw_heap_push(&w->heap, (kw_candidate){ .key = (uint64_t)m->rank,
+                                                      .left = left,
+                                                      .right = right,
+                                                      .len = (uint32_t)m->id })
+             : KW_OK;
 }
 
 static kw_status merge_all(work *w)
@@ -124,7 +129,8 @@ static kw_status merge_all(work *w)
     while (kw_heap_pop(&w->heap, &c)) {
         node *l = &w->nodes[c.left], *r = &w->nodes[c.right];
         if (l->id < 0 || l->next != c.right || r->id < 0) continue;
-        const kw_merge *m = find_merge(w->t, l->id, r->id);      /* the pair may have become another one */
+        const kw_merge *m =
+            find_merge(w->t, l->id, r->id); /* the pair may have become another one */
         if (!m || m->rank != c.key) continue;
         l->id = m->id;
         l->next = r->next;
@@ -158,15 +164,18 @@ static kw_status put_id(const kw_tokenizer *t, int32_t id, kw_ids *out)
 static kw_status encode_piece(work *w, kw_str piece, kw_ids *out)
 {
     int64_t whole;
-    if (w->t->ignore_merges && kw_map_get(&w->t->by_bytes, piece, &whole)) return kw_ids_push(out, (int32_t)whole);
+    if (w->t->ignore_merges && kw_map_get(&w->t->by_bytes, piece, &whole))
+        return kw_ids_push(out, (int32_t)whole);
     kw_status st = reach(w, piece.n);
     if (st) return st;
     uint32_t n = (uint32_t)piece.n;
     for (uint32_t i = 0; i < n; i++)
-        w->nodes[i] = (node){ w->t->byte_id[(unsigned char)piece.p[i]], i ? i - 1 : NONE, i + 1 < n ? i + 1 : NONE };
+        w->nodes[i] = (node){ w->t->byte_id[(unsigned char)piece.p[i]], i ? i - 1 : NONE,
+                              i + 1 < n ? i + 1 : NONE };
     for (uint32_t i = 0; i + 1 < n && !st; i++) st = offer(w, i, i + 1);
     if (!st) st = merge_all(w);
-    for (uint32_t i = 0; i != NONE && n && !st; i = w->nodes[i].next) st = put_id(w->t, w->nodes[i].id, out);
+    for (uint32_t i = 0; i != NONE && n && !st; i = w->nodes[i].next)
+        st = put_id(w->t, w->nodes[i].id, out);
     return st;
 }
 

@@ -23,7 +23,8 @@ void kw_chat_fail(kw_chat *c, kw_status st, const char *fmt, ...)
 
 bool kw_chat_step(kw_chat *c)
 {
-    if (++c->steps > KW_CHAT_STEPS) kw_chat_fail(c, KW_ELIMIT, "chat template: more than %d steps", KW_CHAT_STEPS);
+    if (++c->steps > KW_CHAT_STEPS)
+        kw_chat_fail(c, KW_ELIMIT, "chat template: more than %d steps", KW_CHAT_STEPS);
     return !c->status;
 }
 
@@ -50,20 +51,15 @@ void kw_chat_set(kw_chat *c, kw_str name, const kw_json *value)
 
 static void block(kw_chat *c, bool live);
 
-static bool take_word(kw_chat *c, const char *word)
-{
-    return kw_chat_take(c, KW_TOK_NAME, word);
-}
+static bool take_word(kw_chat *c, const char *word) { return kw_chat_take(c, KW_TOK_NAME, word); }
 
-static void end_tag(kw_chat *c)
-{
-    kw_chat_expect(c, KW_TOK_DO_END, NULL);
-}
+static void end_tag(kw_chat *c) { kw_chat_expect(c, KW_TOK_DO_END, NULL); }
 
 /* "{% word %}", where the block before it has stopped. */
 static bool take_tag(kw_chat *c, const char *word)
 {
-    if (c->status || !kw_chat_is(c, KW_TOK_DO, NULL) || !kw_str_is(c->toks[c->at + 1].text, word)) return false;
+    if (c->status || !kw_chat_is(c, KW_TOK_DO, NULL) || !kw_str_is(c->toks[c->at + 1].text, word))
+        return false;
     c->at += 2;
     return true;
 }
@@ -95,8 +91,8 @@ static void do_if(kw_chat *c, bool live)
 typedef struct loop {
     kw_str names[4];
     int n_names;
-    size_t filter_at, body_at;      /* 0: no filter */
-    kw_json *state;                 /* what the body sees as `loop` */
+    size_t filter_at, body_at; /* 0: no filter */
+    kw_json *state;            /* what the body sees as `loop` */
 } loop;
 
 static void bind_names(kw_chat *c, const loop *l, const kw_json *item)
@@ -105,9 +101,11 @@ static void bind_names(kw_chat *c, const loop *l, const kw_json *item)
         kw_chat_set(c, l->names[0], item);
         return;
     }
-    const kw_json *part = item && item->type == KW_JSON_ARRAY && item->n == (size_t)l->n_names ? item->child : NULL;
+    const kw_json *part =
+        item && item->type == KW_JSON_ARRAY && item->n == (size_t)l->n_names ? item->child : NULL;
     if (!part) kw_chat_fail(c, KW_EINVAL, "a loop over pairs met something else");
-    for (int i = 0; i < l->n_names && part; i++, part = part->next) kw_chat_set(c, l->names[i], part);
+    for (int i = 0; i < l->n_names && part; i++, part = part->next)
+        kw_chat_set(c, l->names[i], part);
 }
 
 static void set_state(kw_chat *c, loop *l, size_t i, size_t n)
@@ -116,7 +114,11 @@ static void set_state(kw_chat *c, loop *l, size_t i, size_t n)
     const struct {
         const char *name;
         size_t value;
-    } counts[] = { { "index", i + 1 }, { "index0", i }, { "revindex", n - i }, { "revindex0", n - i - 1 }, { "length", n } };
+    } counts[] = { { "index", i + 1 },
+                   { "index0", i },
+                   { "revindex", n - i },
+                   { "revindex0", n - i - 1 },
+                   { "length", n } };
     for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
         kw_chat_append(c, &s, kw_chat_int(c, (int64_t)counts[k].value), kw_str_of(counts[k].name));
     kw_chat_append(c, &s, kw_chat_bool(c, i == 0), KW_STR("first"));
@@ -128,9 +130,11 @@ static void set_state(kw_chat *c, loop *l, size_t i, size_t n)
 static const kw_json *iterable(kw_chat *c, const kw_json *v)
 {
     if (!v || v->type == KW_JSON_ARRAY) return v;
-    if (v->type == KW_JSON_OBJECT) return kw_chat_filter(c, KW_STR("list"), v, kw_chat_new(c, KW_JSON_ARRAY));
+    if (v->type == KW_JSON_OBJECT)
+        return kw_chat_filter(c, KW_STR("list"), v, kw_chat_new(c, KW_JSON_ARRAY));
     kw_str text = kw_chat_text(c, v);
-    kw_chat_fail(c, KW_EINVAL, "\"%.*s\" cannot be looped over", (int)(text.n < 40 ? text.n : 40), text.p);
+    kw_chat_fail(c, KW_EINVAL, "\"%.*s\" cannot be looped over", (int)(text.n < 40 ? text.n : 40),
+                 text.p);
     return NULL;
 }
 
@@ -144,7 +148,8 @@ static const kw_json *kept_items(kw_chat *c, const loop *l, const kw_json *all)
         c->scope = n_vars;
         bind_names(c, l, e);
         c->at = l->filter_at;
-        if (kw_chat_truth(kw_chat_expression(c, true))) kw_chat_append(c, &kept, e, (kw_str){ NULL, 0 });
+        if (kw_chat_truth(kw_chat_expression(c, true)))
+            kw_chat_append(c, &kept, e, (kw_str){ NULL, 0 });
         c->n_vars = n_vars;
     }
     c->scope = scope;
@@ -197,7 +202,8 @@ static void do_for(kw_chat *c, bool live)
 /* {% set ns.name = value %}: the only way out of a loop. */
 static void set_member(kw_chat *c, kw_str object, kw_str name, const kw_json *value)
 {
-    kw_json *ns = (kw_json *)kw_chat_find(c, object);    /* made by namespace() in this template's own memory */
+    kw_json *ns =
+        (kw_json *)kw_chat_find(c, object); /* made by namespace() in this template's own memory */
     if (!ns || ns->type != KW_JSON_OBJECT) {
         kw_chat_fail(c, KW_EINVAL, "\"%.*s\" is no namespace", (int)object.n, object.p);
         return;
@@ -277,7 +283,9 @@ static const struct {
 
 static bool ends_block(kw_str word)
 {
-    static const char *const ends[] = { "elif", "else", "endif", "endfor", "endset", "endgeneration" };
+    static const char *const ends[] = {
+        "elif", "else", "endif", "endfor", "endset", "endgeneration"
+    };
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (kw_str_is(word, ends[i])) return true;
     return false;
@@ -291,7 +299,8 @@ static void statement(kw_chat *c, bool live)
         statements[i].run(c, live);
         return;
     }
-    kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: {%% %.*s %%} is not supported yet", (int)word.n, word.p);
+    kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: {%% %.*s %%} is not supported yet",
+                 (int)word.n, word.p);
 }
 
 static void print(kw_chat *c, bool live)
@@ -307,7 +316,8 @@ static void print(kw_chat *c, bool live)
 /* Up to the tag that ends the block, which is left for the caller, or the end of the template. */
 static void block(kw_chat *c, bool live)
 {
-    if (++c->depth > KW_CHAT_DEPTH) kw_chat_fail(c, KW_ELIMIT, "chat template: nested deeper than %d", KW_CHAT_DEPTH);
+    if (++c->depth > KW_CHAT_DEPTH)
+        kw_chat_fail(c, KW_ELIMIT, "chat template: nested deeper than %d", KW_CHAT_DEPTH);
     while (kw_chat_step(c) && !kw_chat_is(c, KW_TOK_END, NULL)) {
         const kw_tok *t = &c->toks[c->at];
         bool on = live && c->flow == KW_CHAT_GOES_ON;
@@ -329,7 +339,8 @@ static void set_inputs(kw_chat *c, const kw_chat_input *in)
     kw_chat_set(c, KW_STR("eos_token"), kw_chat_str(c, in->eos_token.p, in->eos_token.n));
     kw_chat_set(c, KW_STR("tools"), in->tools ? in->tools : kw_chat_new(c, KW_JSON_NULL));
     kw_chat_set(c, KW_STR("documents"), kw_chat_new(c, KW_JSON_NULL));
-    for (const kw_json *e = in->extra ? in->extra->child : NULL; e; e = e->next) kw_chat_set(c, e->key, e);
+    for (const kw_json *e = in->extra ? in->extra->child : NULL; e; e = e->next)
+        kw_chat_set(c, e->key, e);
 }
 
 kw_status kw_chat_render(kw_str template_text, const kw_chat_input *in, kw_buf *out)
@@ -343,7 +354,8 @@ kw_status kw_chat_render(kw_str template_text, const kw_chat_input *in, kw_buf *
         block(c, true);
         if (!c->status && !kw_chat_is(c, KW_TOK_END, NULL)) {
             kw_str word = c->toks[c->at + 1].text;
-            kw_chat_fail(c, KW_EFORMAT, "chat template: \"%.*s\" ends nothing", (int)word.n, word.p);
+            kw_chat_fail(c, KW_EFORMAT, "chat template: \"%.*s\" ends nothing", (int)word.n,
+                         word.p);
         }
     }
     kw_status st = c->status;
@@ -380,7 +392,8 @@ kw_status kw_template_render(const kw_template_args *args, char *text, size_t ca
     kw_status st = kw_chat_read((kw_str){ args->messages_json, args->messages_len }, &arena, &in);
     if (!st) st = kw_chat_render(body.p ? body : kw_str_of(name), &in, &out);
     *len = out.len;
-    if (!st && out.len > cap) st = kw_fail(KW_ELIMIT, "the text needs %zu bytes, room for %zu", out.len, cap);
+    if (!st && out.len > cap)
+        st = kw_fail(KW_ELIMIT, "the text needs %zu bytes, room for %zu", out.len, cap);
     else if (!st && out.len) memcpy(text, out.data, out.len);
     kw_buf_free(&out);
     kw_arena_free(&arena);

@@ -58,7 +58,9 @@ static const char plain[] =
     "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
 /* clang-format on */
 
-static const char *const names[] = { "chatml", "llama2", "llama3", "zephyr", "mistral-v1", "plain" };
+static const char *const names[] = {
+    "chatml", "llama2", "llama3", "zephyr", "mistral-v1", "plain"
+};
 static const char *const texts[] = { chatml, llama2, llama3, zephyr, mistral_v1, plain };
 enum { N_BUILTIN = sizeof names / sizeof *names };
 

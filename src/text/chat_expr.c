@@ -5,8 +5,6 @@
  * `a if b else c` is passed over. The condition stands behind its value, so a live expression is walked twice on
  * its top level: once dead to find the "if", once to compute. */
 #include "text/chat.h"
-#include <math.h>
-#include <string.h>
 
 static const kw_str no_key = { NULL, 0 };
 
@@ -27,8 +25,8 @@ void kw_chat_expect(kw_chat *c, kw_tok_kind kind, const char *text)
 {
     if (kw_chat_take(c, kind, text)) return;
     kw_str found = c->toks[c->at].text;
-    kw_chat_fail(c, KW_EFORMAT, "chat template: expected \"%s\", found \"%.*s\"", text ? text : "the end of the tag",
-                 (int)found.n, found.p ? found.p : "");
+    kw_chat_fail(c, KW_EFORMAT, "chat template: expected \"%s\", found \"%.*s\"",
+                 text ? text : "the end of the tag", (int)found.n, found.p ? found.p : "");
 }
 
 kw_str kw_chat_name(kw_chat *c)
@@ -37,180 +35,17 @@ kw_str kw_chat_name(kw_chat *c)
     return c->status ? (kw_str){ "", 0 } : c->toks[c->at++].text;
 }
 
-static bool take_op(kw_chat *c, const char *op)
-{
-    return kw_chat_take(c, KW_TOK_OP, op);
-}
+static bool take_op(kw_chat *c, const char *op) { return kw_chat_take(c, KW_TOK_OP, op); }
 
-static bool take_word(kw_chat *c, const char *word)
-{
-    return kw_chat_take(c, KW_TOK_NAME, word);
-}
-
-/* ---- operators ---- */
-
-static bool is_number(const kw_json *v)
-{
-    return v && (v->type == KW_JSON_INT || v->type == KW_JSON_FLOAT || v->type == KW_JSON_BOOL);
-}
-
-static bool is_integer(const kw_json *v)
-{
-    return v->type != KW_JSON_FLOAT;
-}
-
-static int64_t integer_of(const kw_json *v)
-{
-    return v->type == KW_JSON_BOOL ? v->boolean : v->integer;
-}
-
-static double number_of(const kw_json *v)
-{
-    return v->type == KW_JSON_BOOL ? v->boolean : v->number;
-}
-
-static const char *type_name(const kw_json *v)
-{
-    static const char *const names[] = { "None", "a boolean", "an integer", "a number", "a string", "a list", "a mapping" };
-    return v ? names[v->type] : "undefined";
-}
-
-static const kw_json *real(kw_chat *c, double d)
-{
-    kw_json *v = kw_chat_new(c, KW_JSON_FLOAT);
-    if (!c->status) v->number = d;
-    return v;
-}
-
-/* Wraps instead of overflowing: a template may say anything. */
-static int64_t wrap(char op, int64_t a, int64_t b)
-{
-    uint64_t x = (uint64_t)a, y = (uint64_t)b;
-    return (int64_t)(op == '+' ? x + y : op == '-' ? x - y : x * y);
-}
-
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    if (b == -1) return wrap('-', 0, a);
-    int64_t q = a / b;
-    return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
-}
-
-static const kw_json *arithmetic(kw_chat *c, kw_str op, const kw_json *a, const kw_json *b)
-{
-    if (!is_number(a) || !is_number(b)) {
-        kw_chat_fail(c, KW_EINVAL, "unsupported operand types for %.*s: %s and %s", (int)op.n, op.p, type_name(a), type_name(b));
-        return NULL;
-    }
-    bool divides = op.p[0] == '/' || op.p[0] == '%';
-    if (divides && number_of(b) == 0) {
-        kw_chat_fail(c, KW_EINVAL, "division by zero");
-        return NULL;
-    }
-    double x = number_of(a), y = number_of(b);
-    if (op.p[0] == '/' && op.n == 1) return real(c, x / y);
-    if (is_integer(a) && is_integer(b)) {
-        int64_t i = integer_of(a), j = integer_of(b);
-        if (op.p[0] == '/') return kw_chat_int(c, floor_div(i, j));
-        if (op.p[0] == '%') return kw_chat_int(c, wrap('-', i, wrap('*', floor_div(i, j), j)));
-        return kw_chat_int(c, wrap(op.p[0], i, j));
-    }
-    if (op.p[0] == '/') return real(c, floor(x / y));
-    if (op.p[0] == '%') return real(c, x - floor(x / y) * y);
-    return real(c, op.p[0] == '+' ? x + y : op.p[0] == '-' ? x - y : x * y);
-}
-
-static const kw_json *concat(kw_chat *c, const kw_json *a, const kw_json *b)
-{
-    kw_str x = kw_chat_text(c, a), y = kw_chat_text(c, b);
-    char *both = c->status ? NULL : kw_chat_bytes(c, x.n + y.n);
-    if (!both) return NULL;
-    if (x.n) memcpy(both, x.p, x.n);
-    if (y.n) memcpy(both + x.n, y.p, y.n);
-    return kw_chat_str(c, both, x.n + y.n);
-}
-
-static const kw_json *add(kw_chat *c, kw_str op, const kw_json *a, const kw_json *b)
-{
-    bool strings = a && b && a->type == KW_JSON_STRING && b->type == KW_JSON_STRING;
-    bool lists = a && b && a->type == KW_JSON_ARRAY && b->type == KW_JSON_ARRAY;
-    if (strings) return concat(c, a, b);
-    if (!lists) return arithmetic(c, op, a, b);
-    kw_chat_list all = kw_chat_list_new(c, KW_JSON_ARRAY);
-    for (const kw_json *e = a->child; e; e = e->next) kw_chat_append(c, &all, e, no_key);
-    for (const kw_json *e = b->child; e; e = e->next) kw_chat_append(c, &all, e, no_key);
-    return all.all;
-}
-
-static int compare_text(kw_str a, kw_str b)
-{
-    size_t n = a.n < b.n ? a.n : b.n;
-    int d = n ? memcmp(a.p, b.p, n) : 0;
-    return d ? d : (a.n > b.n) - (a.n < b.n);
-}
-
-static const kw_json *order(kw_chat *c, kw_str op, const kw_json *a, const kw_json *b)
-{
-    int d = 0;
-    if (is_number(a) && is_number(b)) d = (number_of(a) > number_of(b)) - (number_of(a) < number_of(b));
-    else if (a && b && a->type == KW_JSON_STRING && b->type == KW_JSON_STRING) d = compare_text(a->string, b->string);
-    else kw_chat_fail(c, KW_EINVAL, "\"%.*s\" cannot compare %s and %s", (int)op.n, op.p, type_name(a), type_name(b));
-    bool yes = op.n == 2 && d == 0;
-    return kw_chat_bool(c, yes || (op.p[0] == '<' ? d < 0 : d > 0));
-}
-
-static bool contains(kw_chat *c, const kw_json *all, const kw_json *one)
-{
-    if (all && all->type == KW_JSON_STRING) {
-        kw_str s = all->string, w = kw_chat_text(c, one);
-        for (size_t i = 0; i + w.n <= s.n; i++)
-            if (w.n == 0 || memcmp(s.p + i, w.p, w.n) == 0) return true;
-        return false;
-    }
-    for (const kw_json *e = all ? all->child : NULL; e; e = e->next) {
-        if (all->type == KW_JSON_ARRAY && kw_chat_equal(e, one)) return true;
-        if (all->type == KW_JSON_OBJECT && one && one->type == KW_JSON_STRING && kw_str_eq(e->key, one->string)) return true;
-    }
-    return false;
-}
-
-/* ---- tests: `x is defined` ---- */
-
-typedef bool (*test_fn)(const kw_json *v);
-static bool is_defined(const kw_json *v) { return v != NULL; }
-static bool is_undefined(const kw_json *v) { return v == NULL; }
-static bool is_none(const kw_json *v) { return v && v->type == KW_JSON_NULL; }
-static bool is_string(const kw_json *v) { return v && v->type == KW_JSON_STRING; }
-static bool is_mapping(const kw_json *v) { return v && v->type == KW_JSON_OBJECT; }
-static bool is_list(const kw_json *v) { return v && v->type >= KW_JSON_STRING; }
-static bool is_boolean(const kw_json *v) { return v && v->type == KW_JSON_BOOL; }
-static bool is_int(const kw_json *v) { return v && v->type == KW_JSON_INT; }
-static bool is_float(const kw_json *v) { return v && v->type == KW_JSON_FLOAT; }
-static bool is_true(const kw_json *v) { return is_boolean(v) && v->boolean; }
-static bool is_false(const kw_json *v) { return is_boolean(v) && !v->boolean; }
-static bool is_iterable(const kw_json *v) { return !v || is_list(v); }
-static bool is_odd(const kw_json *v) { return is_int(v) && v->integer % 2 != 0; }
-static bool is_even(const kw_json *v) { return is_int(v) && v->integer % 2 == 0; }
-
-static const struct {
-    const char *name;
-    test_fn test;
-} tests[] = {
-    { "defined", is_defined },   { "undefined", is_undefined }, { "none", is_none },         { "string", is_string },
-    { "mapping", is_mapping },   { "iterable", is_iterable },   { "sequence", is_list },     { "number", is_number },
-    { "boolean", is_boolean },   { "integer", is_int },         { "float", is_float },       { "true", is_true },
-    { "false", is_false },       { "odd", is_odd },             { "even", is_even },
-};
+static bool take_word(kw_chat *c, const char *word) { return kw_chat_take(c, KW_TOK_NAME, word); }
 
 static const kw_json *apply_test(kw_chat *c, const kw_json *v, bool live)
 {
     bool wanted = !take_word(c, "not");
     kw_str name = kw_chat_name(c);
     if (!live || c->status) return NULL;
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        if (kw_str_is(name, tests[i].name)) return kw_chat_bool(c, tests[i].test(v) == wanted);
-    kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: the test \"%.*s\" is not supported yet", (int)name.n, name.p);
-    return NULL;
+    bool yes = kw_chat_test(c, name, v);
+    return kw_chat_bool(c, yes == wanted);
 }
 
 /* ---- calls ---- */
@@ -221,7 +56,8 @@ static const kw_json *arguments(kw_chat *c, bool live)
     kw_chat_list args = kw_chat_list_new(c, KW_JSON_ARRAY);
     while (!c->status && !take_op(c, ")")) {
         kw_str key = no_key;
-        if (kw_chat_is(c, KW_TOK_NAME, NULL) && c->toks[c->at + 1].kind == KW_TOK_OP && kw_str_is(c->toks[c->at + 1].text, "=")) {
+        if (kw_chat_is(c, KW_TOK_NAME, NULL) && c->toks[c->at + 1].kind == KW_TOK_OP &&
+            kw_str_is(c->toks[c->at + 1].text, "=")) {
             key = kw_chat_name(c);
             c->at++;
         }
@@ -250,12 +86,15 @@ static const kw_json *range(kw_chat *c, const kw_json *args)
 {
     const kw_json *a = args->child, *b = a ? a->next : NULL, *by = b ? b->next : NULL;
     kw_chat_list all = kw_chat_list_new(c, KW_JSON_ARRAY);
-    if (!is_number(a) || (b && !is_number(b)) || (by && (!is_number(by) || integer_of(by) == 0))) {
+    if (!kw_chat_is_number(a) || (b && !kw_chat_is_number(b)) ||
+        (by && (!kw_chat_is_number(by) || kw_chat_integer(by) == 0))) {
         kw_chat_fail(c, KW_EINVAL, "range() wants integers and a step that is not 0");
         return NULL;
     }
-    int64_t from = b ? integer_of(a) : 0, to = integer_of(b ? b : a), step = by ? integer_of(by) : 1;
-    for (int64_t i = from; (step > 0 ? i < to : i > to) && kw_chat_step(c); i = wrap('+', i, step))
+    int64_t from = b ? kw_chat_integer(a) : 0, to = kw_chat_integer(b ? b : a),
+            step = by ? kw_chat_integer(by) : 1;
+    for (int64_t i = from; (step > 0 ? i < to : i > to) && kw_chat_step(c);
+         i = kw_chat_wrap('+', i, step))
         kw_chat_append(c, &all, kw_chat_int(c, i), no_key);
     return all.all;
 }
@@ -263,7 +102,10 @@ static const kw_json *range(kw_chat *c, const kw_json *args)
 static const struct {
     const char *name;
     const kw_json *(*call)(kw_chat *c, const kw_json *args);
-} functions[] = { { "raise_exception", raise }, { "namespace", make_namespace }, { "dict", make_namespace }, { "range", range } };
+} functions[] = { { "raise_exception", raise },
+                  { "namespace", make_namespace },
+                  { "dict", make_namespace },
+                  { "range", range } };
 
 static const kw_json *call_function(kw_chat *c, kw_str name, bool live)
 {
@@ -271,7 +113,8 @@ static const kw_json *call_function(kw_chat *c, kw_str name, bool live)
     if (!live || c->status) return NULL;
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (kw_str_is(name, functions[i].name)) return functions[i].call(c, args);
-    kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: the function \"%.*s\" is not supported yet", (int)name.n, name.p);
+    kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: the function \"%.*s\" is not supported yet",
+                 (int)name.n, name.p);
     return NULL;
 }
 
@@ -283,7 +126,7 @@ static const kw_json *number(kw_chat *c)
     int64_t i;
     double d;
     if (kw_str_i64(text, &i)) return kw_chat_int(c, i);
-    if (kw_str_f64(text, &d)) return real(c, d);
+    if (kw_str_f64(text, &d)) return kw_chat_real(c, d);
     kw_chat_fail(c, KW_EFORMAT, "chat template: \"%.*s\" is not a number", (int)text.n, text.p);
     return NULL;
 }
@@ -294,12 +137,14 @@ static const kw_json *name_value(kw_chat *c, bool live)
         const char *name;
         kw_json_type type;
         bool yes;
-    } words[] = { { "true", KW_JSON_BOOL, true }, { "True", KW_JSON_BOOL, true },   { "false", KW_JSON_BOOL, false },
-                  { "False", KW_JSON_BOOL, false }, { "none", KW_JSON_NULL, false }, { "None", KW_JSON_NULL, false } };
+    } words[] = { { "true", KW_JSON_BOOL, true },   { "True", KW_JSON_BOOL, true },
+                  { "false", KW_JSON_BOOL, false }, { "False", KW_JSON_BOOL, false },
+                  { "none", KW_JSON_NULL, false },  { "None", KW_JSON_NULL, false } };
     kw_str name = kw_chat_name(c);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!kw_str_is(name, words[i].name)) continue;
-        return words[i].type == KW_JSON_BOOL ? kw_chat_bool(c, words[i].yes) : kw_chat_new(c, KW_JSON_NULL);
+        return words[i].type == KW_JSON_BOOL ? kw_chat_bool(c, words[i].yes)
+                                             : kw_chat_new(c, KW_JSON_NULL);
     }
     if (take_op(c, "(")) return call_function(c, name, live);
     return live ? kw_chat_find(c, name) : NULL;
@@ -359,7 +204,7 @@ static const kw_json *member(kw_chat *c, const kw_json *v, kw_str key)
 static const kw_json *slice(kw_chat *c, const kw_json *v, int64_t from, int64_t to)
 {
     if (!v || v->type == KW_JSON_OBJECT || v->type < KW_JSON_STRING) {
-        kw_chat_fail(c, KW_EINVAL, "%s cannot be sliced", type_name(v));
+        kw_chat_fail(c, KW_EINVAL, "%s cannot be sliced", kw_chat_type_name(v));
         return NULL;
     }
     if (v->type == KW_JSON_ARRAY) {
@@ -391,8 +236,8 @@ static int64_t length_of(const kw_json *v)
 /* A bound of a slice: absent takes `otherwise`, negative counts from the end; held to 0..n. */
 static int64_t bound(const kw_json *at, int64_t n, int64_t otherwise)
 {
-    if (!is_number(at)) return otherwise;
-    int64_t i = integer_of(at);
+    if (!kw_chat_is_number(at)) return otherwise;
+    int64_t i = kw_chat_integer(at);
     if (i < 0) i += n;
     return i < 0 ? 0 : i > n ? n : i;
 }
@@ -401,7 +246,8 @@ static int64_t bound(const kw_json *at, int64_t n, int64_t otherwise)
 static const kw_json *reversed(kw_chat *c, const kw_json *v)
 {
     kw_json *all = kw_chat_new(c, KW_JSON_ARRAY);
-    for (const kw_json *e = v && v->type == KW_JSON_ARRAY ? v->child : NULL; e && !c->status; e = e->next) {
+    for (const kw_json *e = v && v->type == KW_JSON_ARRAY ? v->child : NULL; e && !c->status;
+         e = e->next) {
         kw_json *copy = kw_chat_new(c, KW_JSON_NULL);
         if (c->status) break;
         *copy = *e;
@@ -415,11 +261,12 @@ static const kw_json *reversed(kw_chat *c, const kw_json *v)
 static const kw_json *item(kw_chat *c, const kw_json *v, const kw_json *at)
 {
     if (at && at->type == KW_JSON_STRING) return member(c, v, at->string);
-    if (!v || !is_number(at)) {
-        kw_chat_fail(c, KW_EINVAL, "%s has no item %s", type_name(v), type_name(at));
+    if (!v || !kw_chat_is_number(at)) {
+        kw_chat_fail(c, KW_EINVAL, "%s has no item %s", kw_chat_type_name(v),
+                     kw_chat_type_name(at));
         return NULL;
     }
-    int64_t i = integer_of(at), n = length_of(v);
+    int64_t i = kw_chat_integer(at), n = length_of(v);
     if (i < 0) i += n;
     if (i < 0 || i >= n) return NULL;
     if (v->type == KW_JSON_STRING) return slice(c, v, i, i + 1);
@@ -435,14 +282,16 @@ static const kw_json *subscript(kw_chat *c, const kw_json *v, bool live)
     if (!sliced) from = kw_chat_expression(c, live);
     if (take_op(c, ":")) {
         sliced = true;
-        if (!kw_chat_is(c, KW_TOK_OP, "]") && !kw_chat_is(c, KW_TOK_OP, ":")) to = kw_chat_expression(c, live);
+        if (!kw_chat_is(c, KW_TOK_OP, "]") && !kw_chat_is(c, KW_TOK_OP, ":"))
+            to = kw_chat_expression(c, live);
         if (take_op(c, ":") && !kw_chat_is(c, KW_TOK_OP, "]")) by = kw_chat_expression(c, live);
     }
     kw_chat_expect(c, KW_TOK_OP, "]");
     if (!live || c->status) return NULL;
     if (!sliced) return item(c, v, from);
-    if (by && is_number(by) && integer_of(by) == -1 && !from && !to) return reversed(c, v);
-    if (by && !(is_number(by) && integer_of(by) == 1)) {
+    if (by && kw_chat_is_number(by) && kw_chat_integer(by) == -1 && !from && !to)
+        return reversed(c, v);
+    if (by && !(kw_chat_is_number(by) && kw_chat_integer(by) == 1)) {
         kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: slices with a step are not supported yet");
         return NULL;
     }
@@ -487,17 +336,18 @@ static const kw_json *unary(kw_chat *c, bool live)
     while (kw_chat_is(c, KW_TOK_OP, "-") || kw_chat_is(c, KW_TOK_OP, "+"))
         if (kw_str_is(c->toks[c->at++].text, "-")) minus = !minus;
     const kw_json *v = postfix(c, live);
-    return minus && live && !c->status ? arithmetic(c, KW_STR("-"), kw_chat_int(c, 0), v) : v;
+    return minus && live && !c->status ? kw_chat_arithmetic(c, KW_STR("-"), kw_chat_int(c, 0), v)
+                                       : v;
 }
 
 static const kw_json *product(kw_chat *c, bool live)
 {
     const kw_json *v = unary(c, live);
-    while (kw_chat_is(c, KW_TOK_OP, "*") || kw_chat_is(c, KW_TOK_OP, "/") || kw_chat_is(c, KW_TOK_OP, "//") ||
-           kw_chat_is(c, KW_TOK_OP, "%")) {
+    while (kw_chat_is(c, KW_TOK_OP, "*") || kw_chat_is(c, KW_TOK_OP, "/") ||
+           kw_chat_is(c, KW_TOK_OP, "//") || kw_chat_is(c, KW_TOK_OP, "%")) {
         kw_str op = c->toks[c->at++].text;
         const kw_json *right = unary(c, live);
-        if (live && !c->status) v = arithmetic(c, op, v, right);
+        if (live && !c->status) v = kw_chat_arithmetic(c, op, v, right);
     }
     return v;
 }
@@ -507,7 +357,7 @@ static const kw_json *joined(kw_chat *c, bool live)
     const kw_json *v = product(c, live);
     while (take_op(c, "~")) {
         const kw_json *right = product(c, live);
-        if (live && !c->status) v = concat(c, v, right);
+        if (live && !c->status) v = kw_chat_concat(c, v, right);
     }
     return v;
 }
@@ -518,21 +368,22 @@ static const kw_json *sum(kw_chat *c, bool live)
     while (kw_chat_is(c, KW_TOK_OP, "+") || kw_chat_is(c, KW_TOK_OP, "-")) {
         kw_str op = c->toks[c->at++].text;
         const kw_json *right = joined(c, live);
-        if (live && !c->status) v = op.p[0] == '+' ? add(c, op, v, right) : arithmetic(c, op, v, right);
+        if (live && !c->status)
+            v = op.p[0] == '+' ? kw_chat_add(c, op, v, right) : kw_chat_arithmetic(c, op, v, right);
     }
     return v;
 }
 
 static bool at_order(const kw_chat *c)
 {
-    return kw_chat_is(c, KW_TOK_OP, "<") || kw_chat_is(c, KW_TOK_OP, ">") || kw_chat_is(c, KW_TOK_OP, "<=") ||
-           kw_chat_is(c, KW_TOK_OP, ">=");
+    return kw_chat_is(c, KW_TOK_OP, "<") || kw_chat_is(c, KW_TOK_OP, ">") ||
+           kw_chat_is(c, KW_TOK_OP, "<=") || kw_chat_is(c, KW_TOK_OP, ">=");
 }
 
 static const kw_json *membership(kw_chat *c, const kw_json *v, bool wanted, bool live)
 {
     const kw_json *all = sum(c, live);
-    return live && !c->status ? kw_chat_bool(c, contains(c, all, v) == wanted) : NULL;
+    return live && !c->status ? kw_chat_bool(c, kw_chat_contains(c, all, v) == wanted) : NULL;
 }
 
 static const kw_json *comparison(kw_chat *c, bool live)
@@ -548,10 +399,11 @@ static const kw_json *comparison(kw_chat *c, bool live)
         } else if (at_order(c)) {
             c->at++;
             const kw_json *right = sum(c, live);
-            if (live && !c->status) v = order(c, next->text, v, right);
+            if (live && !c->status) v = kw_chat_order(c, next->text, v, right);
         } else if (take_word(c, "in")) {
             v = membership(c, v, true, live);
-        } else if (kw_chat_is(c, KW_TOK_NAME, "not") && next[1].kind == KW_TOK_NAME && kw_str_is(next[1].text, "in")) {
+        } else if (kw_chat_is(c, KW_TOK_NAME, "not") && next[1].kind == KW_TOK_NAME &&
+                   kw_str_is(next[1].text, "in")) {
             c->at += 2;
             v = membership(c, v, false, live);
         } else if (take_word(c, "is")) {
@@ -630,7 +482,8 @@ static const kw_json *dead_expression(kw_chat *c)
 const kw_json *kw_chat_expression(kw_chat *c, bool live)
 {
     if (!kw_chat_step(c)) return NULL;
-    if (++c->depth > KW_CHAT_DEPTH) kw_chat_fail(c, KW_ELIMIT, "chat template: nested deeper than %d", KW_CHAT_DEPTH);
+    if (++c->depth > KW_CHAT_DEPTH)
+        kw_chat_fail(c, KW_ELIMIT, "chat template: nested deeper than %d", KW_CHAT_DEPTH);
     const kw_json *v = c->status ? NULL : live ? live_expression(c) : dead_expression(c);
     c->depth--;
     return c->status ? NULL : v;

@@ -9,14 +9,11 @@ typedef struct lexer {
     kw_chat *c;
     kw_str s;
     size_t at, cap;
-    bool trim_next;            /* the last tag ended with a dash */
-    bool newline_next;         /* the last tag was a block: one newline goes */
+    bool trim_next;    /* the last tag ended with a dash */
+    bool newline_next; /* the last tag was a block: one newline goes */
 } lexer;
 
-static bool is_space(char ch)
-{
-    return ch == ' ' || (ch >= 9 && ch <= 13);
-}
+static bool is_space(char ch) { return ch == ' ' || (ch >= 9 && ch <= 13); }
 
 static bool is_word(char ch)
 {
@@ -49,7 +46,9 @@ static char peek(const lexer *l, size_t ahead)
 static size_t find_tag(const lexer *l)
 {
     for (size_t i = l->at; i + 1 < l->s.n; i++)
-        if (l->s.p[i] == '{' && (l->s.p[i + 1] == '{' || l->s.p[i + 1] == '%' || l->s.p[i + 1] == '#')) return i;
+        if (l->s.p[i] == '{' &&
+            (l->s.p[i + 1] == '{' || l->s.p[i + 1] == '%' || l->s.p[i + 1] == '#'))
+            return i;
     return l->s.n;
 }
 
@@ -60,7 +59,8 @@ static void lex_text(lexer *l, size_t end)
     while (l->trim_next && from < to && is_space(l->s.p[from])) from++;
     if (end + 2 < l->s.n && l->s.p[end + 2] == '-') {
         while (to > from && is_space(l->s.p[to - 1])) to--;
-    } else if (end < l->s.n && l->s.p[end + 1] != '{' && peek(&(lexer){ .s = l->s, .at = end }, 2) != '+') {
+    } else if (end < l->s.n && l->s.p[end + 1] != '{' &&
+               peek(&(lexer){ .s = l->s, .at = end }, 2) != '+') {
         size_t line = to;
         while (line > l->at && (l->s.p[line - 1] == ' ' || l->s.p[line - 1] == '\t')) line--;
         if (line == 0 || l->s.p[line - 1] == '\n') to = line < from ? from : line;
@@ -109,7 +109,9 @@ static void lex_word(lexer *l)
 {
     size_t from = l->at;
     bool number = l->s.p[from] >= '0' && l->s.p[from] <= '9';
-    while (is_word(peek(l, 0)) || (number && peek(l, 0) == '.' && peek(l, 1) >= '0' && peek(l, 1) <= '9')) l->at++;
+    while (is_word(peek(l, 0)) ||
+           (number && peek(l, 0) == '.' && peek(l, 1) >= '0' && peek(l, 1) <= '9'))
+        l->at++;
     push(l, number ? KW_TOK_NUMBER : KW_TOK_NAME, (kw_str){ l->s.p + from, l->at - from });
 }
 
@@ -147,7 +149,7 @@ static void lex_comment(lexer *l)
 
 kw_status kw_chat_cut(kw_chat *c, kw_str text)
 {
-    if (text.n && text.p[text.n - 1] == '\n') text.n--;       /* Jinja drops one newline at the end */
+    if (text.n && text.p[text.n - 1] == '\n') text.n--; /* Jinja drops one newline at the end */
     lexer l = { .c = c, .s = text };
     while (l.at < l.s.n && !c->status) {
         size_t tag = find_tag(&l);

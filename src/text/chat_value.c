@@ -4,9 +4,10 @@
 
 kw_json *kw_chat_new(kw_chat *c, kw_json_type type)
 {
-    static kw_json spare;                       /* never read: status says why */
+    static kw_json spare; /* never read: status says why */
     c->bytes += sizeof(kw_json);
-    if (c->bytes > KW_CHAT_BYTES) kw_chat_fail(c, KW_ELIMIT, "chat template: more than %d MB of values", KW_CHAT_BYTES >> 20);
+    if (c->bytes > KW_CHAT_BYTES)
+        kw_chat_fail(c, KW_ELIMIT, "chat template: more than %d MB of values", KW_CHAT_BYTES >> 20);
     kw_json *v = c->status ? NULL : kw_arena_alloc(&c->arena, 1, sizeof *v);
     if (!v) {
         if (!c->status) c->status = KW_ENOMEM;
@@ -199,7 +200,8 @@ static const kw_json *length(kw_chat *c, const kw_json *v, const kw_json *args)
     int64_t n = v ? (int64_t)v->n : 0;
     if (v && v->type == KW_JSON_STRING) {
         n = 0;
-        for (size_t i = 0; i < v->string.n; i++) n += ((unsigned char)v->string.p[i] & 0xc0) != 0x80;
+        for (size_t i = 0; i < v->string.n; i++)
+            n += ((unsigned char)v->string.p[i] & 0xc0) != 0x80;
     }
     return kw_chat_int(c, n);
 }
@@ -216,7 +218,8 @@ static const kw_json *cased(kw_chat *c, const kw_json *v, char first, int shift)
     kw_str s = kw_chat_text(c, v);
     char *copy = kw_chat_bytes(c, s.n);
     if (!copy) return NULL;
-    for (size_t i = 0; i < s.n; i++) copy[i] = s.p[i] >= first && s.p[i] < first + 26 ? (char)(s.p[i] + shift) : s.p[i];
+    for (size_t i = 0; i < s.n; i++)
+        copy[i] = s.p[i] >= first && s.p[i] < first + 26 ? (char)(s.p[i] + shift) : s.p[i];
     return kw_chat_str(c, copy, s.n);
 }
 
@@ -324,7 +327,8 @@ static const kw_json *as_list(kw_chat *c, const kw_json *v, const kw_json *args)
     (void)args;
     kw_chat_list list = kw_chat_list_new(c, KW_JSON_ARRAY);
     for (const kw_json *e = v ? v->child : NULL; e; e = e->next)
-        kw_chat_append(c, &list, v->type == KW_JSON_OBJECT ? kw_chat_str(c, e->key.p, e->key.n) : e, (kw_str){ NULL, 0 });
+        kw_chat_append(c, &list, v->type == KW_JSON_OBJECT ? kw_chat_str(c, e->key.p, e->key.n) : e,
+                       (kw_str){ NULL, 0 });
     return list.all;
 }
 
@@ -348,7 +352,9 @@ static const kw_json *get(kw_chat *c, const kw_json *v, const kw_json *args)
     const kw_json *found = NULL;
     for (const kw_json *e = v ? v->child : NULL; e; e = e->next)
         if (kw_str_eq(e->key, key)) found = e;
-    return found ? found : args->child && args->child->next ? args->child->next : kw_chat_new(c, KW_JSON_NULL);
+    return found                              ? found
+           : args->child && args->child->next ? args->child->next
+                                              : kw_chat_new(c, KW_JSON_NULL);
 }
 
 typedef struct function {
@@ -357,20 +363,24 @@ typedef struct function {
 } function;
 
 static const function filters[] = {
-    { "trim", trim }, { "length", length }, { "count", length }, { "tojson", to_json }, { "upper", upper },
-    { "lower", lower }, { "first", first }, { "last", last }, { "default", or_default }, { "d", or_default },
-    { "string", as_string }, { "join", join }, { "safe", as_string }, { "items", items }, { "list", as_list },
+    { "trim", trim },       { "length", length },    { "count", length },
+    { "tojson", to_json },  { "upper", upper },      { "lower", lower },
+    { "first", first },     { "last", last },        { "default", or_default },
+    { "d", or_default },    { "string", as_string }, { "join", join },
+    { "safe", as_string },  { "items", items },      { "list", as_list },
     { "replace", replace },
 };
 static const function methods[] = {
-    { "strip", trim }, { "lstrip", lstrip }, { "rstrip", rstrip }, { "upper", upper }, { "lower", lower },
-    { "startswith", starts_with }, { "endswith", ends_with }, { "split", split }, { "get", get },
-    { "items", items }, { "replace", replace },
+    { "strip", trim },         { "lstrip", lstrip },   { "rstrip", rstrip },
+    { "upper", upper },        { "lower", lower },     { "startswith", starts_with },
+    { "endswith", ends_with }, { "split", split },     { "get", get },
+    { "items", items },        { "replace", replace },
 };
 
 static const kw_json *unknown(kw_chat *c, kw_str name)
 {
-    kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: \"%.*s\" is not supported yet", (int)name.n, name.p);
+    kw_chat_fail(c, KW_EUNSUPPORTED, "chat template: \"%.*s\" is not supported yet", (int)name.n,
+                 name.p);
     return NULL;
 }
 

@@ -5,8 +5,6 @@
 #include "text/internal.h"
 #include <string.h>
 
-
-
 kw_detok kw_detok_new(const kw_tokenizer *t, unsigned flags)
 {
     return (kw_detok){ .t = t, .flags = flags };

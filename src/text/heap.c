@@ -24,7 +24,8 @@ kw_status kw_heap_push(kw_heap *h, kw_candidate c)
     h->items = items;
     if (!ok) return KW_ENOMEM;
     size_t i = h->n++;
-    for (; i && before(&c, &h->items[(i - 1) / 2]); i = (i - 1) / 2) h->items[i] = h->items[(i - 1) / 2];
+    for (; i && before(&c, &h->items[(i - 1) / 2]); i = (i - 1) / 2)
+        h->items[i] = h->items[(i - 1) / 2];
     h->items[i] = c;
     return KW_OK;
 }

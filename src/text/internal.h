@@ -6,28 +6,34 @@
 
 /* GGUF's token types; the other formats are translated to them. */
 typedef enum kw_token_type {
-    KW_TOKEN_NORMAL = 1, KW_TOKEN_UNKNOWN, KW_TOKEN_CONTROL, KW_TOKEN_USER, KW_TOKEN_UNUSED, KW_TOKEN_BYTE
+    KW_TOKEN_NORMAL = 1,
+    KW_TOKEN_UNKNOWN,
+    KW_TOKEN_CONTROL,
+    KW_TOKEN_USER,
+    KW_TOKEN_UNUSED,
+    KW_TOKEN_BYTE
 } kw_token_type;
 
 typedef struct kw_token {
-    kw_str text;               /* as stored: "Ġthe", "▁the", "<|im_end|>" */
-    kw_str bytes;              /* what it stands for */
+    kw_str text;  /* as stored: "Ġthe", "▁the", "<|im_end|>" */
+    kw_str bytes; /* what it stands for */
     float score;
-    uint8_t type;              /* kw_token_type */
-    bool strip_left, strip_right;  /* a special token that swallows spaces beside it */
+    uint8_t type;                 /* kw_token_type */
+    bool strip_left, strip_right; /* a special token that swallows spaces beside it */
 } kw_token;
 
 /* How text is cut before merging (pretok.c). */
 typedef struct kw_pretok kw_pretok;
-const kw_pretok *kw_pretok_named(kw_str gguf_name);                /* NULL: unknown */
-const kw_pretok *kw_pretok_of_pattern(kw_str regex);               /* a known pattern of tokenizer.json, or NULL */
+const kw_pretok *kw_pretok_named(kw_str gguf_name); /* NULL: unknown */
+const kw_pretok *kw_pretok_of_pattern(
+    kw_str regex); /* a known pattern of tokenizer.json, or NULL */
 /* The first piece of text[at..n): its end. */
 size_t kw_pretok_next(const kw_pretok *p, kw_str text, size_t at);
 const char *kw_pretok_name(const kw_pretok *p);
 
 /* (left id, right id) -> rank and merged id. */
 typedef struct kw_merge {
-    uint64_t pair;             /* left << 32 | right; KW_NO_PAIR: empty slot */
+    uint64_t pair; /* left << 32 | right; KW_NO_PAIR: empty slot */
     uint32_t rank;
     int32_t id;
 } kw_merge;
@@ -37,29 +43,29 @@ enum { KW_MAX_PRETOKS = 4 };
 
 struct kw_tokenizer {
     kw_arena arena;
-    kw_checkpoint *owned;      /* a checkpoint opened for its vocabulary alone, or NULL */
+    kw_checkpoint *owned; /* a checkpoint opened for its vocabulary alone, or NULL */
     enum { KW_VOCAB_BPE, KW_VOCAB_SPM } model;
     char kind[64];
     kw_token *tokens;
     int32_t n;
-    kw_map by_bytes;           /* normal tokens by what they stand for */
-    kw_map by_text;            /* all tokens as stored */
+    kw_map by_bytes; /* normal tokens by what they stand for */
+    kw_map by_text;  /* all tokens as stored */
     kw_special_ids special;
     kw_str chat_template;
 
-    int32_t *specials;         /* ids recognised in text, longest first */
+    int32_t *specials; /* ids recognised in text, longest first */
     size_t n_specials;
-    bool special_first[256];   /* bytes that begin one */
+    bool special_first[256]; /* bytes that begin one */
 
     const kw_pretok *pretoks[KW_MAX_PRETOKS]; /* BPE: applied one after the other */
     int n_pretoks;
-    kw_merge *merges;          /* BPE: open addressing, a power of two */
+    kw_merge *merges; /* BPE: open addressing, a power of two */
     size_t n_merge_slots;
-    bool nfc;                  /* BPE: text is brought to Unicode's form C first */
-    bool ignore_merges;        /* a piece that is a token is taken whole */
-    bool add_prefix_space;     /* SPM: the text begins with a space that is not there; BPE: the same */
-    int32_t byte_id[256];      /* the token of a single byte, or -1 */
-    const char *space;         /* SPM: what stands for a space: "▁", or " " in llama2.c files */
+    bool nfc;              /* BPE: text is brought to Unicode's form C first */
+    bool ignore_merges;    /* a piece that is a token is taken whole */
+    bool add_prefix_space; /* SPM: the text begins with a space that is not there; BPE: the same */
+    int32_t byte_id[256];  /* the token of a single byte, or -1 */
+    const char *space;     /* SPM: what stands for a space: "▁", or " " in llama2.c files */
 };
 
 kw_tokenizer *kw_tokenizer_new(void);
@@ -78,7 +84,7 @@ kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);
 /* chat_template, bos and eos of tokenizer_config.json beside it. */
 kw_status kw_load_tokenizer_config(kw_tokenizer *t, const char *path);
-kw_status kw_load_template_file(kw_tokenizer *t, const char *path);           /* chat_template.jinja */
+kw_status kw_load_template_file(kw_tokenizer *t, const char *path); /* chat_template.jinja */
 
 kw_status kw_bpe_encode(const kw_tokenizer *t, kw_str text, kw_ids *out);
 kw_status kw_spm_encode(const kw_tokenizer *t, kw_str text, bool is_first, kw_ids *out);
@@ -89,7 +95,7 @@ kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_b
 /* A binary heap of candidates, smallest key first, then leftmost. */
 typedef struct kw_candidate {
     uint64_t key;
-    uint32_t left, right, len;  /* nodes, and the bytes they had together */
+    uint32_t left, right, len; /* nodes, and the bytes they had together */
 } kw_candidate;
 typedef struct kw_heap {
     kw_candidate *items;

@@ -6,7 +6,9 @@
 static int32_t id_key(const kw_checkpoint *ck, const char *key)
 {
     const kw_meta *m = kw_checkpoint_meta(ck, key);
-    return m && m->type == KW_META_INT && m->integer >= 0 && m->integer <= INT32_MAX ? (int32_t)m->integer : -1;
+    return m && m->type == KW_META_INT && m->integer >= 0 && m->integer <= INT32_MAX
+               ? (int32_t)m->integer
+               : -1;
 }
 
 static bool flag_key(const kw_checkpoint *ck, const char *key, bool otherwise)
@@ -18,7 +20,9 @@ static bool flag_key(const kw_checkpoint *ck, const char *key, bool otherwise)
 static const kw_meta *array_key(const kw_checkpoint *ck, const char *key, kw_meta_type type)
 {
     const kw_meta *m = kw_checkpoint_meta(ck, key);
-    bool fits = m && m->type == KW_META_ARRAY && (m->item_type == type || (type != KW_META_STRING && m->item_type != KW_META_STRING));
+    bool fits =
+        m && m->type == KW_META_ARRAY &&
+        (m->item_type == type || (type != KW_META_STRING && m->item_type != KW_META_STRING));
     return fits ? m : NULL;
 }
 
@@ -27,7 +31,8 @@ static kw_status load_tokens(kw_tokenizer *t, const kw_checkpoint *ck)
     const kw_meta *tokens = array_key(ck, "tokenizer.ggml.tokens", KW_META_STRING);
     const kw_meta *scores = array_key(ck, "tokenizer.ggml.scores", KW_META_FLOAT);
     const kw_meta *types = array_key(ck, "tokenizer.ggml.token_type", KW_META_INT);
-    if (!tokens || tokens->n_items == 0) return kw_fail(KW_EFORMAT, "tokenizer.ggml.tokens is missing or empty");
+    if (!tokens || tokens->n_items == 0)
+        return kw_fail(KW_EFORMAT, "tokenizer.ggml.tokens is missing or empty");
     kw_status st = kw_tokenizer_reserve(t, (size_t)tokens->n_items);
     if (st) return st;
     kw_meta_walk w = kw_meta_items(tokens), s = { 0 }, k = { 0 };
@@ -38,7 +43,8 @@ static kw_status load_tokens(kw_tokenizer *t, const kw_checkpoint *ck)
         int64_t type;
         kw_meta_next_string(&w, &t->tokens[i].text);
         if (scores && kw_meta_next_number(&s, &score, NULL)) t->tokens[i].score = (float)score;
-        if (types && kw_meta_next_number(&k, NULL, &type) && type >= KW_TOKEN_NORMAL && type <= KW_TOKEN_BYTE)
+        if (types && kw_meta_next_number(&k, NULL, &type) && type >= KW_TOKEN_NORMAL &&
+            type <= KW_TOKEN_BYTE)
             t->tokens[i].type = (uint8_t)type;
     }
     return KW_OK;
@@ -56,7 +62,8 @@ static kw_status load_merges(kw_tokenizer *t, const kw_checkpoint *ck)
         const char *space = line.n > 1 ? memchr(line.p + 1, ' ', line.n - 1) : NULL;
         if (!space) return kw_fail(KW_EFORMAT, "merge %u has no two halves", rank);
         size_t n = (size_t)(space - line.p);
-        st = kw_bpe_add_merge(t, (kw_str){ line.p, n }, (kw_str){ space + 1, line.n - n - 1 }, rank);
+        st =
+            kw_bpe_add_merge(t, (kw_str){ line.p, n }, (kw_str){ space + 1, line.n - n - 1 }, rank);
     }
     return st;
 }
@@ -69,7 +76,8 @@ static void choose_pretoks(kw_tokenizer *t, const kw_checkpoint *ck)
     bool digits = kw_str_is(name, "smollm");
     const kw_pretok *p = digits ? kw_pretok_named(KW_STR("gpt-2")) : kw_pretok_named(name);
     if (!p) {
-        kw_log(KW_LOG_WARN, "pre-tokenizer \"%.*s\" is not known: text is cut as gpt-2 does", (int)name.n, name.p);
+        kw_log(KW_LOG_WARN, "pre-tokenizer \"%.*s\" is not known: text is cut as gpt-2 does",
+               (int)name.n, name.p);
         p = kw_pretok_named(KW_STR("gpt-2"));
     }
     if (digits) t->pretoks[t->n_pretoks++] = kw_pretok_named(KW_STR("digits"));
@@ -83,7 +91,9 @@ static kw_status load_model(kw_tokenizer *t, const kw_checkpoint *ck)
     const kw_meta *m = kw_checkpoint_meta(ck, "tokenizer.ggml.model");
     kw_str model = m && m->type == KW_META_STRING ? m->string : KW_STR("");
     if (!kw_str_is(model, "gpt2") && !kw_str_is(model, "llama"))
-        return kw_fail(KW_EUNSUPPORTED, "tokenizer model \"%.*s\" is not supported yet: known are gpt2 and llama", (int)model.n, model.p);
+        return kw_fail(KW_EUNSUPPORTED,
+                       "tokenizer model \"%.*s\" is not supported yet: known are gpt2 and llama",
+                       (int)model.n, model.p);
     t->model = kw_str_is(model, "gpt2") ? KW_VOCAB_BPE : KW_VOCAB_SPM;
     if (t->model == KW_VOCAB_BPE) choose_pretoks(t, ck);
     else snprintf(t->kind, sizeof t->kind, "SentencePiece BPE");
@@ -97,8 +107,10 @@ kw_status kw_load_gguf_vocab(kw_tokenizer *t, const kw_checkpoint *ck)
     if (st) return st;
     bool is_spm = t->model == KW_VOCAB_SPM;
     t->special = (kw_special_ids){
-        .bos = id_key(ck, "tokenizer.ggml.bos_token_id"), .eos = id_key(ck, "tokenizer.ggml.eos_token_id"),
-        .pad = id_key(ck, "tokenizer.ggml.padding_token_id"), .unk = id_key(ck, "tokenizer.ggml.unknown_token_id"),
+        .bos = id_key(ck, "tokenizer.ggml.bos_token_id"),
+        .eos = id_key(ck, "tokenizer.ggml.eos_token_id"),
+        .pad = id_key(ck, "tokenizer.ggml.padding_token_id"),
+        .unk = id_key(ck, "tokenizer.ggml.unknown_token_id"),
         .adds_bos = flag_key(ck, "tokenizer.ggml.add_bos_token", is_spm || t->ignore_merges),
         .adds_eos = flag_key(ck, "tokenizer.ggml.add_eos_token", false),
     };

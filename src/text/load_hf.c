@@ -13,9 +13,9 @@ typedef struct hf {
     kw_tokenizer *t;
     kw_arena trees;
     kw_json *normalizer, *pre, *post, *decoder, *added;
-    kw_map vocab;              /* token -> id, while the number of ids is not known */
+    kw_map vocab; /* token -> id, while the number of ids is not known */
     int64_t max_id;
-    const char *merges;        /* where the merges begin in the file */
+    const char *merges; /* where the merges begin in the file */
     const char *end;
     bool is_bpe, byte_fallback, ignore_merges;
     kw_str unk;
@@ -37,7 +37,9 @@ static kw_status read_vocab(hf *h, kw_json_reader *r)
         kw_status st = keep(h, key, &kept);
         if (st) return st;
         if (!kw_json_int(r, &id)) break;
-        if (id < 0 || id > 0x7ffffff) return kw_fail(KW_EFORMAT, "token \"%.*s\" has id %lld", (int)kept.n, kept.p, (long long)id);
+        if (id < 0 || id > 0x7ffffff)
+            return kw_fail(KW_EFORMAT, "token \"%.*s\" has id %lld", (int)kept.n, kept.p,
+                           (long long)id);
         st = kw_map_put(&h->vocab, kept, id);
         if (st) return st;
         h->max_id = id > h->max_id ? id : h->max_id;
@@ -64,7 +66,9 @@ static kw_status read_model(hf *h, kw_json_reader *r)
     }
     if (!st) st = r->status;
     h->is_bpe = type.n == 0 || kw_str_is(type, "BPE");
-    if (!st && !h->is_bpe) return kw_fail(KW_EUNSUPPORTED, "a tokenizer model of type %.*s: only BPE is read yet", (int)type.n, type.p);
+    if (!st && !h->is_bpe)
+        return kw_fail(KW_EUNSUPPORTED, "a tokenizer model of type %.*s: only BPE is read yet",
+                       (int)type.n, type.p);
     return st;
 }
 
@@ -83,7 +87,8 @@ static kw_status read_file(hf *h, kw_json_reader *r)
         else kw_json_skip(r);
     }
     if (!st) st = r->status;
-    if (!st && h->vocab.n == 0) return kw_fail(KW_EFORMAT, "the file has no model.vocab: is it a tokenizer.json?");
+    if (!st && h->vocab.n == 0)
+        return kw_fail(KW_EFORMAT, "the file has no model.vocab: is it a tokenizer.json?");
     return st;
 }
 
@@ -108,12 +113,16 @@ static kw_status add_tokens(hf *h)
         const kw_json *id = kw_json_get(e, "id");
         if (id && id->type == KW_JSON_INT && id->integer > h->max_id) h->max_id = id->integer;
     }
-    if (h->max_id > (int64_t)h->vocab.n + 100000) return kw_fail(KW_EFORMAT, "the largest id is %lld with %zu tokens", (long long)h->max_id, h->vocab.n);
+    if (h->max_id > (int64_t)h->vocab.n + 100000)
+        return kw_fail(KW_EFORMAT, "the largest id is %lld with %zu tokens", (long long)h->max_id,
+                       h->vocab.n);
     kw_status st = kw_tokenizer_reserve(h->t, (size_t)h->max_id + 1);
-    for (size_t i = 0; i < h->vocab.n && !st; i++) h->t->tokens[h->vocab.entries[i].value].text = h->vocab.entries[i].key;
+    for (size_t i = 0; i < h->vocab.n && !st; i++)
+        h->t->tokens[h->vocab.entries[i].value].text = h->vocab.entries[i].key;
     for (const kw_json *e = a; e && !st; e = e->next) {
         const kw_json *id = kw_json_get(e, "id"), *content = kw_json_get(e, "content");
-        if (!id || id->type != KW_JSON_INT || id->integer < 0 || !content || content->type != KW_JSON_STRING)
+        if (!id || id->type != KW_JSON_INT || id->integer < 0 || !content ||
+            content->type != KW_JSON_STRING)
             return kw_fail(KW_EFORMAT, "an added token without id or content");
         kw_token *k = &h->t->tokens[id->integer];
         st = keep(h, content->string, &k->text);
@@ -128,8 +137,11 @@ static kw_status add_tokens(hf *h)
 
 static kw_status push_pretok(hf *h, const kw_pretok *p, kw_str what)
 {
-    if (!p) return kw_fail(KW_EUNSUPPORTED, "pre-tokenizer \"%.*s\" is not known", (int)(what.n < 200 ? what.n : 200), what.p);
-    if (h->t->n_pretoks == KW_MAX_PRETOKS) return kw_fail(KW_EUNSUPPORTED, "more than %d pre-tokenizers in a row", KW_MAX_PRETOKS);
+    if (!p)
+        return kw_fail(KW_EUNSUPPORTED, "pre-tokenizer \"%.*s\" is not known",
+                       (int)(what.n < 200 ? what.n : 200), what.p);
+    if (h->t->n_pretoks == KW_MAX_PRETOKS)
+        return kw_fail(KW_EUNSUPPORTED, "more than %d pre-tokenizers in a row", KW_MAX_PRETOKS);
     h->t->pretoks[h->t->n_pretoks++] = p;
     return KW_OK;
 }
@@ -140,7 +152,8 @@ static kw_status use_pre(hf *h, const kw_json *v, int depth)
     if (kw_str_is(type, "Sequence") && depth < 4) {
         const kw_json *list = kw_json_get(v, "pretokenizers");
         kw_status st = KW_OK;
-        for (const kw_json *e = list ? list->child : NULL; e && !st; e = e->next) st = use_pre(h, e, depth + 1);
+        for (const kw_json *e = list ? list->child : NULL; e && !st; e = e->next)
+            st = use_pre(h, e, depth + 1);
         return st;
     }
     if (kw_str_is(type, "ByteLevel")) {
@@ -149,7 +162,8 @@ static kw_status use_pre(hf *h, const kw_json *v, int depth)
         bool plain = regex && regex->type == KW_JSON_BOOL && !regex->boolean;
         return plain ? KW_OK : push_pretok(h, kw_pretok_named(KW_STR("gpt-2")), type);
     }
-    if (kw_str_is(type, "Digits") && flag(v, "individual_digits")) return push_pretok(h, kw_pretok_named(KW_STR("digits")), type);
+    if (kw_str_is(type, "Digits") && flag(v, "individual_digits"))
+        return push_pretok(h, kw_pretok_named(KW_STR("digits")), type);
     const kw_json *regex = kw_json_path(v, "pattern.Regex");
     if (kw_str_is(type, "Split") && regex && regex->type == KW_JSON_STRING)
         return push_pretok(h, kw_pretok_of_pattern(regex->string), regex->string);
@@ -158,17 +172,15 @@ static kw_status use_pre(hf *h, const kw_json *v, int depth)
 
 /* ---- the rest ---- */
 
-static bool is_sentencepiece(const hf *h)
-{
-    return h->byte_fallback;
-}
+static bool is_sentencepiece(const hf *h) { return h->byte_fallback; }
 
 static kw_status use_normalizer(const hf *h)
 {
     kw_str type = type_of(h->normalizer);
     h->t->nfc = kw_str_is(type, "NFC");
     if (type.n == 0 || is_sentencepiece(h) || h->t->nfc) return KW_OK;
-    return kw_fail(KW_EUNSUPPORTED, "normalizer \"%.*s\" is not supported yet", (int)type.n, type.p);
+    return kw_fail(KW_EUNSUPPORTED, "normalizer \"%.*s\" is not supported yet", (int)type.n,
+                   type.p);
 }
 
 /* Which special tokens a template puts before and after a single text. */
@@ -176,7 +188,8 @@ static void read_template(hf *h, const kw_json *v)
 {
     const kw_json *list = kw_json_get(v, "single");
     bool after = false;
-    for (const kw_json *e = list && list->type == KW_JSON_ARRAY ? list->child : NULL; e; e = e->next) {
+    for (const kw_json *e = list && list->type == KW_JSON_ARRAY ? list->child : NULL; e;
+         e = e->next) {
         const kw_json *special = kw_json_path(e, "SpecialToken.id");
         if (kw_json_get(e, "Sequence")) after = true;
         if (!special || special->type != KW_JSON_STRING) continue;
@@ -213,10 +226,12 @@ static kw_status read_merges(hf *h)
         char left[512];
         if (kw_json_peek(&r) == KW_JSON_ARRAY) {
             kw_json_enter_array(&r);
-            if (!kw_json_next_item(&r) || !kw_json_string(&r, &half[0]) || half[0].n > sizeof left) break;
+            if (!kw_json_next_item(&r) || !kw_json_string(&r, &half[0]) || half[0].n > sizeof left)
+                break;
             memcpy(left, half[0].p, half[0].n);
             half[0].p = left;
-            if (!kw_json_next_item(&r) || !kw_json_string(&r, &half[1]) || kw_json_next_item(&r)) break;
+            if (!kw_json_next_item(&r) || !kw_json_string(&r, &half[1]) || kw_json_next_item(&r))
+                break;
         } else {
             if (!kw_json_string(&r, &text)) break;
             const char *space = text.n > 1 ? memchr(text.p + 1, ' ', text.n - 1) : NULL;
@@ -236,7 +251,8 @@ static kw_status assemble(hf *h)
     kw_tokenizer *t = h->t;
     kw_status st = use_normalizer(h);
     if (is_sentencepiece(h))
-        return kw_fail(KW_EUNSUPPORTED, "a tokenizer.json of SentencePiece style (byte_fallback) is not read yet");
+        return kw_fail(KW_EUNSUPPORTED,
+                       "a tokenizer.json of SentencePiece style (byte_fallback) is not read yet");
     t->model = KW_VOCAB_BPE;
     t->ignore_merges = h->ignore_merges;
     if (!st) st = add_tokens(h);
@@ -254,7 +270,11 @@ kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path)
     size_t len;
     kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
     if (st) return st;
-    hf h = { .t = t, .trees = KW_ARENA(KW_PAY_TEXT), .vocab = KW_MAP(KW_PAY_TEXT), .end = text + len, .max_id = -1 };
+    hf h = { .t = t,
+             .trees = KW_ARENA(KW_PAY_TEXT),
+             .vocab = KW_MAP(KW_PAY_TEXT),
+             .end = text + len,
+             .max_id = -1 };
     kw_json_reader r;
     kw_json_open(&r, text, len);
     st = read_file(&h, &r);

@@ -11,7 +11,8 @@ static kw_status count_pieces(kw_cursor c, size_t *n)
     float score;
     uint32_t len;
     for (*n = 0; kw_cursor_left(&c); ++*n)
-        if (!kw_cursor_f32(&c, &score) || !kw_cursor_u32(&c, &len) || len > LONGEST || !kw_cursor_skip(&c, len))
+        if (!kw_cursor_f32(&c, &score) || !kw_cursor_u32(&c, &len) || len > LONGEST ||
+            !kw_cursor_skip(&c, len))
             return kw_fail(KW_EFORMAT, "piece %zu of the tokenizer is damaged or cut off", *n);
     return KW_OK;
 }

@@ -7,7 +7,7 @@
 
 typedef struct field {
     uint32_t number, wire;
-    uint64_t value;            /* varint, or the bits of a fixed32 */
+    uint64_t value; /* varint, or the bits of a fixed32 */
     kw_str bytes;
 } field;
 
@@ -55,7 +55,8 @@ static kw_status read_piece(kw_tokenizer *t, kw_str bytes, kw_token *out)
             kw_cursor score = kw_cursor_of(&f.value, 4, "score");
             kw_cursor_f32(&score, &out->score);
         }
-        if (f.number == 3 && f.wire == 0 && f.value >= KW_TOKEN_NORMAL && f.value <= KW_TOKEN_BYTE) out->type = (uint8_t)f.value;
+        if (f.number == 3 && f.wire == 0 && f.value >= KW_TOKEN_NORMAL && f.value <= KW_TOKEN_BYTE)
+            out->type = (uint8_t)f.value;
     }
     if (c.failed) return kw_cursor_fail(&c);
     out->text.p = kw_arena_strdup(&t->arena, out->text.p ? out->text.p : "", out->text.n);
@@ -66,7 +67,7 @@ static kw_status read_trainer(kw_tokenizer *t, kw_str bytes)
 {
     kw_cursor c = inside(bytes);
     field f;
-    uint64_t model = 1;                     /* unigram unless said otherwise */
+    uint64_t model = 1; /* unigram unless said otherwise */
     while (next_field(&c, &f)) {
         if (f.wire != 0) continue;
         if (f.number == 3) model = f.value;
@@ -76,7 +77,10 @@ static kw_status read_trainer(kw_tokenizer *t, kw_str bytes)
         if (f.number == 43) t->special.pad = (int32_t)f.value;
     }
     if (c.failed) return kw_cursor_fail(&c);
-    return model == 2 ? KW_OK : kw_fail(KW_EUNSUPPORTED, "a SentencePiece model of type %llu: only BPE (2) is read yet", (unsigned long long)model);
+    return model == 2 ? KW_OK
+                      : kw_fail(KW_EUNSUPPORTED,
+                                "a SentencePiece model of type %llu: only BPE (2) is read yet",
+                                (unsigned long long)model);
 }
 
 static kw_status read_model(kw_tokenizer *t, kw_str all)

@@ -32,10 +32,8 @@ bool kw_unicode_is_plain(kw_str text)
 
 static void put(kw_buf *out, uint32_t cp)
 {
-    if (cp >= RAW_BYTE)
-        kw_buf_byte(out, (char)(cp - RAW_BYTE));
-    else
-        kw_buf_codepoint(out, cp);
+    if (cp >= RAW_BYTE) kw_buf_byte(out, (char)(cp - RAW_BYTE));
+    else kw_buf_codepoint(out, cp);
 }
 
 /* A stable counting sort of marks[from..n) by class. */
@@ -48,10 +46,8 @@ static void sort_marks(run *r, size_t from)
         is_sorted = is_sorted && (i == from || r->marks[i - 1].class <= r->marks[i].class);
     }
     if (is_sorted) return;
-    for (int i = 1; i <= N_CLASSES; i++)
-        at[i] += at[i - 1];
-    for (size_t i = from; i < r->n; i++)
-        r->sorted[at[r->marks[i].class]++] = r->marks[i];
+    for (int i = 1; i <= N_CLASSES; i++) at[i] += at[i - 1];
+    for (size_t i = from; i < r->n; i++) r->sorted[at[r->marks[i].class]++] = r->marks[i];
     memcpy(r->marks + from, r->sorted, (r->n - from) * sizeof *r->marks);
 }
 
@@ -85,8 +81,7 @@ static void settle(run *r)
 
 static void flush(run *r)
 {
-    for (size_t i = 0; i < r->n; i++)
-        put(r->out, r->marks[i].cp);
+    for (size_t i = 0; i < r->n; i++) put(r->out, r->marks[i].cp);
     r->n = 0;
 }
 
@@ -109,10 +104,8 @@ static bool begin_run(run *r, uint32_t cp)
     settle(r);
     uint32_t whole = 0;
     if (r->n == 1 && r->marks[0].class == 0) whole = kw_unicode_join(r->marks[0].cp, cp);
-    if (whole)
-        r->marks[0].cp = whole;
-    else
-        flush(r);
+    if (whole) r->marks[0].cp = whole;
+    else flush(r);
     return !whole;
 }
 
@@ -137,8 +130,7 @@ static kw_status decompose(run *r, uint32_t cp)
     while (n_tail < MAX_DEPTH && kw_unicode_split(cp, &cp, &second))
         if (second) tail[n_tail++] = second;
     kw_status st = add(r, cp);
-    while (!st && n_tail > 0)
-        st = add(r, tail[--n_tail]);
+    while (!st && n_tail > 0) st = add(r, tail[--n_tail]);
     return st;
 }
 

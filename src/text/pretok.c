@@ -15,26 +15,35 @@
 #include "text/unicode.h"
 
 struct kw_pretok {
-    const char *names[4];      /* tokenizer.ggml.pre */
-    const char *regex;         /* in tokenizer.json, or NULL */
-    bool only_digits;          /* every number alone, the rest in one piece: a step before another */
-    bool any_case;             /* contractions */
-    bool letters_any_prefix;   /* [^\r\n\p{L}\p{N}]? before letters instead of an optional space */
-    int max_digits;            /* 0: any number of them, after an optional space */
-    bool newlines;             /* others take newlines behind them; \s*[\r\n]+ is an alternative */
+    const char *names[4];    /* tokenizer.ggml.pre */
+    const char *regex;       /* in tokenizer.json, or NULL */
+    bool only_digits;        /* every number alone, the rest in one piece: a step before another */
+    bool any_case;           /* contractions */
+    bool letters_any_prefix; /* [^\r\n\p{L}\p{N}]? before letters instead of an optional space */
+    int max_digits;          /* 0: any number of them, after an optional space */
+    bool newlines;           /* others take newlines behind them; \s*[\r\n]+ is an alternative */
 };
 
-#define GPT2_REGEX "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define LLAMA3_REGEX(digits) \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits \
+#define GPT2_REGEX                                                                                 \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3_REGEX(digits)                                                                       \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                           \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 static const kw_pretok rows[] = {
     { .names = { "gpt-2", "default", "gpt2" }, .regex = GPT2_REGEX },
-    { .names = { "llama-bpe", "llama3", "llama-v3" }, .regex = LLAMA3_REGEX("\\p{N}{1,3}"), .any_case = true,
-      .letters_any_prefix = true, .max_digits = 3, .newlines = true },
-    { .names = { "qwen2", "deepseek-r1-qwen" }, .regex = LLAMA3_REGEX("\\p{N}"), .any_case = true,
-      .letters_any_prefix = true, .max_digits = 1, .newlines = true },
+    { .names = { "llama-bpe", "llama3", "llama-v3" },
+      .regex = LLAMA3_REGEX("\\p{N}{1,3}"),
+      .any_case = true,
+      .letters_any_prefix = true,
+      .max_digits = 3,
+      .newlines = true },
+    { .names = { "qwen2", "deepseek-r1-qwen" },
+      .regex = LLAMA3_REGEX("\\p{N}"),
+      .any_case = true,
+      .letters_any_prefix = true,
+      .max_digits = 1,
+      .newlines = true },
     { .names = { "digits" }, .only_digits = true },
 };
 
@@ -53,17 +62,14 @@ const kw_pretok *kw_pretok_of_pattern(kw_str regex)
     return NULL;
 }
 
-const char *kw_pretok_name(const kw_pretok *p)
-{
-    return p->names[0];
-}
+const char *kw_pretok_name(const kw_pretok *p) { return p->names[0]; }
 
 typedef enum { LETTER, NUMBER, SPACE, OTHER, END } class_of;
 
 typedef struct cp {
     uint32_t code;
     class_of class;
-    size_t next;               /* where the following one begins */
+    size_t next; /* where the following one begins */
 } cp;
 
 static cp look(kw_str s, size_t at)
@@ -72,7 +78,11 @@ static cp look(kw_str s, size_t at)
     bool ok;
     if (at >= s.n) return c;
     c.next = at + kw_utf8_decode(s.p + at, s.n - at, &c.code, &ok);
-    c.class = !ok ? OTHER : kw_is_letter(c.code) ? LETTER : kw_is_number(c.code) ? NUMBER : kw_is_space(c.code) ? SPACE : OTHER;
+    c.class = !ok                    ? OTHER
+              : kw_is_letter(c.code) ? LETTER
+              : kw_is_number(c.code) ? NUMBER
+              : kw_is_space(c.code)  ? SPACE
+                                     : OTHER;
     return c;
 }
 
@@ -82,14 +92,11 @@ static size_t run_of(kw_str s, size_t at, class_of class)
     return at;
 }
 
-static bool is_newline(cp c)
-{
-    return c.class == SPACE && (c.code == '\n' || c.code == '\r');
-}
+static bool is_newline(cp c) { return c.class == SPACE && (c.code == '\n' || c.code == '\r'); }
 
 static uint32_t lower(uint32_t c, bool any_case)
 {
-    if (any_case && c == 0x17f) return 's';       /* the long s folds to s */
+    if (any_case && c == 0x17f) return 's'; /* the long s folds to s */
     return any_case && c >= 'A' && c <= 'Z' ? c + 32 : c;
 }
 
@@ -122,7 +129,8 @@ static size_t numbers(const kw_pretok *p, kw_str s, size_t at)
     cp c = look(s, at);
     if (p->max_digits) {
         size_t end = at;
-        for (int i = 0; i < p->max_digits && look(s, end).class == NUMBER; i++) end = look(s, end).next;
+        for (int i = 0; i < p->max_digits && look(s, end).class == NUMBER; i++)
+            end = look(s, end).next;
         return end;
     }
     size_t start = c.class == SPACE && c.code == ' ' ? c.next : at;

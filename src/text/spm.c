@@ -8,7 +8,7 @@
 #define NONE UINT32_MAX
 
 typedef struct symbol {
-    uint32_t at, len;          /* len 0: merged away */
+    uint32_t at, len; /* len 0: merged away */
     uint32_t prev, next;
 } symbol;
 
@@ -33,8 +33,10 @@ static kw_status offer(work *w, uint32_t left, uint32_t right)
     int64_t id;
     if (left == NONE || right == NONE) return KW_OK;
     uint32_t len = w->symbols[left].len + w->symbols[right].len;
-    if (!kw_map_get(&w->t->by_bytes, (kw_str){ w->text + w->symbols[left].at, len }, &id)) return KW_OK;
-    return kw_heap_push(&w->heap, (kw_candidate){ key_of(w->t->tokens[id].score), left, right, len });
+    if (!kw_map_get(&w->t->by_bytes, (kw_str){ w->text + w->symbols[left].at, len }, &id))
+        return KW_OK;
+    return kw_heap_push(&w->heap,
+                        (kw_candidate){ key_of(w->t->tokens[id].score), left, right, len });
 }
 
 static kw_status merge_all(work *w)
@@ -69,7 +71,8 @@ static kw_status put_symbols(const work *w, kw_ids *out)
     for (uint32_t i = 0; i != NONE && !st; i = w->symbols[i].next) {
         const symbol *s = &w->symbols[i];
         int64_t id;
-        if (kw_map_get(&w->t->by_bytes, (kw_str){ w->text + s->at, s->len }, &id)) st = kw_ids_push(out, (int32_t)id);
+        if (kw_map_get(&w->t->by_bytes, (kw_str){ w->text + s->at, s->len }, &id))
+            st = kw_ids_push(out, (int32_t)id);
         else st = put_bytes(w->t, w->text + s->at, s->len, out);
     }
     return st;

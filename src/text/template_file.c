@@ -9,7 +9,7 @@ enum { MAX_FILE = 64 << 20 };
 
 struct kw_template {
     kw_arena arena;
-    const char *text, *bos, *eos;      /* NULL: the file says nothing of it */
+    const char *text, *bos, *eos; /* NULL: the file says nothing of it */
 };
 
 /* A token as text, or as an object with content. */
@@ -27,7 +27,8 @@ static kw_str config_template(const kw_json *root)
     if (v && v->type == KW_JSON_STRING) return v->string;
     for (const kw_json *e = v && v->type == KW_JSON_ARRAY ? v->child : NULL; e; e = e->next) {
         const kw_json *name = kw_json_get(e, "name"), *text = kw_json_get(e, "template");
-        if (name && text && text->type == KW_JSON_STRING && kw_str_is(name->string, "default")) return text->string;
+        if (name && text && text->type == KW_JSON_STRING && kw_str_is(name->string, "default"))
+            return text->string;
     }
     return (kw_str){ NULL, 0 };
 }
@@ -141,8 +142,11 @@ kw_status kw_template_open(const char *path, kw_template **out)
         kw_str text = { (const char *)f.data, f.size };
         kw_str head = { text.p, text.n < 4096 ? text.n : 4096 };
         if (is_tokenizer(path, head)) st = from_tokenizer(t, path);
-        else if (f.size > MAX_FILE) st = kw_fail(KW_ELIMIT, "%s has %zu bytes: too long for a template", path, f.size);
-        else st = f.size ? kw_note(from_text(t, text.p, text.n), "%s", path) : kw_fail(KW_EFORMAT, "%s is empty", path);
+        else if (f.size > MAX_FILE)
+            st = kw_fail(KW_ELIMIT, "%s has %zu bytes: too long for a template", path, f.size);
+        else
+            st = f.size ? kw_note(from_text(t, text.p, text.n), "%s", path)
+                        : kw_fail(KW_EFORMAT, "%s is empty", path);
     }
     if (f.data) kw_file_close(&f);
     if (st) kw_template_close(t);
@@ -159,5 +163,7 @@ void kw_template_close(kw_template *t)
 
 kw_template_parts kw_template_describe(const kw_template *t)
 {
-    return (kw_template_parts){ .text = t->text, .bos = t->bos ? t->bos : "", .eos = t->eos ? t->eos : "" };
+    return (kw_template_parts){ .text = t->text,
+                                .bos = t->bos ? t->bos : "",
+                                .eos = t->eos ? t->eos : "" };
 }

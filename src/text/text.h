@@ -7,7 +7,7 @@
 
 #include "base/base.h"
 #include "format/format.h"
-#include "kwaai/text.h"     /* kw_tokenizer, kw_special_ids and the public functions, implemented here */
+#include "kwaai/text.h" /* kw_tokenizer, kw_special_ids and the public functions, implemented here */
 
 /* A growable list of ids. */
 typedef struct kw_ids {
@@ -25,7 +25,8 @@ kw_status kw_tokenizer_of_checkpoint(const kw_checkpoint *ck, kw_tokenizer **out
  * vocabulary can, and is U+FFFD where it cannot. */
 kw_status kw_tokenizer_encode(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out);
 /* Appends the bytes of the ids. Special tokens are written unless KW_TEXT_NO_SPECIAL. */
-kw_status kw_tokenizer_decode(const kw_tokenizer *t, const int32_t *ids, size_t n, unsigned flags, kw_buf *out);
+kw_status kw_tokenizer_decode(const kw_tokenizer *t, const int32_t *ids, size_t n, unsigned flags,
+                              kw_buf *out);
 
 /* Streaming: push ids one at a time; `out` receives only whole UTF-8 characters, so that the concatenation of all
  * pieces equals kw_tokenizer_decode of all ids (bytes that never become a character are given out at flush). */
@@ -42,9 +43,9 @@ kw_status kw_detok_flush(kw_detok *d, kw_buf *out);
 
 /* ---- chat templates: a Jinja subset (chat_*.c) ---- */
 typedef struct kw_chat_input {
-    const kw_json *messages;          /* array of {role, content, ...} */
-    const kw_json *tools;             /* or NULL */
-    const kw_json *extra;             /* object of further variables, or NULL */
+    const kw_json *messages; /* array of {role, content, ...} */
+    const kw_json *tools;    /* or NULL */
+    const kw_json *extra;    /* object of further variables, or NULL */
     kw_str bos_token, eos_token;
     bool add_generation_prompt;
 } kw_chat_input;

@@ -16,7 +16,8 @@ static int32_t special_at(const kw_tokenizer *t, kw_str text, size_t at, unsigne
     if (!t->special_first[(unsigned char)text.p[at]]) return -1;
     for (size_t i = 0; i < t->n_specials; i++) {
         const kw_token *k = &t->tokens[t->specials[i]];
-        if (k->text.n <= text.n - at && recognised(k, flags) && memcmp(text.p + at, k->text.p, k->text.n) == 0)
+        if (k->text.n <= text.n - at && recognised(k, flags) &&
+            memcmp(text.p + at, k->text.p, k->text.n) == 0)
             return t->specials[i];
     }
     return -1;
@@ -44,10 +45,7 @@ static kw_status encode_plain(const kw_tokenizer *t, kw_str text, bool is_first,
     return as_is ? kw_bpe_encode(t, text, out) : encode_normalized(t, text, out);
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= 9 && c <= 13);
-}
+static bool is_space(char c) { return c == ' ' || (c >= 9 && c <= 13); }
 
 static kw_status encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out)
 {
@@ -80,7 +78,8 @@ kw_status kw_tokenizer_encode(const kw_tokenizer *t, kw_str text, unsigned flags
     return st;
 }
 
-kw_status kw_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags, int32_t *ids, size_t cap, size_t *n)
+kw_status kw_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags,
+                      int32_t *ids, size_t cap, size_t *n)
 {
     kw_ids all = { 0 };
     *n = 0;
@@ -105,7 +104,8 @@ static void put_token(const kw_tokenizer *t, const kw_token *k, kw_buf *out)
     }
     if (k->type == KW_TOKEN_BYTE) {
         for (int b = 0; b < 256; b++)
-            if (&t->tokens[t->byte_id[b] < 0 ? 0 : t->byte_id[b]] == k && t->byte_id[b] >= 0) kw_buf_byte(out, (char)b);
+            if (&t->tokens[t->byte_id[b] < 0 ? 0 : t->byte_id[b]] == k && t->byte_id[b] >= 0)
+                kw_buf_byte(out, (char)b);
         return;
     }
     size_t width = strlen(t->space);
@@ -118,14 +118,17 @@ static void put_token(const kw_tokenizer *t, const kw_token *k, kw_buf *out)
 
 kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out)
 {
-    if (id < 0 || id >= t->n) return kw_fail(KW_EINVAL, "id %d: the vocabulary has %d tokens", id, t->n);
+    if (id < 0 || id >= t->n)
+        return kw_fail(KW_EINVAL, "id %d: the vocabulary has %d tokens", id, t->n);
     const kw_token *k = &t->tokens[id];
-    bool hidden = (flags & KW_TEXT_NO_SPECIAL) && (k->type == KW_TOKEN_CONTROL || k->type == KW_TOKEN_UNKNOWN);
+    bool hidden = (flags & KW_TEXT_NO_SPECIAL) &&
+                  (k->type == KW_TOKEN_CONTROL || k->type == KW_TOKEN_UNKNOWN);
     if (!hidden) put_token(t, k, out);
     return out->status;
 }
 
-kw_status kw_tokenizer_decode(const kw_tokenizer *t, const int32_t *ids, size_t n, unsigned flags, kw_buf *out)
+kw_status kw_tokenizer_decode(const kw_tokenizer *t, const int32_t *ids, size_t n, unsigned flags,
+                              kw_buf *out)
 {
     kw_status st = KW_OK;
     kw_detok d = kw_detok_new(t, flags);
@@ -133,7 +136,8 @@ kw_status kw_tokenizer_decode(const kw_tokenizer *t, const int32_t *ids, size_t 
     return st ? st : kw_detok_flush(&d, out);
 }
 
-kw_status kw_detokenize(const kw_tokenizer *t, const int32_t *ids, size_t n, unsigned flags, char *text, size_t cap, size_t *len)
+kw_status kw_detokenize(const kw_tokenizer *t, const int32_t *ids, size_t n, unsigned flags,
+                        char *text, size_t cap, size_t *len)
 {
     kw_buf out = KW_BUF((size_t)1 << 31, KW_PAY_TEXT);
     *len = 0;
@@ -150,20 +154,11 @@ kw_status kw_detokenize(const kw_tokenizer *t, const int32_t *ids, size_t n, uns
 
 /* ---- questions ---- */
 
-kw_special_ids kw_tokenizer_special(const kw_tokenizer *t)
-{
-    return t->special;
-}
+kw_special_ids kw_tokenizer_special(const kw_tokenizer *t) { return t->special; }
 
-int32_t kw_tokenizer_size(const kw_tokenizer *t)
-{
-    return t->n;
-}
+int32_t kw_tokenizer_size(const kw_tokenizer *t) { return t->n; }
 
-const char *kw_tokenizer_kind(const kw_tokenizer *t)
-{
-    return t->kind;
-}
+const char *kw_tokenizer_kind(const kw_tokenizer *t) { return t->kind; }
 
 int32_t kw_tokenizer_find(const kw_tokenizer *t, const char *piece, size_t len)
 {
@@ -197,7 +192,8 @@ static kw_status join(const char *folder, const char *name, kw_buf *path)
 typedef kw_status (*load_fn)(kw_tokenizer *t, const char *path);
 
 /* Loads folder/name with `load`, if there is such a file; *found says whether. */
-static kw_status load_member(kw_tokenizer *t, const char *folder, const char *name, load_fn load, bool *found)
+static kw_status load_member(kw_tokenizer *t, const char *folder, const char *name, load_fn load,
+                             bool *found)
 {
     kw_buf path = KW_BUF(8192, KW_PAY_TEXT);
     kw_status st = join(folder, name, &path);
@@ -212,7 +208,8 @@ static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
 {
     bool extra;
     kw_status st = load_member(t, folder, "tokenizer.json", kw_load_tokenizer_json, found);
-    if (!st && !*found) st = load_member(t, folder, "tokenizer.model", kw_load_sentencepiece, found);
+    if (!st && !*found)
+        st = load_member(t, folder, "tokenizer.model", kw_load_sentencepiece, found);
     if (st || !*found) return st;
     st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
     return st ? st : load_member(t, folder, "chat_template.jinja", kw_load_template_file, &extra);
@@ -257,7 +254,8 @@ static kw_status load_file(kw_tokenizer *t, const char *path)
     if (kind == KW_FILE_JSON) return kw_load_tokenizer_json(t, path);
     if (kind == KW_FILE_SENTENCEPIECE) return kw_load_sentencepiece(t, path);
     if (kind == KW_FILE_LLAMA2C_TOKENIZER) return kw_load_llama2c_vocab(t, path);
-    return kw_fail(KW_EFORMAT, "%s is %s, not a tokenizer", path, n ? kw_file_kind_name(kind) : "empty");
+    return kw_fail(KW_EFORMAT, "%s is %s, not a tokenizer", path,
+                   n ? kw_file_kind_name(kind) : "empty");
 }
 
 kw_status kw_tokenizer_open(const char *path, kw_tokenizer **out)
@@ -266,11 +264,12 @@ kw_status kw_tokenizer_open(const char *path, kw_tokenizer **out)
     bool found = true;
     if (!t) return KW_ENOMEM;
     kw_status st = kw_path_is_dir(path) ? load_folder(t, path, &found) : load_file(t, path);
-    if (!st && !found) {            /* a folder whose model carries its own vocabulary */
+    if (!st && !found) { /* a folder whose model carries its own vocabulary */
         st = kw_checkpoint_open(path, (kw_file_options){ 0 }, &t->owned);
-        if (!st) st = kw_checkpoint_meta(t->owned, "tokenizer.ggml.model")
-                          ? kw_load_gguf_vocab(t, t->owned)
-                          : kw_fail(KW_ENOTFOUND, "no tokenizer.json or tokenizer.model in %s", path);
+        if (!st)
+            st = kw_checkpoint_meta(t->owned, "tokenizer.ggml.model")
+                     ? kw_load_gguf_vocab(t, t->owned)
+                     : kw_fail(KW_ENOTFOUND, "no tokenizer.json or tokenizer.model in %s", path);
     }
     if (st) kw_tokenizer_close(t);
     else *out = t;

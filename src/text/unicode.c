@@ -37,10 +37,8 @@ static unsigned look_up(const uint32_t *changes, int n, uint32_t cp)
     int low = 0, high = n; /* changes[low] <= cp < changes[high] */
     while (high - low > 1) {
         int mid = (low + high) / 2;
-        if (changes[mid] >> 8 <= cp)
-            low = mid;
-        else
-            high = mid;
+        if (changes[mid] >> 8 <= cp) low = mid;
+        else high = mid;
     }
     return changes[low] & 0xFF;
 }
@@ -74,10 +72,8 @@ bool kw_unicode_split(uint32_t cp, uint32_t *first, uint32_t *second)
     int low = 0, high = kw_unicode_n_decompositions;
     while (low < high) {
         int mid = (low + high) / 2;
-        if (kw_unicode_decompositions[mid].whole < cp)
-            low = mid + 1;
-        else
-            high = mid;
+        if (kw_unicode_decompositions[mid].whole < cp) low = mid + 1;
+        else high = mid;
     }
     const kw_decomposition *d = &kw_unicode_decompositions[low];
     if (low == kw_unicode_n_decompositions || d->whole != cp) return false;
@@ -89,10 +85,9 @@ bool kw_unicode_split(uint32_t cp, uint32_t *first, uint32_t *second)
 static uint32_t join_hangul(uint32_t first, uint32_t second)
 {
     uint32_t lead = first - LEAD, vowel = second - VOWEL, trail = second - TRAIL;
-    if (lead < N_LEAD && vowel < N_VOWEL)
-        return HANGUL_FIRST + (lead * N_VOWEL + vowel) * N_TRAIL;
-    bool is_open = first >= HANGUL_FIRST && first <= HANGUL_LAST &&
-                   (first - HANGUL_FIRST) % N_TRAIL == 0;
+    if (lead < N_LEAD && vowel < N_VOWEL) return HANGUL_FIRST + (lead * N_VOWEL + vowel) * N_TRAIL;
+    bool is_open =
+        first >= HANGUL_FIRST && first <= HANGUL_LAST && (first - HANGUL_FIRST) % N_TRAIL == 0;
     return is_open && trail > 0 && trail < N_TRAIL ? first + trail : 0;
 }
 
@@ -107,10 +102,8 @@ uint32_t kw_unicode_join(uint32_t first, uint32_t second)
         const kw_decomposition *d = &kw_unicode_decompositions[kw_unicode_compositions[mid]];
         uint64_t found = (uint64_t)d->first << 32 | d->second;
         if (found == wanted) return d->whole;
-        if (found < wanted)
-            low = mid + 1;
-        else
-            high = mid;
+        if (found < wanted) low = mid + 1;
+        else high = mid;
     }
     return 0;
 }

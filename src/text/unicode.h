@@ -8,18 +8,9 @@
 enum { KW_CP_OTHER = 0, KW_CP_LETTER = 1, KW_CP_NUMBER = 2, KW_CP_SPACE = 4 };
 
 unsigned kw_unicode_class(uint32_t cp); /* \p{L}, \p{N}, \s of regular expressions */
-static inline bool kw_is_letter(uint32_t cp)
-{
-    return kw_unicode_class(cp) == KW_CP_LETTER;
-}
-static inline bool kw_is_number(uint32_t cp)
-{
-    return kw_unicode_class(cp) == KW_CP_NUMBER;
-}
-static inline bool kw_is_space(uint32_t cp)
-{
-    return kw_unicode_class(cp) == KW_CP_SPACE;
-}
+static inline bool kw_is_letter(uint32_t cp) { return kw_unicode_class(cp) == KW_CP_LETTER; }
+static inline bool kw_is_number(uint32_t cp) { return kw_unicode_class(cp) == KW_CP_NUMBER; }
+static inline bool kw_is_space(uint32_t cp) { return kw_unicode_class(cp) == KW_CP_SPACE; }
 
 unsigned kw_unicode_combining(uint32_t cp); /* the canonical combining class, 0..254 */
 /* *first and *second (0: none) are what cp decomposes to, one step; false when it does not. */

@@ -67,7 +67,8 @@ static kw_status index_token(kw_tokenizer *t, int32_t id)
     if (!st && !kw_map_get(&t->by_text, k->text, &first)) st = kw_map_put(&t->by_text, k->text, id);
     if (st) return st;
     if (byte >= 0) t->byte_id[byte] = id;
-    bool plain = k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && t->model == KW_VOCAB_SPM);
+    bool plain =
+        k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && t->model == KW_VOCAB_SPM);
     if (!plain || k->bytes.n == 0) return KW_OK;
     if (!kw_map_get(&t->by_bytes, k->bytes, &first)) st = kw_map_put(&t->by_bytes, k->bytes, id);
     if (t->model == KW_VOCAB_BPE && k->bytes.n == 1) t->byte_id[(unsigned char)k->bytes.p[0]] = id;
@@ -95,7 +96,8 @@ static void sort_specials(kw_tokenizer *t)
     for (size_t i = 1; i < t->n_specials; i++) {
         int32_t id = t->specials[i];
         size_t j = i;
-        for (; j && t->tokens[t->specials[j - 1]].text.n < t->tokens[id].text.n; j--) t->specials[j] = t->specials[j - 1];
+        for (; j && t->tokens[t->specials[j - 1]].text.n < t->tokens[id].text.n; j--)
+            t->specials[j] = t->specials[j - 1];
         t->specials[j] = id;
     }
 }

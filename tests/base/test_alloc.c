@@ -8,8 +8,7 @@ enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
 static void fill(void *block, size_t n)
 {
     unsigned char *p = block;
-    for (size_t i = 0; i < n; i++)
-        p[i] = (unsigned char)(i * 7 + i / 251);
+    for (size_t i = 0; i < n; i++) p[i] = (unsigned char)(i * 7 + i / 251);
 }
 
 static void expect_filled(const void *block, size_t n)
@@ -63,8 +62,7 @@ TEST(the_peak_is_the_highest_total_and_never_falls)
 TEST(calloc_gives_zeros_and_refuses_products_that_overflow)
 {
     char *p = kw_calloc(1000, 3, KW_PAY_MISC);
-    for (size_t i = 0; i < 3000; i++)
-        assert_int_equal(p[i], 0);
+    for (size_t i = 0; i < 3000; i++) assert_int_equal(p[i], 0);
     kw_free(p);
     assert_null(kw_calloc(SIZE_MAX / 2, 3, KW_PAY_PLAN));
     assert_non_null(strstr(kw_error_message(), "plans"));
@@ -142,8 +140,7 @@ TEST(an_arena_gives_zeroed_aligned_blocks_that_do_not_touch)
         blocks[i] = kw_arena_alloc(&a, n, 1);
         assert_non_null(blocks[i]);
         assert_int_equal((uintptr_t)blocks[i] % 16, 0);
-        for (size_t k = 0; k < n; k++)
-            assert_int_equal(blocks[i][k], 0);
+        for (size_t k = 0; k < n; k++) assert_int_equal(blocks[i][k], 0);
         memset(blocks[i], (int)(i & 0xFF), n);
     }
     for (size_t i = 0; i < N; i++)

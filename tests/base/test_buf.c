@@ -23,8 +23,7 @@ TEST(the_maximum_can_be_reached_but_not_passed)
 {
     for (size_t max = 0; max < 300; max += 37) {
         kw_buf b = KW_BUF(max, KW_PAY_TEXT);
-        for (size_t i = 0; i < max; i++)
-            kw_buf_byte(&b, 'x');
+        for (size_t i = 0; i < max; i++) kw_buf_byte(&b, 'x');
         assert_int_equal(b.status, KW_OK);
         kw_buf_byte(&b, 'y');
         assert_int_equal(b.status, KW_ELIMIT);

@@ -55,8 +55,7 @@ static const char *const numbers[] = {
 
 TEST(numbers_are_read_with_the_same_bits_as_strtod)
 {
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        expect_like_strtod(numbers[i]);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) expect_like_strtod(numbers[i]);
 }
 
 TEST(numbers_of_random_digits_are_read_with_the_same_bits_as_strtod)

@@ -109,8 +109,7 @@ TEST(a_file_larger_than_one_read_arrives_whole)
     enum { N = 300000 };
     char *bytes = kw_malloc(N, KW_PAY_MISC), *text = NULL;
     size_t n = 0;
-    for (size_t i = 0; i < N; i++)
-        bytes[i] = (char)(i * 31 + i / 256);
+    for (size_t i = 0; i < N; i++) bytes[i] = (char)(i * 31 + i / 256);
     kw_file_writer *w = NULL;
     assert_int_equal(kw_file_create(path, &w), KW_OK);
     for (size_t i = 0; i < N; i += 1000)

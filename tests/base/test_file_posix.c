@@ -20,10 +20,7 @@ static void put(const char *path, const char *text)
     close(fd);
 }
 
-static void copy_path(char out[512], const char *name)
-{
-    snprintf(out, 512, "%s", test_tmp(name));
-}
+static void copy_path(char out[512], const char *name) { snprintf(out, 512, "%s", test_tmp(name)); }
 
 static void open_mapped(const char *path, kw_file *f)
 {
@@ -160,8 +157,7 @@ static int n_entries(const char *folder)
 {
     DIR *d = opendir(folder);
     int n = 0;
-    while (d && readdir(d))
-        n++;
+    while (d && readdir(d)) n++;
     closedir(d);
     return n - 2;
 }

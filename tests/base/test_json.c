@@ -77,8 +77,8 @@ TEST(a_document_cut_short_anywhere_is_refused)
     static const char whole[] =
         "{\"a\":[1,-2.5e3,true,null,\"x\\u20ac\xE2\x82\xAC\"],\"b\":{\"c\":\"d\"}}";
     for (size_t n = 0; n < sizeof whole - 1; n++) {
-        char *cut = kw_malloc(n,
-                              KW_PAY_MISC); /* its own block: a sanitizer sees one byte too far */
+        char *cut =
+            kw_malloc(n, KW_PAY_MISC); /* its own block: a sanitizer sees one byte too far */
         memcpy(cut, whole, n);
         assert_int_equal(skip_all(cut, n), KW_EFORMAT);
         assert_int_equal(parse(cut, n), KW_EFORMAT);
@@ -303,8 +303,7 @@ TEST(the_tree_answers_by_key_and_by_path)
     const kw_json *dims = kw_json_get(t, "dims");
     assert_int_equal(dims->n, 3);
     int64_t want = 1;
-    for (const kw_json *c = dims->child; c; c = c->next)
-        assert_int_equal(c->integer, want++);
+    for (const kw_json *c = dims->child; c; c = c->next) assert_int_equal(c->integer, want++);
     assert_int_equal(want, 4);
     kw_arena_free(&a);
 }

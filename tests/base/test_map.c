@@ -16,8 +16,7 @@ TEST(every_key_is_found_with_its_value_and_no_other)
     kw_map m = KW_MAP(KW_PAY_TEXT);
     int64_t value = 0;
     assert_false(kw_map_get(&m, KW_STR("k1"), &value));
-    for (int i = 0; i < N; i += 2)
-        assert_int_equal(kw_map_put(&m, key_of(i), i * 10), KW_OK);
+    for (int i = 0; i < N; i += 2) assert_int_equal(kw_map_put(&m, key_of(i), i * 10), KW_OK);
     for (int i = 0; i < N; i++) {
         bool found = kw_map_get(&m, key_of(i), &value);
         assert_int_equal(found, i % 2 == 0);
@@ -62,8 +61,7 @@ TEST(reserved_room_takes_all_its_keys_without_another_allocation)
     kw_map m = KW_MAP(KW_PAY_TEXT);
     assert_int_equal(kw_map_reserve(&m, 1000), KW_OK);
     uint64_t count = kw_alloc_count();
-    for (int i = 0; i < 1000; i++)
-        assert_int_equal(kw_map_put(&m, key_of(i), i), KW_OK);
+    for (int i = 0; i < 1000; i++) assert_int_equal(kw_map_put(&m, key_of(i), i), KW_OK);
     assert_int_equal(kw_alloc_count(), count);
     assert_int_equal(kw_map_reserve(&m, SIZE_MAX), KW_ELIMIT);
     kw_map_free(&m);

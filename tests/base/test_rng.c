@@ -46,8 +46,7 @@ TEST(numbers_below_n_are_below_n_and_equally_likely)
             assert_true(fabs(seen[v] - 70000.0 / (double)n) < 6 * sqrt(70000.0 / (double)n));
     }
     uint64_t big = (UINT64_C(1) << 63) + 1; /* nearly every second draw is thrown away */
-    for (int i = 0; i < 1000; i++)
-        assert_true(kw_rng_below(&r, big) < big);
+    for (int i = 0; i < 1000; i++) assert_true(kw_rng_below(&r, big) < big);
 }
 
 TEST(fractions_lie_in_the_half_open_unit_interval)
@@ -86,10 +85,7 @@ TEST(normal_deviates_have_mean_0_deviation_1_and_the_right_tails)
     assert_true(fabs(beyond_2 / (double)n - 0.0455) < 0.0015);
 }
 
-TEST(seeds_nobody_chose_differ)
-{
-    assert_true(kw_random_seed() != kw_random_seed());
-}
+TEST(seeds_nobody_chose_differ) { assert_true(kw_random_seed() != kw_random_seed()); }
 
 TEST(the_clock_never_runs_backwards)
 {

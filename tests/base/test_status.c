@@ -43,8 +43,7 @@ TEST(arguments_may_point_into_the_message_itself)
 TEST(a_message_that_is_too_long_is_cut_between_characters)
 {
     static char euros[3001];
-    for (size_t i = 0; i < 3000; i++)
-        euros[i] = "\xE2\x82\xAC"[i % 3];
+    for (size_t i = 0; i < 3000; i++) euros[i] = "\xE2\x82\xAC"[i % 3];
     for (int pad = 0; pad < 3; pad++) {
         kw_fail(KW_EIO, "%.*s%s", pad, "xx", euros);
         size_t n = strlen(kw_error_message());

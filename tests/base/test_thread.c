@@ -29,10 +29,8 @@ TEST(every_worker_runs_every_job_exactly_once)
         int runs[MOST] = { 0 };
         kw_pool *pool = open_pool(sizes[i]);
         if (!pool) continue;
-        for (int round = 0; round < 2000; round++)
-            kw_pool_run(pool, count_run, runs);
-        for (int w = 0; w < MOST; w++)
-            assert_int_equal(runs[w], w < sizes[i] ? 2000 : 0);
+        for (int round = 0; round < 2000; round++) kw_pool_run(pool, count_run, runs);
+        for (int w = 0; w < MOST; w++) assert_int_equal(runs[w], w < sizes[i] ? 2000 : 0);
         kw_pool_close(pool);
     }
 }
@@ -51,8 +49,7 @@ static void run_relay(void *ctx, int worker)
         r->steps[worker] = round;
         kw_pool_barrier(r->pool, worker);
         int wrong = 0;
-        for (int w = 0; w < r->n; w++)
-            wrong += r->steps[w] != round;
+        for (int w = 0; w < r->n; w++) wrong += r->steps[w] != round;
         if (wrong && worker == 0) r->wrong++;
         kw_pool_barrier(r->pool, worker);
     }
@@ -66,8 +63,7 @@ TEST(a_barrier_publishes_what_every_worker_wrote_before_it)
         if (!r.pool) continue;
         kw_pool_run(r.pool, run_relay, &r);
         assert_int_equal(r.wrong, 0);
-        for (int w = 0; w < r.n; w++)
-            assert_int_equal(r.steps[w], r.rounds);
+        for (int w = 0; w < r.n; w++) assert_int_equal(r.steps[w], r.rounds);
         kw_pool_close(r.pool);
     }
 }
@@ -83,8 +79,7 @@ static void take_chunks(void *ctx, int worker)
     const int64_t n = (int64_t)sizeof c->taken;
     (void)worker;
     for (int64_t first; (first = kw_counter_take(&c->counter, 10)) < n;)
-        for (int64_t i = first; i < first + 10 && i < n; i++)
-            c->taken[i]++;
+        for (int64_t i = first; i < first + 10 && i < n; i++) c->taken[i]++;
 }
 
 TEST(chunks_of_a_counter_are_handed_out_once_each)
@@ -117,10 +112,8 @@ TEST(workers_that_fell_asleep_are_woken)
     int runs[4] = { 0 };
     kw_pool *pool = open_pool(4);
     if (!pool) SKIP("no threads on this platform");
-    for (int round = 0; round < 50; round++)
-        kw_pool_run(pool, doze, runs);
-    for (int w = 0; w < 4; w++)
-        assert_int_equal(runs[w], 50);
+    for (int round = 0; round < 50; round++) kw_pool_run(pool, doze, runs);
+    for (int w = 0; w < 4; w++) assert_int_equal(runs[w], 50);
     kw_pool_close(pool);
 }
 

@@ -27,10 +27,7 @@ static size_t encode(uint32_t cp, unsigned char *out)
     return 4;
 }
 
-static bool is_surrogate(uint32_t cp)
-{
-    return cp >= 0xD800 && cp <= 0xDFFF;
-}
+static bool is_surrogate(uint32_t cp) { return cp >= 0xD800 && cp <= 0xDFFF; }
 
 TEST(every_code_point_is_encoded_as_the_standard_says_and_decodes_to_itself)
 {
@@ -152,8 +149,7 @@ TEST(cutting_a_character_anywhere_leaves_a_tail_of_just_its_bytes)
     for (uint32_t cp = 0; cp <= LAST; cp += 13) {
         char b[4];
         size_t n = kw_utf8_encode(cp, b);
-        for (size_t cut = 0; cut < n; cut++)
-            assert_int_equal(kw_utf8_incomplete_tail(b, cut), cut);
+        for (size_t cut = 0; cut < n; cut++) assert_int_equal(kw_utf8_incomplete_tail(b, cut), cut);
         assert_int_equal(kw_utf8_incomplete_tail(b, n), 0);
     }
 }

@@ -6,7 +6,7 @@
 typedef struct corpus {
     kw_arena arena;
     char *texts, *answers;
-    const kw_json *lines, *wanted;      /* arrays */
+    const kw_json *lines, *wanted; /* arrays */
 } corpus;
 
 /* One JSON value a line, as an array. */
@@ -18,7 +18,8 @@ static const kw_json *read_lines(const char *path, kw_arena *arena)
     kw_json *root = NULL;
     assert_int_equal(kw_file_read(path, (size_t)32 << 20, &text, &len), KW_OK);
     kw_buf_byte(&all, '[');
-    for (size_t i = 0; i < len; i++) kw_buf_byte(&all, text[i] == '\n' && i + 1 < len ? ',' : text[i]);
+    for (size_t i = 0; i < len; i++)
+        kw_buf_byte(&all, text[i] == '\n' && i + 1 < len ? ',' : text[i]);
     kw_buf_byte(&all, ']');
     char *kept = kw_arena_strdup(arena, all.data, all.len);
     assert_int_equal(kw_json_parse(kept, all.len, arena, &root), KW_OK);
@@ -61,7 +62,8 @@ static int encodes(const kw_tokenizer *t, kw_str text, unsigned flags, const kw_
 static int decodes(const kw_tokenizer *t, const kw_json *ids, kw_str want)
 {
     kw_ids all = { NULL, 0, 0 };
-    kw_buf out = KW_BUF((size_t)1 << 24, KW_PAY_MISC), streamed = KW_BUF((size_t)1 << 24, KW_PAY_MISC);
+    kw_buf out = KW_BUF((size_t)1 << 24, KW_PAY_MISC),
+           streamed = KW_BUF((size_t)1 << 24, KW_PAY_MISC);
     kw_detok d = kw_detok_new(t, 0);
     for (const kw_json *e = ids->child; e; e = e->next) {
         kw_ids_push(&all, (int32_t)e->integer);
@@ -70,7 +72,9 @@ static int decodes(const kw_tokenizer *t, const kw_json *ids, kw_str want)
     assert_int_equal(kw_detok_flush(&d, &streamed), KW_OK);
     assert_int_equal(kw_tokenizer_decode(t, all.ids, all.n, 0, &out), KW_OK);
     bool ok = out.len == want.n && (want.n == 0 || memcmp(out.data, want.p, want.n) == 0);
-    if (!ok) printf("decoded \"%.*s\", not \"%.*s\"\n", (int)out.len, kw_buf_text(&out), (int)want.n, want.p);
+    if (!ok)
+        printf("decoded \"%.*s\", not \"%.*s\"\n", (int)out.len, kw_buf_text(&out), (int)want.n,
+               want.p);
     assert_int_equal(streamed.len, out.len);
     if (out.len) assert_memory_equal(streamed.data, out.data, out.len);
     kw_ids_free(&all);
@@ -86,16 +90,20 @@ static void check(const char *name, const char *file, unsigned flags)
     kw_tokenizer *t = NULL;
     int bad = 0, n = 0;
     snprintf(answers, sizeof answers, "golden/tokenizers/%s.jsonl", name);
-    const char *corpus_path = test_data("golden/tokenizers/corpus.jsonl"), *answers_path = test_data(answers);
-    if (!file || !corpus_path || !answers_path) SKIP("its tokenizer or corpus is not below KWAAI_TEST_DATA");
+    const char *corpus_path = test_data("golden/tokenizers/corpus.jsonl"),
+               *answers_path = test_data(answers);
+    if (!file || !corpus_path || !answers_path)
+        SKIP("its tokenizer or corpus is not below KWAAI_TEST_DATA");
     c.lines = read_lines(corpus_path, &c.arena);
     c.wanted = read_lines(answers_path, &c.arena);
     if (kw_tokenizer_open(file, &t)) fail_msg("%s", kw_error_message());
     for (const kw_json *w = c.wanted->child; w; w = w->next, n++) {
-        const kw_json *text = text_of(&c, kw_json_get(w, "i")->integer), *decoded = kw_json_get(w, "text");
+        const kw_json *text = text_of(&c, kw_json_get(w, "i")->integer),
+                      *decoded = kw_json_get(w, "text");
         const kw_json *ids = kw_json_get(w, "ids"), *with_special = kw_json_get(w, "ids_special");
         bad += encodes(t, text->string, flags, ids);
-        bad += encodes(t, text->string, flags | KW_TEXT_ADD_SPECIAL, with_special ? with_special : ids);
+        bad += encodes(t, text->string, flags | KW_TEXT_ADD_SPECIAL,
+                       with_special ? with_special : ids);
         bad += decodes(t, ids, decoded ? decoded->string : text->string);
     }
     printf("%s: %d strings, %d differences\n", name, n, bad);
@@ -116,8 +124,21 @@ static const char *smollm2(void)
 }
 
 TEST(smollm2_gguf) { check("smollm2", smollm2(), KW_TEXT_PARSE_SPECIAL); }
-TEST(gpt2_gguf) { check("gpt2", test_data("tokenizers/llama.cpp-vocab/ggml-vocab-gpt-2.gguf"), KW_TEXT_PARSE_SPECIAL); }
-TEST(llama3_json) { check("llama3", test_data("tokenizers/llama3-tokenizer.json"), KW_TEXT_PARSE_SPECIAL); }
-TEST(qwen3_json) { check("qwen3", test_data("tokenizers/qwen3-tokenizer.json"), KW_TEXT_PARSE_SPECIAL); }
+TEST(gpt2_gguf)
+{
+    check("gpt2", test_data("tokenizers/llama.cpp-vocab/ggml-vocab-gpt-2.gguf"),
+          KW_TEXT_PARSE_SPECIAL);
+}
+TEST(llama3_json)
+{
+    check("llama3", test_data("tokenizers/llama3-tokenizer.json"), KW_TEXT_PARSE_SPECIAL);
+}
+TEST(qwen3_json)
+{
+    check("qwen3", test_data("tokenizers/qwen3-tokenizer.json"), KW_TEXT_PARSE_SPECIAL);
+}
 /* The reference library never takes text for a control token. */
-TEST(llama2_sentencepiece) { check("llama2-sp", test_data("tokenizers/llama2-tokenizer.model"), 0); }
+TEST(llama2_sentencepiece)
+{
+    check("llama2-sp", test_data("tokenizers/llama2-tokenizer.model"), 0);
+}

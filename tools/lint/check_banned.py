@@ -2,7 +2,7 @@
 """The library does not allocate behind base/alloc.c, exit, print, or read the environment; nobody uses unbounded string calls."""
 import glob, re, sys
 
-LIBRARY = {r"\b(malloc|calloc|realloc|free|strdup|strndup)\s*\(": {"src/base/alloc.c"},
+LIBRARY = {r"(?<!->)(?<!\.)\b(malloc|calloc|realloc|free|strdup|strndup)\s*\(": {"src/base/alloc.c"},
            r"\b(printf|fprintf|puts|putchar|perror)\s*\(": set(), r"\b(exit|_exit|abort|quick_exit)\s*\(": set(),
            r"\b(getenv|setenv|system|popen)\s*\(": set()}
 EVERYWHERE = r"\b(strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atof|tmpnam|strncpy)\s*\("

@@ -30,10 +30,7 @@ static void mul(float *dst, const float *a, const float *b, size_t n)
     for (size_t i = 0; i < n; i++) dst[i] = a[i] * b[i];
 }
 
-static float silu_of(float x)
-{
-    return x / (1.0f + kw_expf(-x));
-}
+static float silu_of(float x) { return x / (1.0f + kw_expf(-x)); }
 
 static void silu(float *dst, const float *x, size_t n)
 {
@@ -71,7 +68,8 @@ static void dots_exact(const kw_dots *d)
 {
     for (size_t i = 0; i < d->n_x; i++)
         for (size_t j = 0; j < d->n_w; j++)
-            d->dst[i * d->dst_stride + j] = kw_dot_exact(d->w + j * d->w_stride, d->x + i * d->x_stride, d->k);
+            d->dst[i * d->dst_stride + j] =
+                kw_dot_exact(d->w + j * d->w_stride, d->x + i * d->x_stride, d->k);
 }
 
 static void attend_head(const kw_attend_block *b, int h)
@@ -100,30 +98,47 @@ static void attend(const kw_attend_block *b)
     for (int h = 0; h < b->heads; h++) attend_head(b, h);
 }
 
-static void encode_block(const float *x, int8_t *q, float *d, float *eighth)
+static int8_t code(float x)
+{
+    long c = lrintf(x);
+    return (int8_t)(c > 127 ? 127 : c < -127 ? -127 : c);
+}
+
+/* codes: q[32], then r[32]; a value is d * (256 * q + r). */
+static void encode_block(const float *x, int8_t *codes, float *d, float *eighth)
 {
     float max = 0;
-    int sum = 0;
+    long sum = 0;
     for (int i = 0; i < KW_Q8_BLOCK; i++) max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
-    *d = max / 127.0f;
+    *d = max / (127.0f * 256.0f);
     float inverse = max > 0 ? 127.0f / max : 0;
     for (int i = 0; i < KW_Q8_BLOCK; i++) {
-        q[i] = (int8_t)lrintf(x[i] * inverse);
-        sum += q[i];
+        float y = x[i] * inverse, rest = (y - (float)lrintf(y)) * 256.0f;
+        codes[i] = code(y);
+        codes[KW_Q8_BLOCK + i] = code(rest);
+        sum += 256 * lrintf(y) + lrintf(rest);
     }
     *eighth = *d * (float)sum * 0.125f;
 }
 
 static void encode_q8(const float *x, void *row, size_t k)
 {
-    int8_t *q = row;
-    float *d = (float *)(void *)((unsigned char *)row + k), *eighth = d + k / KW_Q8_BLOCK;
+    int8_t *codes = row;
+    float *d = (float *)(void *)((unsigned char *)row + 2 * k), *eighth = d + k / KW_Q8_BLOCK;
     for (size_t b = 0; b < k / KW_Q8_BLOCK; b++)
-        encode_block(x + b * KW_Q8_BLOCK, q + b * KW_Q8_BLOCK, d + b, eighth + b);
+        encode_block(x + b * KW_Q8_BLOCK, codes + 2 * b * KW_Q8_BLOCK, d + b, eighth + b);
 }
 
 const kw_kernels kw_kernels_generic = {
     .name = "generic",
-    .add = add, .mul = mul, .silu = silu, .swiglu = swiglu, .rms_norm = rms_norm, .rope = rope,
-    .dots_exact = dots_exact, .dots_fast = dots_exact, .attend = attend, .encode_q8 = encode_q8,
+    .add = add,
+    .mul = mul,
+    .silu = silu,
+    .swiglu = swiglu,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .dots_exact = dots_exact,
+    .dots_fast = dots_exact,
+    .attend = attend,
+    .encode_q8 = encode_q8,
 };

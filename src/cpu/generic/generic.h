@@ -7,6 +7,6 @@
 extern const kw_kernels kw_kernels_generic;
 
 float kw_dot_exact(const float *a, const float *b, size_t k);
-float kw_sum8(const float s[8]);      /* the tree */
+float kw_sum8(const float s[8]); /* the tree */
 
 #endif

@@ -1,0 +1,223 @@
+/* test_rows.c - every instruction set's kernels against the generic row: exact ones by memcmp, fast ones by a bound. */
+#include "cpu/kernels.h"
+#include "base/base.h"
+#include "test.h"
+#include <math.h>
+
+enum { N = 300 }; /* lengths up to here, so that every tail is met */
+
+static const kw_kernels *generic(void)
+{
+    size_t n;
+    return kw_kernel_rows(&n)[0];
+}
+
+/* Values of many sizes, zeros of both signs, and with `special` infinities and NaN too. */
+static void fill(float *x, size_t n, uint64_t seed, bool special)
+{
+    static const float odd[] = { 0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-40f, 3e38f, -104.0f };
+    kw_rng rng;
+    kw_rng_seed(&rng, seed);
+    for (size_t i = 0; i < n; i++) {
+        float u = (float)(kw_rng_f64(&rng) * 2 - 1);
+        x[i] = u * ldexpf(1.0f, (int)(kw_rng_u64(&rng) % 12) - 6);
+        if (special && kw_rng_u64(&rng) % 7 == 0) x[i] = odd[kw_rng_u64(&rng) % 8];
+    }
+}
+
+static bool same(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(a[i] != a[i] && b[i] != b[i]) && memcmp(&a[i], &b[i], sizeof *a)) return false;
+    return true;
+}
+
+typedef void (*check_fn)(const kw_kernels *row);
+
+/* Runs a check with each row that this machine has, holes filled from below. */
+static void each_row(check_fn check)
+{
+    size_t n;
+    const kw_kernels *const *rows = kw_kernel_rows(&n);
+    for (size_t i = 1; i < n; i++) {
+        kw_kernels chosen;
+        if ((rows[i]->needs & kw_cpu_features()) != rows[i]->needs) {
+            printf("this machine cannot run the row %s\n", rows[i]->name);
+            continue;
+        }
+        assert_int_equal(kw_kernels_select(kw_cpu_features(), rows[i]->name, &chosen), KW_OK);
+        assert_string_equal(chosen.name, rows[i]->name);
+        check(&chosen);
+    }
+}
+
+static void check_cells(const kw_kernels *row)
+{
+    float a[N], b[N], got[N], want[N];
+    fill(a, N, 1, true);
+    fill(b, N, 2, true);
+    for (size_t n = 0; n <= N; n++) {
+        row->add(got, a, b, n), generic()->add(want, a, b, n);
+        assert_true(same(got, want, n));
+        row->mul(got, a, b, n), generic()->mul(want, a, b, n);
+        assert_true(same(got, want, n));
+        row->silu(got, a, n), generic()->silu(want, a, n);
+        assert_true(same(got, want, n));
+        row->swiglu(got, a, b, n), generic()->swiglu(want, a, b, n);
+        assert_true(same(got, want, n));
+        fill(a, N, n, false);
+        row->rms_norm(got, a, b, n, 1e-5f), generic()->rms_norm(want, a, b, n, 1e-5f);
+        assert_true(n == 0 || same(got, want, n));
+        fill(a, N, n, true);
+    }
+}
+
+TEST(cells_and_norms_have_the_bits_of_the_generic_row) { each_row(check_cells); }
+
+static void check_rope(const kw_kernels *row)
+{
+    float x[4 * 40], table[40], got[4 * 40], want[4 * 40];
+    fill(x, 160, 3, true);
+    fill(table, 40, 4, false);
+    for (int half = 1; half <= 20; half++)
+        for (int interleaved = 0; interleaved < 2; interleaved++) {
+            kw_rope_row r = { x, table, got, 4, 40, half, interleaved };
+            row->rope(&r);
+            r.dst = want;
+            generic()->rope(&r);
+            assert_true(same(got, want, 160));
+        }
+}
+
+TEST(rope_has_the_bits_of_the_generic_row) { each_row(check_rope); }
+
+static void check_dots(const kw_kernels *row)
+{
+    static float w[9 * N], x[9 * N], got[81], want[81];
+    fill(w, 9 * N, 5, false);
+    fill(x, 9 * N, 6, false);
+    for (size_t k = 1; k <= N; k += k < 40 ? 1 : 13)
+        for (size_t n_w = 1; n_w <= 9; n_w++)
+            for (size_t n_x = 1; n_x <= 9; n_x += 2) {
+                kw_dots d = { got, w, x, 9, N, N, n_w, n_x, k };
+                row->dots_exact(&d);
+                d.dst = want;
+                generic()->dots_exact(&d);
+                for (size_t i = 0; i < n_x; i++) assert_true(same(got + i * 9, want + i * 9, n_w));
+            }
+}
+
+TEST(exact_dots_have_the_bits_of_the_generic_row_for_every_tile) { each_row(check_dots); }
+
+static void check_attend(const kw_kernels *row)
+{
+    enum { HEADS = 5, WIDTH = 48 };
+    static float q[HEADS * WIDTH], k[64 * WIDTH], v[64 * WIDTH], acc[2][HEADS * WIDTH];
+    fill(q, HEADS * WIDTH, 7, false);
+    fill(k, 64 * WIDTH, 8, false);
+    fill(v, 64 * WIDTH, 9, false);
+    for (int width = 1; width <= WIDTH; width += 3)
+        for (int n = 1; n <= 64; n += 7)
+            for (int from = 0; from < n; from += 5) {
+                float max[2][HEADS], sum[2][HEADS];
+                for (int side = 0; side < 2; side++) {
+                    for (int h = 0; h < HEADS; h++) max[side][h] = -1e9f, sum[side][h] = 0;
+                    memset(acc[side], 0, sizeof acc[side]);
+                    kw_attend_block b = { q,     k,     v,     acc[side], max[side], sum[side],
+                                          WIDTH, HEADS, width, from,      n,         0.125f };
+                    (side ? generic() : row)->attend(&b);
+                }
+                assert_true(same(acc[0], acc[1], (size_t)(HEADS * width)));
+                assert_true(same(max[0], max[1], HEADS) && same(sum[0], sum[1], HEADS));
+            }
+}
+
+TEST(attention_has_the_bits_of_the_generic_row) { each_row(check_attend); }
+
+static void check_fast_dots(const kw_kernels *row)
+{
+    static float w[9 * N], x[9 * N], got[81], alone[81];
+    fill(w, 9 * N, 10, false);
+    fill(x, 9 * N, 11, false);
+    for (size_t k = 1; k <= N; k += 7) {
+        kw_dots d = { got, w, x, 9, N, N, 9, 9, k };
+        row->dots_fast(&d);
+        for (size_t i = 0; i < 9; i++) {
+            kw_dots one = { alone + i * 9, w, x + i * N, 9, N, N, 9, 1, k };
+            row->dots_fast(&one);
+            for (size_t j = 0; j < 9; j++) {
+                double sum = 0, size = 0;
+                for (size_t e = 0; e < k; e++) {
+                    sum += (double)w[j * N + e] * (double)x[i * N + e];
+                    size += fabs((double)w[j * N + e] * (double)x[i * N + e]);
+                }
+                assert_true(fabs((double)got[i * 9 + j] - sum) <= 1e-6 * size);
+            }
+        }
+        assert_true(same(got, alone, 81)); /* a row has the same bits alone and with others */
+    }
+}
+
+TEST(fast_dots_are_within_1e6_and_do_not_depend_on_the_tile) { each_row(check_fast_dots); }
+
+static void check_q8(const kw_kernels *row)
+{
+    enum { K = 512, W = 7, X = 5 };
+    static float x[X * K], weights[W * K], got[W * X], alone[W];
+    static unsigned char packed[W * K * 4], codes[X * (2 * K + K / 4 + 64)];
+    double worst = 0;
+    fill(x, X * K, 12, false);
+    size_t stride = kw_q8_row_bytes(K);
+    for (int i = 0; i < X; i++) row->encode_q8(x + i * K, codes + (size_t)i * stride, K);
+    for (int t = 0; t < KW_DTYPE_COUNT; t++) {
+        if (!row->dots_q8[t]) continue;
+        const kw_dtype_info *info = kw_dtype_get((kw_dtype)t);
+        size_t bytes = K / info->block * info->bytes;
+        kw_rng rng;
+        kw_rng_seed(&rng, (uint64_t)t);
+        for (size_t i = 0; i < W * bytes; i++) packed[i] = (unsigned char)kw_rng_u64(&rng);
+        for (size_t b = 0; b < W * bytes; b += info->bytes) { /* sane scales: f16 near 0.01 */
+            packed[b] = packed[b + 2] = 0x21;
+            packed[b + 1] = packed[b + 3] = 0x21;
+            packed[b + info->bytes - 1] = packed[b + info->bytes - 2] = 0x21;
+        }
+        info->decode(packed, weights, W * K);
+        kw_dots_q8 d = { got, packed, codes, W, bytes, stride, W, X, K };
+        row->dots_q8[t](&d);
+        for (int i = 0; i < X; i++)
+            for (int j = 0; j < W; j++) {
+                double sum = 0, size = 0;
+                for (int e = 0; e < K; e++) {
+                    sum += (double)weights[j * K + e] * (double)x[i * K + e];
+                    size += fabs((double)weights[j * K + e]) * 0.5;
+                }
+                double error = fabs((double)got[i * W + j] - sum) / size;
+                worst = error > worst ? error : worst;
+            }
+        for (int i = 0; i < X; i++) {
+            kw_dots_q8 one = {
+                alone, packed, codes + (size_t)i * stride, W, bytes, stride, W, 1, K
+            };
+            row->dots_q8[t](&one);
+            assert_true(same(alone, got + i * W, W));
+        }
+    }
+    printf("%s: worst error %.2e of the sum of sizes\n", row->name, worst);
+    assert_true(worst < 1e-4);
+}
+
+TEST(int8_dots_are_within_1e4_and_do_not_depend_on_the_batch) { each_row(check_q8); }
+
+TEST(an_unknown_cap_lists_the_rows)
+{
+    kw_kernels chosen;
+    assert_int_equal(kw_kernels_select(0, "z80", &chosen), KW_EINVAL);
+    assert_non_null(strstr(kw_error_message(), "generic"));
+}
+
+TEST(a_machine_without_features_gets_the_generic_row)
+{
+    kw_kernels chosen;
+    assert_int_equal(kw_kernels_select(0, NULL, &chosen), KW_OK);
+    assert_string_equal(chosen.name, "generic");
+}
