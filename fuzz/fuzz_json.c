@@ -5,15 +5,8 @@
  *     range of doubles is skipped without being looked at);
  *   - what was written is accepted, and writing it again gives the same text;
  *   - all memory comes back. */
-#include "base/base.h"
+#include "fuzz.h"
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool fact)
-{
-    if (!fact) __builtin_trap();
-}
 
 static bool skips(const char *text, size_t len)
 {

@@ -79,6 +79,7 @@ kw_status kw_bpe_reserve_merges(kw_tokenizer *t, size_t n);
 kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t rank);
 
 kw_status kw_load_gguf_vocab(kw_tokenizer *t, const kw_checkpoint *ck);
+kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len);
 kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path);
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);

@@ -264,12 +264,8 @@ static kw_status assemble(hf *h)
     return st ? st : read_merges(h);
 }
 
-kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path)
+kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len)
 {
-    char *text = NULL;
-    size_t len;
-    kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
-    if (st) return st;
     hf h = { .t = t,
              .trees = KW_ARENA(KW_PAY_TEXT),
              .vocab = KW_MAP(KW_PAY_TEXT),
@@ -277,11 +273,20 @@ kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path)
              .max_id = -1 };
     kw_json_reader r;
     kw_json_open(&r, text, len);
-    st = read_file(&h, &r);
+    kw_status st = read_file(&h, &r);
     kw_json_close(&r);
     if (!st) st = assemble(&h);
     kw_map_free(&h.vocab);
     kw_arena_free(&h.trees);
+    return st;
+}
+
+kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path)
+{
+    char *text = NULL;
+    size_t len;
+    kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
+    if (!st) st = kw_note(kw_parse_tokenizer_json(t, text, len), "%s", path);
     kw_free(text);
-    return st ? kw_note(st, "%s", path) : KW_OK;
+    return st;
 }

@@ -1,0 +1,4 @@
+/* fuzz_llama2c.c - see checkpoint.h; the corpus makes it llama2c. */
+#include "checkpoint.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return fuzz_checkpoint(data, size); }
