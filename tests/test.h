@@ -6,7 +6,6 @@
 #ifndef KW_TEST_H
 #define KW_TEST_H
 
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,6 +16,7 @@
 #ifdef KW_TINY_CMOCKA
 #include "tiny_cmocka.h"
 #else
+#include <setjmp.h>
 #include <cmocka.h>
 #endif
 

@@ -26,7 +26,7 @@ static int32_t special_at(const kw_tokenizer *t, kw_str text, size_t at, unsigne
 /* The text as byte-level BPE sees it: in form C where the file asks for it, with a space in front where it wants one. */
 static kw_status encode_normalized(const kw_tokenizer *t, kw_str text, kw_ids *out)
 {
-    kw_buf b = KW_BUF((size_t)4 << 30, KW_PAY_TEXT);
+    kw_buf b = KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT);
     if (t->add_prefix_space && text.p[0] != ' ') kw_buf_byte(&b, ' ');
     kw_status st = KW_OK;
     if (t->nfc) st = kw_unicode_nfc(text, &b);

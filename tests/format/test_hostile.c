@@ -76,7 +76,7 @@ static void check_mutations(const char *rel, size_t header, int n)
         char bit[4];
         int flips = 1 + (int)kw_rng_below(&rng, 4);
         for (int k = 0; k < flips; k++) {
-            at[k] = kw_rng_below(&rng, header);
+            at[k] = (size_t)kw_rng_below(&rng, header);
             bit[k] = (char)(1u << kw_rng_below(&rng, 8));
             data[at[k]] ^= bit[k];
         }
@@ -202,10 +202,11 @@ TEST(tensors_outside_the_file_or_off_its_alignment_are_refused)
 static void refused_safetensors(const char *json, const char *part)
 {
     char file[1024] = { 0 };
-    uint64_t n = strlen(json);
+    size_t len = strlen(json);
+    uint64_t n = len;
     memcpy(file, &n, 8);
-    memcpy(file + 8, json, n);
-    kw_status st = open_bytes(file, 8 + n + 16);
+    memcpy(file + 8, json, len);
+    kw_status st = open_bytes(file, 8 + len + 16);
     if (st >= 0 || !strstr(kw_error_message(), part))
         fail_msg("%d: %s (wanted \"%s\")", st, kw_error_message(), part);
 }
