@@ -69,7 +69,7 @@ typedef struct cli {
     char **args; /* what is not an option; MODEL first */
     int n_args;
     bool was_set[128];      /* by option index: said anywhere but in the built-in defaults */
-    text_list kept;     /* values of config files and /set, freed at the end */
+    text_list kept;         /* values of config files and /set, freed at the end */
     kw_engine *open_engine; /* closed by main */
     kw_model *open_model;
 } cli;
