@@ -9,7 +9,7 @@ set(posix_files ${src}/base/port_posix.c)
 if(machine MATCHES "x86_64|amd64")
     set(KWAAI_TARGET x86)
     list(REMOVE_ITEM KWAAI_SOURCES ${arm_files} ${wasm_files})
-    set(avx2 -mavx2 -mfma -mf16c)
+    set(avx2 -O3 -mavx2 -mfma -mf16c)      # -O3: tiles must live in registers, which wants their loops unrolled
     set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
     set_source_files_properties(${src}/cpu/avx2.c PROPERTIES COMPILE_OPTIONS "${avx2}")
     set_source_files_properties(${src}/cpu/avx512.c PROPERTIES COMPILE_OPTIONS "${avx512}")

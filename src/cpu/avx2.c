@@ -3,12 +3,45 @@
 #include "cpu/simd/avx2.h"
 #include <math.h>
 
-#define TILE_X                                                                                     \
-    3 /* 3 x 4 accumulators, 4 weights and 1 activation: all 16 registers but one at a time */
+#define TILE_X 6
+#define PANEL_V 2 /* 6 x 2 accumulators, 2 weights and 1 activation of 16 registers */
 #include "cpu/vec.inc"
 #include "cpu/decode_avx2.inc"
-#define HAS_DPBUSD 0
 #include "cpu/q8.inc"
+
+/* ---- packing: 8 x 8 values turned at a time ---- */
+
+static inline void turn_8x8(const float *src, size_t stride, float *dst, size_t panel)
+{
+    V r[8], t[8];
+    for (int i = 0; i < 8; i++) r[i] = v_load(src + (size_t)i * stride);
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        v_store(dst + (size_t)i * panel, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        v_store(dst + (size_t)(i + 4) * panel, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+
+static void pack(const kw_pack *p)
+{
+    size_t whole_k = p->n_rows == p->panel ? p->k & ~(size_t)7 : 0;
+    for (size_t k = 0; k < whole_k; k += 8)
+        for (size_t j = 0; j < p->panel; j += 8)
+            turn_8x8(p->rows + j * p->row_stride + k, p->row_stride, p->packed + k * p->panel + j,
+                     p->panel);
+    for (size_t k = whole_k; k < p->k; k++)
+        for (size_t j = 0; j < p->panel; j++)
+            p->packed[k * p->panel + j] = j < p->n_rows ? p->rows[j * p->row_stride + k] : 0;
+}
 
 /* ---- exact ---- */
 
@@ -138,7 +171,7 @@ static void attend(const kw_attend_block *b)
 const kw_kernels kw_kernels_avx2 = {
     .name = "avx2", .needs = KW_CPU_AVX2 | KW_CPU_FMA | KW_CPU_F16C,
     .add = add, .mul = mul, .silu = silu, .swiglu = swiglu, .rms_norm = rms_norm, .dots_exact = dots_exact,
-    .dots_fast = dots_fast, .attend = attend, .encode_q8 = encode_q8,
+    .panel = PANEL, .pack = pack, .gemm = gemm, .attend = attend, .encode_q8 = encode_q8,
     .decode = {
         [KW_F16] = decode_f16, [KW_BF16] = decode_bf16, [KW_Q8_0] = decode_q8_0, [KW_Q4_0] = decode_q4_0,
         [KW_Q4_1] = decode_q4_1,

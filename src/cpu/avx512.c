@@ -3,7 +3,8 @@
 #include "cpu/generic/generic.h"
 #include "cpu/simd/avx512.h"
 
-#define TILE_X 6 /* 6 x 4 accumulators of 32 registers */
+#define TILE_X 8
+#define PANEL_V 3 /* 8 x 3 accumulators, 3 weights of 32 registers */
 #include "cpu/vec.inc"
 
 const kw_kernels kw_kernels_avx512 = {
@@ -14,5 +15,6 @@ const kw_kernels kw_kernels_avx512 = {
     .mul = mul,
     .silu = silu,
     .swiglu = swiglu,
-    .dots_fast = dots_fast,
+    .panel = PANEL,
+    .gemm = gemm,
 };

@@ -5,7 +5,8 @@
  *   q8      few rows in fast mode: x is int8 (one ENCODE step, shared by all LINEARs of the same x) and the packed
  *           weights are multiplied as they lie in the file. A row gives the same bits whether it comes alone or with
  *           others, so that a batch or a guess changes no text;
- *   f32     many rows in fast mode, and dtypes without an int8 kernel: a decoded panel and fused multiply-adds.
+ *   f32     many rows in fast mode, and dtypes without an int8 kernel: panels decoded and interleaved 256 values at a
+ *           time, so that one load of weights serves a vector of rows and no sum crosses lanes.
  *
  * A chunk is a panel of weight rows: it is decoded once for all rows of x and stays in the L2 cache. */
 #include "cpu/internal.h"
@@ -15,6 +16,9 @@ enum {
     PANEL_BYTES = 128 * 1024, /* f32 bytes of a decoded panel */
     MIN_PANEL = 4,
     MAX_PANEL = 64,
+    PART_K = 256, /* values of k packed at once: whole blocks of every dtype */
+    MOST_PANELS = 4,
+    ROWS_AT_ONCE = 24,   /* x: 24 rows of 256 values lie in the L1 cache */
     CHUNKS_A_WORKER = 6, /* enough that a disturbed core does not stall the op */
 };
 
@@ -41,9 +45,11 @@ bool kw_linear_is_q8(const kw_cpu_program *g, const kw_op *op)
 size_t kw_linear_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 {
     const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
-    int64_t k = kw_tensor_cols(w);
-    return w->dtype == KW_F32 || kw_linear_is_q8(g, op) ? 0
-                                                        : (size_t)(panel_of(k) * k) * sizeof(float);
+    if (kw_linear_is_q8(g, op)) return 0;
+    if (!g->exact) return (1 + MOST_PANELS) * PART_K * g->kernels.panel * sizeof(float);
+    return w->dtype == KW_F32
+               ? 0
+               : (size_t)(panel_of(kw_tensor_cols(w)) * kw_tensor_cols(w)) * sizeof(float);
 }
 
 static int64_t panels(const kw_run *r)
@@ -74,7 +80,7 @@ static const float *decoded(const kw_run *r, int64_t from, int64_t n)
     return panel;
 }
 
-static void linear_f32(const kw_run *r, int64_t chunk)
+static void linear_exact(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
     int64_t k = kw_tensor_cols(weight(r)), m = kw_tensor_rows(weight(r)), panel = panel_of(k);
@@ -91,8 +97,85 @@ static void linear_f32(const kw_run *r, int64_t chunk)
         .n_x = (size_t)kw_live_rows(r, op->src[0]),
         .k = (size_t)k,
     };
-    if (r->g->exact) r->g->kernels.dots_exact(&d);
-    else r->g->kernels.dots_fast(&d);
+    r->g->kernels.dots_exact(&d);
+    add_bias(r, from, n);
+}
+
+/* ---- f32: panels packed a part of k at a time ---- */
+
+/* Panels of a chunk: more share each load of x, fewer spread better over the workers. */
+static int64_t panels_a_chunk(const kw_run *r)
+{
+    int64_t panels = kw_tensor_rows(weight(r)) / (int64_t)r->g->kernels.panel;
+    int64_t each = panels / (CHUNKS_A_WORKER * kw_pool_size(r->g->device->pool));
+    return each < 1 ? 1 : each > MOST_PANELS ? MOST_PANELS : each;
+}
+
+static int64_t gemm_chunks(const kw_run *r)
+{
+    int64_t rows = (int64_t)r->g->kernels.panel * panels_a_chunk(r);
+    return (kw_tensor_rows(weight(r)) + rows - 1) / rows;
+}
+
+/* Values at..at+k of n weight rows, decoded and packed; the worker's memory holds rows, then packed panels. */
+static void pack_panel(const kw_run *r, int64_t from, int64_t n, int64_t at, int64_t k,
+                       float *packed)
+{
+    const kw_tensor *w = weight(r);
+    const kw_dtype_info *type = kw_dtype_get(w->dtype);
+    float *rows = kw_worker_memory(r);
+    size_t skip = (size_t)at / type->block * type->bytes;
+    for (int64_t j = 0; j < n; j++)
+        r->g->kernels.decode[w->dtype]((const char *)kw_tensor_row(w, from + j) + skip,
+                                       rows + j * PART_K, (size_t)k);
+    kw_pack p = { .rows = rows,
+                  .packed = packed,
+                  .row_stride = PART_K,
+                  .n_rows = (size_t)n,
+                  .k = (size_t)k,
+                  .panel = r->g->kernels.panel };
+    r->g->kernels.pack(&p);
+}
+
+/* All rows of x, a few at a time so that they stay in the L1 cache, times the packed panels of a chunk. */
+static void multiply_part(const kw_run *r, int64_t from, int64_t n, int64_t at, int64_t k)
+{
+    const kw_op *op = r->step->op;
+    int64_t panel = (int64_t)r->g->kernels.panel, live = kw_live_rows(r, op->src[0]);
+    int64_t x_stride = kw_cols(r, op->src[0]), m = kw_cols(r, op->dst);
+    const float *x = kw_place(r, op->src[0]),
+                *packed = (const float *)kw_worker_memory(r) + panel * PART_K;
+    float *dst = kw_place(r, op->dst);
+    for (int64_t i = 0; i < live; i += ROWS_AT_ONCE)
+        for (int64_t j = 0; j < n; j += panel) {
+            kw_gemm g = {
+                .dst = dst + i * m + from + j,
+                .packed = packed + j * PART_K,
+                .x = x + i * x_stride + at,
+                .dst_stride = (size_t)m,
+                .x_stride = (size_t)x_stride,
+                .n_w = (size_t)least(panel, n - j),
+                .n_x = (size_t)least(ROWS_AT_ONCE, live - i),
+                .k = (size_t)k,
+                .panel = (size_t)panel,
+                .add = at > 0,
+            };
+            r->g->kernels.gemm(&g);
+        }
+}
+
+static void linear_f32(const kw_run *r, int64_t chunk)
+{
+    int64_t k = kw_tensor_cols(weight(r)), m = kw_tensor_rows(weight(r)),
+            panel = (int64_t)r->g->kernels.panel;
+    int64_t rows = panel * panels_a_chunk(r), from = chunk * rows, n = least(rows, m - from);
+    for (int64_t at = 0; at < k; at += PART_K) {
+        int64_t part = least(PART_K, k - at);
+        for (int64_t j = 0; j < n; j += panel)
+            pack_panel(r, from + j, least(panel, n - j), at, part,
+                       (float *)kw_worker_memory(r) + panel * PART_K + j * PART_K);
+        multiply_part(r, from, n, at, part);
+    }
     add_bias(r, from, n);
 }
 
@@ -144,6 +227,7 @@ static void encode_q8(const kw_run *r, int64_t row)
                             (size_t)k);
 }
 
-const kw_op_driver kw_drive_linear_f32 = { panels, linear_f32 };
+const kw_op_driver kw_drive_linear_exact = { panels, linear_exact };
+const kw_op_driver kw_drive_linear_f32 = { gemm_chunks, linear_f32 };
 const kw_op_driver kw_drive_linear_q8 = { q8_chunks, linear_q8 };
 const kw_op_driver kw_drive_encode_q8 = { encode_chunks, encode_q8 };

@@ -67,7 +67,8 @@ void kw_cpu_drop(kw_program *g);
 /* Drivers, by op; LINEAR has three ways. */
 extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul,
     kw_drive_silu, kw_drive_swiglu, kw_drive_rope_table, kw_drive_rope, kw_drive_rows,
-    kw_drive_store, kw_drive_attend, kw_drive_encode_q8, kw_drive_linear_q8, kw_drive_linear_f32;
+    kw_drive_store, kw_drive_attend, kw_drive_encode_q8, kw_drive_linear_q8, kw_drive_linear_f32,
+    kw_drive_linear_exact;
 
 /* Whether LINEAR multiplies int8 activations: fast mode, few rows, a kernel for the weight's dtype. */
 bool kw_linear_is_q8(const kw_cpu_program *g, const kw_op *op);

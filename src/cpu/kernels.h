@@ -22,6 +22,22 @@ typedef struct kw_dots {
     size_t n_w, n_x, k;
 } kw_dots;
 
+/* Weight rows packed for fast products of many rows: `panel` rows interleaved, value k of row j at [k * panel + j], zeros
+ * where there are fewer rows. */
+typedef struct kw_pack {
+    const float *rows;
+    float *packed;
+    size_t row_stride, n_rows, k, panel;
+} kw_pack;
+
+/* dst[i * dst_stride + j] (+)= packed row j . x[i] over k values, for n_w <= panel rows. */
+typedef struct kw_gemm {
+    float *dst;
+    const float *packed, *x;
+    size_t dst_stride, x_stride, n_w, n_x, k, panel;
+    bool add; /* to what dst holds */
+} kw_gemm;
+
 /* Activations as two int8: per block of 32 values a scale d (value = d * (256 * q + r), good to 2e-5 of the block's
  * largest) and eighth = d * sum(256 * q + r) / 8, the share of the block's sum that each of 8 lanes adds for weights with
  * an offset. One row:
@@ -72,11 +88,12 @@ typedef void (*kw_dots_q8_fn)(const kw_dots_q8 *d);
 typedef struct kw_kernels {
     const char *name;
     uint64_t needs; /* KW_CPU_* bits */
+    size_t panel;   /* rows of a packed panel; with gemm */
 #define KW_KERNEL(name, args, doc) void(*name) args;
     KW_KERNELS(KW_KERNEL)
 #undef KW_KERNEL
     kw_decode_fn decode[KW_DTYPE_COUNT];   /* exact */
-    kw_dots_q8_fn dots_q8[KW_DTYPE_COUNT]; /* fast; NULL: decode and use dots_fast */
+    kw_dots_q8_fn dots_q8[KW_DTYPE_COUNT]; /* fast; NULL: decode and use gemm */
 } kw_kernels;
 
 /* The rows of this build, narrow to wide (select.c). */

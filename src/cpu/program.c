@@ -111,6 +111,7 @@ static kw_status encode(preparing *s, const kw_op *op, int *which)
 static kw_status add_linear(preparing *s, const kw_op *op)
 {
     touch t = touches(s->g->plan, op);
+    if (s->g->exact) return push(s, (kw_step){ .driver = &kw_drive_linear_exact, .op = op }, t);
     if (!kw_linear_is_q8(s->g, op))
         return push(s, (kw_step){ .driver = &kw_drive_linear_f32, .op = op }, t);
     int which;

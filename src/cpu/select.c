@@ -25,6 +25,7 @@ kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chos
         if ((row->needs & features) != row->needs) continue;
         chosen->name = row->name;
         chosen->needs = row->needs;
+        if (row->gemm) chosen->panel = row->panel;
 #define KW_TAKE(kernel, args, doc)                                                                 \
     if (row->kernel) chosen->kernel = row->kernel;
         KW_KERNELS(KW_TAKE)

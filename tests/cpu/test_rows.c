@@ -134,31 +134,48 @@ static void check_attend(const kw_kernels *row)
 
 TEST(attention_has_the_bits_of_the_generic_row) { each_row(check_attend); }
 
-static void check_fast_dots(const kw_kernels *row)
+/* Packs w by the row under test and multiplies, in two parts of k. */
+static void multiply(const kw_kernels *row, const float *w, const float *x, size_t n_w, size_t n_x,
+                     size_t k, float *dst)
 {
-    static float w[9 * N], x[9 * N], got[81], alone[81];
-    fill(w, 9 * N, 10, false);
-    fill(x, 9 * N, 11, false);
-    for (size_t k = 1; k <= N; k += 7) {
-        kw_dots d = { got, w, x, 9, N, N, 9, 9, k };
-        row->dots_fast(&d);
-        for (size_t i = 0; i < 9; i++) {
-            kw_dots one = { alone + i * 9, w, x + i * N, 9, N, N, 9, 1, k };
-            row->dots_fast(&one);
-            for (size_t j = 0; j < 9; j++) {
-                double sum = 0, size = 0;
-                for (size_t e = 0; e < k; e++) {
-                    sum += (double)w[j * N + e] * (double)x[i * N + e];
-                    size += fabs((double)w[j * N + e] * (double)x[i * N + e]);
-                }
-                assert_true(fabs((double)got[i * 9 + j] - sum) <= 1e-6 * size);
-            }
-        }
-        assert_true(same(got, alone, 81)); /* a row has the same bits alone and with others */
+    static float packed[64 * N];
+    size_t half = k / 2;
+    for (int part = 0; part < 2; part++) {
+        size_t at = part ? half : 0, len = part ? k - half : half;
+        if (len == 0 && part == 0) continue;
+        kw_pack p = { w + at, packed, N, n_w, len, row->panel };
+        row->pack(&p);
+        kw_gemm g = { dst, packed, x + at, 64, N, n_w, n_x, len, row->panel, part && half };
+        row->gemm(&g);
     }
 }
 
-TEST(fast_dots_are_within_1e6_and_do_not_depend_on_the_tile) { each_row(check_fast_dots); }
+static void check_gemm(const kw_kernels *row)
+{
+    enum { X = 11 };
+    static float w[64 * N], x[X * N], got[X * 64], alone[64];
+    fill(w, 64 * N, 10, false);
+    fill(x, X * N, 11, false);
+    for (size_t k = 1; k <= N; k += 29)
+        for (size_t n_w = 1; n_w <= row->panel; n_w += row->panel > 9 ? 5 : 1) {
+            multiply(row, w, x, n_w, X, k, got);
+            for (size_t i = 0; i < X; i++) {
+                multiply(row, w, x + i * N, n_w, 1, k, alone);
+                assert_true(
+                    same(got + i * 64, alone, n_w)); /* the same bits alone and with others */
+                for (size_t j = 0; j < n_w; j++) {
+                    double sum = 0, size = 0;
+                    for (size_t e = 0; e < k; e++) {
+                        sum += (double)w[j * N + e] * (double)x[i * N + e];
+                        size += fabs((double)w[j * N + e] * (double)x[i * N + e]);
+                    }
+                    assert_true(fabs((double)got[i * 64 + j] - sum) <= 2e-6 * size);
+                }
+            }
+        }
+}
+
+TEST(fast_products_are_within_2e6_and_do_not_depend_on_the_tile) { each_row(check_gemm); }
 
 static void check_q8(const kw_kernels *row)
 {

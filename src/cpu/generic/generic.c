@@ -72,6 +72,24 @@ static void dots_exact(const kw_dots *d)
                 kw_dot_exact(d->w + j * d->w_stride, d->x + i * d->x_stride, d->k);
 }
 
+static void pack(const kw_pack *p)
+{
+    for (size_t k = 0; k < p->k; k++)
+        for (size_t j = 0; j < p->panel; j++)
+            p->packed[k * p->panel + j] = j < p->n_rows ? p->rows[j * p->row_stride + k] : 0;
+}
+
+static void gemm(const kw_gemm *g)
+{
+    for (size_t i = 0; i < g->n_x; i++)
+        for (size_t j = 0; j < g->n_w; j++) {
+            float sum = g->add ? g->dst[i * g->dst_stride + j] : 0;
+            for (size_t k = 0; k < g->k; k++)
+                sum += g->packed[k * g->panel + j] * g->x[i * g->x_stride + k];
+            g->dst[i * g->dst_stride + j] = sum;
+        }
+}
+
 static void attend_head(const kw_attend_block *b, int h)
 {
     size_t hd = (size_t)b->head_dim;
@@ -138,7 +156,9 @@ const kw_kernels kw_kernels_generic = {
     .rms_norm = rms_norm,
     .rope = rope,
     .dots_exact = dots_exact,
-    .dots_fast = dots_exact,
+    .panel = 16,
+    .pack = pack,
+    .gemm = gemm,
     .attend = attend,
     .encode_q8 = encode_q8,
 };
