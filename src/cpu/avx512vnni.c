@@ -22,6 +22,12 @@ static inline q8_row q8_at(const kw_dots_q8 *d, size_t i)
     return (q8_row){ q, scale, scale + d->k / KW_Q8_BLOCK };
 }
 
+/* Rows are too short for the hardware to see a stream: without this the loads wait for memory half of the time. */
+static inline void ahead(const unsigned char *p, size_t bytes)
+{
+    _mm_prefetch((const char *)((uintptr_t)p + bytes), _MM_HINT_T0);
+}
+
 static inline __m512 half_at(const unsigned char *p)
 {
     short h;
@@ -82,6 +88,7 @@ static inline __m512i q8_0_codes(const unsigned char *w)
             _Pragma("GCC unroll 4") for (int r = 0; r < n; r++)                                    \
             {                                                                                      \
                 const unsigned char *block = w + (size_t)r * stride + b * (bytes);                 \
+                ahead(block, 4 * stride);                                                          \
                 __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, codes(block), xv));    \
                 acc[r] = _mm512_fmadd_ps(sums, _mm512_mul_ps(half_at(block), d), acc[r]);          \
                 if (has_minimum)                                                                   \
@@ -141,7 +148,9 @@ static inline void q4_k_rows(const unsigned char *w, size_t stride, const q8_row
             __m512 d = _mm512_set1_ps(x->d[at]);
 #pragma GCC unroll 4
             for (int r = 0; r < n; r++) {
-                __m512i codes = q4_k_codes(w + (size_t)r * stride + b * 144, part);
+                const unsigned char *block = w + (size_t)r * stride + b * 144;
+                __m512i codes = q4_k_codes(block, part);
+                if (part % 3 == 0) ahead(block, 4 * stride + 18 * (size_t)part);
                 __m512 sums =
                     _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, xv));
                 acc[r] = _mm512_fmadd_ps(sums, _mm512_mul_ps(_mm512_set1_ps(s[r].scale[part]), d),
@@ -186,7 +195,9 @@ static inline void q6_k_rows(const unsigned char *w, size_t stride, const q8_row
             __m512 d = _mm512_set1_ps(x->d[at]);
 #pragma GCC unroll 4
             for (int r = 0; r < n; r++) {
-                __m512i codes = q6_k_codes(w + (size_t)r * stride + b * 210, part);
+                const unsigned char *block = w + (size_t)r * stride + b * 210;
+                __m512i codes = q6_k_codes(block, part);
+                if (part % 2 == 0) ahead(block, 4 * stride + 26 * (size_t)part);
                 __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, codes, xv));
                 __m128 two = _mm_castsi128_ps(_mm_loadl_epi64((const void *)(s[r] + 2 * part)));
                 __m512 scale = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(two));
