@@ -21,9 +21,11 @@ static const struct { const char *text, *want; } cases[] = {
       "|" },
     { "{{ not false and 1 or 0 }} {{ 1 == 1.0 }} {{ 'a' < 'b' }} {{ 'b' in 'abc' }} {{ 'q' not in ['a'] }}",
       "1 True True True True" },
-    { "{{ messages[0].role }} {{ messages[-1]['tags'][1] }} {{ messages[1:] | length }} {{ 'abcdef'[1:3] }} {{ 'héé'[1] }}",
+    { "{{ messages[0].role }} {{ messages[-1]['tags'][1] }} {{ messages[1:] | length }} {{ 'abcdef'[1:3] }}"
+      " {{ 'héé'[1] }}",
       "system y 2 bc é" },
-    { "{{ messages[2].missing is defined }} {{ nothing is defined }} {{ none is none }} {{ 'a' is string }} {{ messages[0] is mapping }}",
+    { "{{ messages[2].missing is defined }} {{ nothing is defined }} {{ none is none }} {{ 'a' is string }}"
+      " {{ messages[0] is mapping }}",
       "False False True True True" },
     { "{% for m in messages %}{{ loop.index }}{{ loop.first }}{{ loop.last }}{{ loop.revindex0 }};{% endfor %}",
       "1TrueFalse2;2FalseFalse1;3FalseTrue0;" },
@@ -31,21 +33,27 @@ static const struct { const char *text, *want; } cases[] = {
       "0user 1assistant " },
     { "{% for m in [] %}x{% else %}none{% endfor %}",
       "none" },
-    { "{% set n = namespace(c=0) %}{% for m in messages %}{% set n.c = n.c + 1 %}{% set q = 5 %}{% endfor %}{{ n.c }}{{ q is defined }}",
+    { "{% set n = namespace(c=0) %}{% for m in messages %}{% set n.c = n.c + 1 %}{% set q = 5 %}{% endfor"
+      " %}{{ n.c }}{{ q is defined }}",
       "3False" },
-    { "{% for i in range(10) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 5 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+    { "{% for i in range(10) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 5 %}{% break %}{% endif"
+      " %}{{ i }}{% endfor %}",
       "0134" },
     { "{% for k, v in {'a': 1, 'b': 'z'}.items() %}{{ k }}={{ v }},{% endfor %}",
       "a=1,b=z," },
-    { "{{ messages[1].content.strip() }}|{{ '  x '.lstrip() }}|{{ ' x '.rstrip() }}|{{ ' T '|trim|lower }}|{{ 'e'|upper }}",
+    { "{{ messages[1].content.strip() }}|{{ '  x '.lstrip() }}|{{ ' x '.rstrip() }}|{{ ' T '|trim|lower }}|{{"
+      " 'e'|upper }}",
       "a b|x | x|t|E" },
-    { "{{ 'a,b,c'.split(',')[1] }} {{ 'abc'.startswith('ab') }} {{ 'abc'.endswith('x') }} {{ 'a-b'.replace('-', '+') }}",
+    { "{{ 'a,b,c'.split(',')[1] }} {{ 'abc'.startswith('ab') }} {{ 'abc'.endswith('x') }} {{"
+      " 'a-b'.replace('-', '+') }}",
       "b True False a+b" },
     { "{{ messages | tojson }}",
-      "[{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": \" a b \"}, {\"role\": \"assistant\", \"content\": \"é\", \"n\": 2, \"tags\": [\"x\", \"y\"]}]" },
+      "[{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": \" a b \"},"
+      " {\"role\": \"assistant\", \"content\": \"é\", \"n\": 2, \"tags\": [\"x\", \"y\"]}]" },
     { "{{ {'a': [1, 2.5, none, true]} | tojson }}",
       "{\"a\": [1, 2.5, null, true]}" },
-    { "{{ messages[2].get('n') }} {{ messages[2].get('q', 'dflt') }} {{ nothing | default('d') }} {{ '' | default('d', true) }}",
+    { "{{ messages[2].get('n') }} {{ messages[2].get('q', 'dflt') }} {{ nothing | default('d') }} {{ '' |"
+      " default('d', true) }}",
       "2 dflt d d" },
     { "a\n  {% if true %}\n  b\n  {% endif %}\nc",
       "a\n  b\nc" },
