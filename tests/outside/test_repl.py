@@ -1,0 +1,77 @@
+"""The conversation on a terminal, through a real pseudo-terminal."""
+import os, pty, select, stat, tempfile, time
+from harness import *
+
+
+class Terminal:
+    def __init__(self, *args, env):
+        self.said, self.seen = b"", 0
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(env, TERM="xterm")
+            os.execv(KWAAI, ["kwaai", *args])
+
+    def wait(self, marker, seconds=120):
+        end = time.time() + seconds
+        while time.time() < end:
+            at = self.said.find(marker, self.seen)
+            if at >= 0:
+                part, self.seen = self.said[self.seen:at], at + len(marker)
+                return part
+            if not select.select([self.fd], [], [], 0.5)[0]: continue
+            try: self.said += os.read(self.fd, 65536)
+            except OSError: break
+        raise AssertionError("no %r in %r" % (marker, self.said[-600:]))
+
+    def type(self, text):
+        os.write(self.fd, text)
+
+    def end(self):
+        try:
+            while os.read(self.fd, 65536): pass     # the program waits until its output was taken
+        except OSError: pass
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def conversation(d, *args):
+    t = Terminal("run", smollm2(), "--temp", "0", *args, env={"XDG_STATE_HOME": d})
+    t.wait(b">>> ")
+    return t
+
+
+def test_a_conversation_with_commands():
+    with tempfile.TemporaryDirectory() as d:
+        t = conversation(d, "-n", "16")
+        t.type(b"What is the capital of France?\n")
+        assert b"Paris" in t.wait(b">>> ")
+        for command, answer in ((b"/stats\n", b"context"), (b"/set temperature 0.5\n", b"temperature = 0.5"),
+                                (b"/set nonsense 3\n", b"no option"), (b"/frob\n", b"no /frob"), (b"/help\n", b"/system"),
+                                (b"/clear\n", b"anew")):
+            t.type(command)
+            assert answer in t.wait(b">>> "), (command, t.said[-400:])
+        t.type(b'"""first line\n')
+        t.wait(b"... ")
+        t.type(b'second line"""\n')
+        t.wait(b">>> ")
+        t.type(b"/bye\n")
+        assert t.end() == 0
+        history = os.path.join(d, "kwaai", "history")
+        if "none" not in ok("doctor").decode().split("line editor")[1].split("\n")[0]:
+            assert stat.S_IMODE(os.stat(history).st_mode) == 0o600
+
+
+def test_control_c_stops_the_answer_and_not_the_program():
+    with tempfile.TemporaryDirectory() as d:
+        t = conversation(d, "--ignore-eos")
+        t.type(b"Tell me a very long story.\n")
+        t.wait(b"\n")
+        t.wait(b" ")       # the answer has begun
+        t.wait(b" ")
+        t.wait(b" ")
+        t.type(b"\x03")
+        t.wait(b">>> ", 20)
+        t.type(b"\x04")
+        assert t.end() == 0
+
+
+if __name__ == "__main__": main(globals())
