@@ -111,10 +111,8 @@ int cli_open_model(cli *c)
     int code = cli_model_path(c, &path);
     if (!code) code = cli_open_engine(c);
     if (!code) {
-        char what[512];
-        snprintf(what, sizeof what, "cannot load %s", path);
         kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_model);
-        if (st) code = out_status(st, what);
+        if (st) code = out_status(st, NULL);
     }
     free(path);
     return code;

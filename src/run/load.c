@@ -63,8 +63,13 @@ static kw_status name_model(kw_model *m, const char *path)
 
 static kw_status load_tokenizer(kw_model *m, const char *path)
 {
-    kw_status st = path && path[0] ? kw_tokenizer_open(path, &m->tokenizer)
-                                   : kw_tokenizer_of_checkpoint(m->ck, &m->tokenizer);
+    bool is_own = !path || !path[0];
+    kw_status st = is_own ? kw_tokenizer_of_checkpoint(m->ck, &m->tokenizer)
+                          : kw_tokenizer_open(path, &m->tokenizer);
+    if (is_own && st == KW_EUNSUPPORTED) { /* the model itself is fine: ids still work */
+        kw_log(KW_LOG_WARN, "%s: the model is used without a tokenizer", kw_error_message());
+        return KW_OK;
+    }
     if (st) return st;
     if (m->tokenizer && kw_tokenizer_size(m->tokenizer) > m->shape.n_vocab)
         return kw_fail(KW_EFORMAT,

@@ -69,6 +69,7 @@ struct kw_tokenizer {
 };
 
 kw_tokenizer *kw_tokenizer_new(void);
+void kw_tokenizer_clear(kw_tokenizer *t); /* as new again */
 /* Room for n tokens; at most as many as the file can hold, which the caller has checked. */
 kw_status kw_tokenizer_reserve(kw_tokenizer *t, size_t n);
 /* Tokens are filled in: builds the maps, byte ids and the list of specials. */

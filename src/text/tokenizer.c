@@ -203,13 +203,18 @@ static kw_status load_member(kw_tokenizer *t, const char *folder, const char *na
     return st;
 }
 
-/* tokenizer.json or tokenizer.model of a folder; *found says whether there was one. */
+/* tokenizer.json of a folder, or tokenizer.model where that is missing or of a kind not read yet; *found says whether
+ * there was one. */
 static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
 {
     bool extra;
-    kw_status st = load_member(t, folder, "tokenizer.json", kw_load_tokenizer_json, found);
-    if (!st && !*found)
-        st = load_member(t, folder, "tokenizer.model", kw_load_sentencepiece, found);
+    kw_status st = load_member(t, folder, "tokenizer.json", kw_load_tokenizer_json, found), other;
+    if (st == KW_EUNSUPPORTED || (!st && !*found)) {
+        kw_tokenizer_clear(t);
+        other = load_member(t, folder, "tokenizer.model", kw_load_sentencepiece, &extra);
+        if (extra) st = other;
+        *found = *found || extra;
+    }
     if (st || !*found) return st;
     st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
     return st ? st : load_member(t, folder, "chat_template.jinja", kw_load_template_file, &extra);

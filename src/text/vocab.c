@@ -4,14 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void set_empty(kw_tokenizer *t)
+{
+    *t = (kw_tokenizer){ .arena = KW_ARENA(KW_PAY_TEXT),
+                         .by_bytes = KW_MAP(KW_PAY_TEXT),
+                         .by_text = KW_MAP(KW_PAY_TEXT),
+                         .special = { -1, -1, -1, -1, false, false },
+                         .space = "\xe2\x96\x81" };
+}
+
 kw_tokenizer *kw_tokenizer_new(void)
 {
     kw_tokenizer *t = kw_calloc(1, sizeof *t, KW_PAY_TEXT);
-    if (!t) return NULL;
-    t->arena = KW_ARENA(KW_PAY_TEXT);
-    t->by_bytes = t->by_text = KW_MAP(KW_PAY_TEXT);
-    t->special = (kw_special_ids){ -1, -1, -1, -1, false, false };
-    t->space = "\xe2\x96\x81";
+    if (t) set_empty(t);
     return t;
 }
 
@@ -26,13 +31,18 @@ kw_status kw_tokenizer_reserve(kw_tokenizer *t, size_t n)
     return st ? st : kw_map_reserve(&t->by_text, n);
 }
 
-void kw_tokenizer_close(kw_tokenizer *t)
+void kw_tokenizer_clear(kw_tokenizer *t)
 {
-    if (!t) return;
     kw_map_free(&t->by_bytes);
     kw_map_free(&t->by_text);
     kw_checkpoint_close(t->owned);
     kw_arena_free(&t->arena);
+    set_empty(t);
+}
+
+void kw_tokenizer_close(kw_tokenizer *t)
+{
+    if (t) kw_tokenizer_clear(t);
     kw_free(t);
 }
 
