@@ -83,6 +83,8 @@ kw_status kw_load_gguf_vocab(kw_tokenizer *t, const kw_checkpoint *ck);
 kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len);
 kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path);
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
+/* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
+kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);
 /* chat_template, bos and eos of tokenizer_config.json beside it. */
 kw_status kw_load_tokenizer_config(kw_tokenizer *t, const char *path);

@@ -215,6 +215,7 @@ static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
         if (extra) st = other;
         *found = *found || extra;
     }
+    if (!st && !*found) st = load_member(t, folder, "vocab.json", kw_load_vocab_merges, found);
     if (st || !*found) return st;
     st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
     return st ? st : load_member(t, folder, "chat_template.jinja", kw_load_template_file, &extra);
@@ -256,7 +257,9 @@ static kw_status load_file(kw_tokenizer *t, const char *path)
     if (st) return st;
     kw_file_kind kind = n ? kw_file_sniff(head, n, size) : KW_FILE_UNKNOWN;
     if (kind == KW_FILE_GGUF) return load_gguf_file(t, path);
-    if (kind == KW_FILE_JSON) return kw_load_tokenizer_json(t, path);
+    bool is_pair = kw_str_ends(kw_str_of(path), "vocab.json");
+    if (kind == KW_FILE_JSON)
+        return is_pair ? kw_load_vocab_merges(t, path) : kw_load_tokenizer_json(t, path);
     if (kind == KW_FILE_SENTENCEPIECE) return kw_load_sentencepiece(t, path);
     if (kind == KW_FILE_LLAMA2C_TOKENIZER) return kw_load_llama2c_vocab(t, path);
     return kw_fail(KW_EFORMAT, "%s is %s, not a tokenizer", path,

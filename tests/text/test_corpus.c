@@ -129,6 +129,10 @@ TEST(gpt2_gguf)
     check("gpt2", test_data("tokenizers/llama.cpp-vocab/ggml-vocab-gpt-2.gguf"),
           KW_TEXT_PARSE_SPECIAL);
 }
+TEST(gpt2_pair_of_files)
+{
+    check("gpt2", test_data("tokenizers/gpt2-vocab.json"), KW_TEXT_PARSE_SPECIAL);
+}
 TEST(llama3_json)
 {
     check("llama3", test_data("tokenizers/llama3-tokenizer.json"), KW_TEXT_PARSE_SPECIAL);
