@@ -158,8 +158,10 @@ int cli_set(cli *c, const char *name, const char *value)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
         if (strcmp(options[i].name, name) || !applies(&options[i], c->command)) continue;
-        char *kept = strdup(value); /* lives as long as the program */
-        return set_value(c, &options[i], kept);
+        char *kept = strdup(value);
+        if (!kept) return out_fail(EXIT_OS, "out of memory");
+        int code = add_text(&c->kept, kept);
+        return code ? code : set_value(c, &options[i], kept);
     }
     for (int i = 0; i < N_OPTIONS; i++)
         if (!strcmp(options[i].name, name)) return EXIT_OK; /* another command's */
