@@ -7,6 +7,53 @@
 #define PANEL_V 3 /* 8 x 3 accumulators, 3 weights of 32 registers */
 #include "cpu/vec.inc"
 
+/* ---- decoders of the formats most models come in, with the bits of tensor/'s ---- */
+
+static inline V half_at(const unsigned char *p)
+{
+    short h;
+    memcpy(&h, p, sizeof h);
+    return _mm512_cvtph_ps(_mm256_set1_epi16(h));
+}
+
+static inline V signed_bytes(__m128i x) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x)); }
+
+static void decode_q8_0(const void *src, float *dst, size_t n)
+{
+    const unsigned char *b = src;
+    for (size_t i = 0; i < n; i += 32, b += 34) {
+        V d = half_at(b);
+        v_store(dst + i, v_mul(d, signed_bytes(_mm_loadu_si128((const void *)(b + 2)))));
+        v_store(dst + i + 16, v_mul(d, signed_bytes(_mm_loadu_si128((const void *)(b + 18)))));
+    }
+}
+
+static void decode_q4_0(const void *src, float *dst, size_t n)
+{
+    const unsigned char *b = src;
+    const __m128i low = _mm_set1_epi8(15), eight = _mm_set1_epi8(8);
+    for (size_t i = 0; i < n; i += 32, b += 18) {
+        __m128i x = _mm_loadu_si128((const void *)(b + 2));
+        __m128i first = _mm_and_si128(x, low), second = _mm_and_si128(_mm_srli_epi16(x, 4), low);
+        V d = half_at(b);
+        v_store(dst + i, v_mul(d, signed_bytes(_mm_sub_epi8(first, eight))));
+        v_store(dst + i + 16, v_mul(d, signed_bytes(_mm_sub_epi8(second, eight))));
+    }
+}
+
+static void decode_q4_1(const void *src, float *dst, size_t n)
+{
+    const unsigned char *b = src;
+    const __m128i low = _mm_set1_epi8(15);
+    for (size_t i = 0; i < n; i += 32, b += 20) {
+        __m128i x = _mm_loadu_si128((const void *)(b + 4));
+        __m128i first = _mm_and_si128(x, low), second = _mm_and_si128(_mm_srli_epi16(x, 4), low);
+        V d = half_at(b), m = half_at(b + 2);
+        v_store(dst + i, v_add(v_mul(d, signed_bytes(first)), m));
+        v_store(dst + i + 16, v_add(v_mul(d, signed_bytes(second)), m));
+    }
+}
+
 const kw_kernels kw_kernels_avx512 = {
     .name = "avx512",
     .needs = KW_CPU_AVX2 | KW_CPU_FMA | KW_CPU_F16C | KW_CPU_AVX512F | KW_CPU_AVX512BW |
@@ -17,4 +64,5 @@ const kw_kernels kw_kernels_avx512 = {
     .swiglu = swiglu,
     .panel = PANEL,
     .gemm = gemm,
+    .decode = { [KW_Q8_0] = decode_q8_0, [KW_Q4_0] = decode_q4_0, [KW_Q4_1] = decode_q4_1 },
 };

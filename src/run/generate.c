@@ -97,13 +97,22 @@ static kw_status loop(stream *t, uint64_t start, kw_generate_result *out)
     return KW_OK;
 }
 
+/* The id that the text ends with, or -1. */
+static int32_t last_id(const kw_session *s)
+{
+    size_t n = 0;
+    const int32_t *ids = kw_session_ids(s, &n);
+    return n ? ids[n - 1] : -1;
+}
+
 kw_status kw_session_generate(kw_session *s, const kw_generate_args *args, kw_generate_result *out)
 {
     uint64_t start = kw_now_ns();
     *out = (kw_generate_result){ .end_id = -1 };
     stream t = { .s = s, .args = args, .held = KW_BUF(HELD_MAX, KW_PAY_TEXT) };
     if (s->m->tokenizer)
-        t.detok = kw_detok_new(s->m->tokenizer, args->print_special ? 0 : KW_TEXT_NO_SPECIAL);
+        t.detok = kw_detok_after(s->m->tokenizer, args->print_special ? 0 : KW_TEXT_NO_SPECIAL,
+                                 last_id(s));
     kw_status st = loop(&t, start, out);
     if (s->m->tokenizer && !st && !t.stopped) {
         st = kw_detok_flush(&t.detok, &t.held);

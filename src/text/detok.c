@@ -10,6 +10,13 @@ kw_detok kw_detok_new(const kw_tokenizer *t, unsigned flags)
     return (kw_detok){ .t = t, .flags = flags };
 }
 
+kw_detok kw_detok_after(const kw_tokenizer *t, unsigned flags, int32_t last)
+{
+    kw_detok d = kw_detok_new(t, flags);
+    d.started = last >= 0 && last < t->n && t->tokens[last].type != KW_TOKEN_CONTROL;
+    return d;
+}
+
 /* A SentencePiece text begins with a space that was never there. */
 static void drop_first_space(kw_detok *d, int32_t id, kw_buf *piece)
 {

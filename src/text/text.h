@@ -37,6 +37,8 @@ typedef struct kw_detok {
     unsigned char pending[8]; /* an incomplete character */
     int n_pending;
 } kw_detok;
+/* Text that continues after `last` (-1: nothing stands before): behind an ordinary token its first space is kept. */
+kw_detok kw_detok_after(const kw_tokenizer *t, unsigned flags, int32_t last);
 kw_detok kw_detok_new(const kw_tokenizer *t, unsigned flags);
 kw_status kw_detok_push(kw_detok *d, int32_t id, kw_buf *out);
 kw_status kw_detok_flush(kw_detok *d, kw_buf *out);

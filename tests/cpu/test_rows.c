@@ -177,6 +177,27 @@ static void check_gemm(const kw_kernels *row)
 
 TEST(fast_products_are_within_2e6_and_do_not_depend_on_the_tile) { each_row(check_gemm); }
 
+static void check_decoders(const kw_kernels *row)
+{
+    static unsigned char packed[8 * 256 * 8];
+    static float got[8 * 256], want[8 * 256];
+    kw_rng rng;
+    kw_rng_seed(&rng, 13);
+    for (int t = 0; t < KW_DTYPE_COUNT; t++) {
+        const kw_dtype_info *info = kw_dtype_get((kw_dtype)t);
+        if (!info->decode) continue;
+        for (size_t i = 0; i < sizeof packed; i++) packed[i] = (unsigned char)kw_rng_u64(&rng);
+        for (size_t n = info->block; n <= 8 * 256; n += info->block) {
+            row->decode[t](packed, got, n);
+            info->decode(packed, want, n);
+            if (!same(got, want, n)) fail_msg("%s decodes %s otherwise", row->name, info->name);
+            if (info->block == 1 && n > 70) break;
+        }
+    }
+}
+
+TEST(decoders_have_the_bits_of_the_format) { each_row(check_decoders); }
+
 static void check_q8(const kw_kernels *row)
 {
     enum { K = 512, W = 7, X = 5 };

@@ -17,6 +17,15 @@ def test_stories_are_byte_equal_in_both_modes_on_every_row():
     return "rows " + ", ".join(rows)
 
 
+def test_a_continued_text_keeps_its_space():
+    """SentencePiece drops the space before a text's first word, but not before a continuation's."""
+    model, tokenizer = data("weights/llama/stories260K.bin"), data("weights/llama/tok512.bin")
+    want = open(data("weights/llama/stories260K_t0_n200_expected.txt"), "rb").read()
+    at = want.index(b" time")
+    got = ok("generate", model, "--tokenizer", tokenizer, "-p", want[:at].decode(), "-n", 20, "--exact")
+    assert want[at:].startswith(got[:-1]) and len(got) > 20, got
+
+
 def golden():
     return json.load(open(data("golden/smollm2-135m/golden.json")))
 
