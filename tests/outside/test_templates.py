@@ -6,7 +6,7 @@ MUST = ["chatml", "llama2", "llama3", "zephyr", "mistral-v1"]
 
 
 def check(name, by_name):
-    golden = json.load(open(data("golden/chat-templates/golden.json")))
+    golden = json.load(open(local("golden/chat-templates/golden.json")))
     template, n = golden["templates"][name], 0
     with tempfile.TemporaryDirectory() as d:
         config, messages = os.path.join(d, "tokenizer_config.json"), os.path.join(d, "messages.json")
