@@ -65,6 +65,9 @@ KW_API kw_status kw_template_open(const char *path, kw_template **out);
 KW_API void kw_template_close(kw_template *t);                       /* NULL is fine */
 KW_API kw_template_parts kw_template_describe(const kw_template *t); /* borrowed until close */
 
+/* The names of the built-in templates: *n of them, constant. */
+KW_API const char *const *kw_template_names(int *n);
+
 /* A conversation, or any JSON array of messages ({"role": "user", "content": "..."}), rendered with a template: a
  * built-in's name ("chatml", "llama2", "llama3", "zephyr", "mistral-v1") or the template text itself. bos / eos are the
  * token texts the template may print. Writes at most cap bytes, *len = needed (KW_ELIMIT when too small).

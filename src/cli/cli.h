@@ -87,6 +87,8 @@ extern const command commands[N_COMMANDS];
 /* options.c */
 int cli_parse(cli *c, int argc, char **argv); /* EXIT_OK, or a code after its message */
 void cli_free(cli *c);
+/* Letters that differ, are missing or too many between two words; a swap counts 1. */
+int cli_distance(const char *a, const char *b);
 bool cli_was_set(const cli *c, const char *name);
 void cli_print_options(int command, FILE *to);
 void cli_print_environment(FILE *to);

@@ -145,13 +145,16 @@ int cli_chat_template(const cli *c, char **text)
     *text = NULL;
     if (!c->chat_template[0]) return EXIT_OK;
     if (access(c->chat_template, F_OK) == 0) return cli_read_file(c->chat_template, text, &len);
-    static const char *const known[] = { "chatml", "llama2",     "llama3",
-                                         "zephyr", "mistral-v1", "plain" };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    int n;
+    char list[256] = "";
+    const char *const *known = kw_template_names(&n);
+    for (int i = 0; i < n; i++) {
+        size_t at = strlen(list);
+        snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", known[i]);
         if (!strcmp(known[i], c->chat_template)) *text = strdup(c->chat_template);
+    }
     if (*text) return EXIT_OK;
     return out_fail(EXIT_NO_INPUT,
-                    "there is no chat template \"%s\"\nwhy: it is neither a file nor chatml, "
-                    "llama2, llama3, zephyr, mistral-v1 or plain",
-                    c->chat_template);
+                    "there is no chat template \"%s\"\nwhy: it is neither a file nor one of %s",
+                    c->chat_template, list);
 }

@@ -1,6 +1,5 @@
 /* main.c - the `kwaai` program: finds the command, reads its options, runs it, closes what it opened. */
 #include "cli/cli.h"
-#include <ctype.h>
 #include <signal.h>
 #include <string.h>
 
@@ -37,27 +36,14 @@ static int find_command(const char *word)
     return -1;
 }
 
-/* Letters of `word` found in order in `name`: enough to guess what "genrate" or "tokenise" meant. */
-static size_t likeness(const char *word, const char *name)
-{
-    size_t same = 0;
-    for (; *word; word++) {
-        const char *hit = strchr(name, tolower((unsigned char)*word));
-        if (!hit || hit - name > 2) continue;
-        same++;
-        name = hit + 1;
-    }
-    return same;
-}
-
 static int unknown_command(const char *word)
 {
     const char *best = NULL;
-    size_t most = strlen(word) / 2 + 1;
+    int nearest = 4;
     for (int i = 0; i < N_COMMANDS; i++) {
-        size_t same = likeness(word, commands[i].name);
-        if (same < most || same + 3 < strlen(commands[i].name)) continue;
-        most = same + 1;
+        int d = cli_distance(word, commands[i].name);
+        if (d >= nearest || d > (int)strlen(word) / 2) continue;
+        nearest = d;
         best = commands[i].name;
     }
     if (best) return out_fail(EXIT_USAGE, "there is no command \"%s\"\ntry: kwaai %s", word, best);

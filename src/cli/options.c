@@ -230,8 +230,7 @@ static int read_environment(cli *c)
 
 /* ---- flags ---- */
 
-/* Letters that differ, are missing or too many, up to 3; a swap counts 1. */
-static int distance(const char *a, const char *b)
+int cli_distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b);
     int row[3][66];
@@ -256,7 +255,7 @@ static int distance(const char *a, const char *b)
 static void consider(const char *candidate, const char *word, char *best, size_t cap,
                      int *best_distance)
 {
-    int d = distance(word, candidate);
+    int d = cli_distance(word, candidate);
     if (d >= *best_distance) return;
     *best_distance = d;
     snprintf(best, cap, "%s", candidate);

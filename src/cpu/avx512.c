@@ -9,20 +9,13 @@
 
 /* ---- decoders of the formats most models come in, with the bits of tensor/'s ---- */
 
-static inline V half_at(const unsigned char *p)
-{
-    short h;
-    memcpy(&h, p, sizeof h);
-    return _mm512_cvtph_ps(_mm256_set1_epi16(h));
-}
-
 static inline V signed_bytes(__m128i x) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x)); }
 
 static void decode_q8_0(const void *src, float *dst, size_t n)
 {
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += 32, b += 34) {
-        V d = half_at(b);
+        V d = v_half(b);
         v_store(dst + i, v_mul(d, signed_bytes(_mm_loadu_si128((const void *)(b + 2)))));
         v_store(dst + i + 16, v_mul(d, signed_bytes(_mm_loadu_si128((const void *)(b + 18)))));
     }
@@ -35,7 +28,7 @@ static void decode_q4_0(const void *src, float *dst, size_t n)
     for (size_t i = 0; i < n; i += 32, b += 18) {
         __m128i x = _mm_loadu_si128((const void *)(b + 2));
         __m128i first = _mm_and_si128(x, low), second = _mm_and_si128(_mm_srli_epi16(x, 4), low);
-        V d = half_at(b);
+        V d = v_half(b);
         v_store(dst + i, v_mul(d, signed_bytes(_mm_sub_epi8(first, eight))));
         v_store(dst + i + 16, v_mul(d, signed_bytes(_mm_sub_epi8(second, eight))));
     }
@@ -48,7 +41,7 @@ static void decode_q4_1(const void *src, float *dst, size_t n)
     for (size_t i = 0; i < n; i += 32, b += 20) {
         __m128i x = _mm_loadu_si128((const void *)(b + 4));
         __m128i first = _mm_and_si128(x, low), second = _mm_and_si128(_mm_srli_epi16(x, 4), low);
-        V d = half_at(b), m = half_at(b + 2);
+        V d = v_half(b), m = v_half(b + 2);
         v_store(dst + i, v_add(v_mul(d, signed_bytes(first)), m));
         v_store(dst + i + 16, v_add(v_mul(d, signed_bytes(second)), m));
     }

@@ -6,34 +6,7 @@
  * weight rows). Minima (Q4_1, Q4_K) multiply the block's whole sum, one scalar a block. A pair of rows has one
  * accumulator and one order of operations, whatever it is computed with. */
 #include "cpu/generic/generic.h"
-#include <immintrin.h>
-#include <string.h>
-
-/* An activation row: codes (64 bytes a block), scales, eighths of sums. */
-typedef struct q8_row {
-    const unsigned char *q;
-    const float *d, *eighth;
-} q8_row;
-
-static inline q8_row q8_at(const kw_dots_q8 *d, size_t i)
-{
-    const unsigned char *q = d->x + i * d->x_stride;
-    const float *scale = (const float *)(const void *)(q + 2 * d->k);
-    return (q8_row){ q, scale, scale + d->k / KW_Q8_BLOCK };
-}
-
-/* Rows are too short for the hardware to see a stream: without this the loads wait for memory half of the time. */
-static inline void ahead(const unsigned char *p, size_t bytes)
-{
-    _mm_prefetch((const char *)((uintptr_t)p + bytes), _MM_HINT_T0);
-}
-
-static inline __m512 half_at(const unsigned char *p)
-{
-    short h;
-    memcpy(&h, p, sizeof h);
-    return _mm512_cvtph_ps(_mm256_set1_epi16(h));
-}
+#include "cpu/simd/avx512.h"
 
 static inline __m512i twice(const unsigned char *p)
 {
@@ -75,24 +48,24 @@ static inline __m512i q8_0_codes(const unsigned char *w)
     return _mm512_xor_si512(twice(w + 2), _mm512_set1_epi8(-128));
 }
 
-#define DOTS_OF_32(name, bytes, codes, offset, has_minimum)                                        \
-    static inline void name##_rows(const unsigned char *w, size_t stride, const q8_row *x,         \
+#define DOTS_OF_32(name, bytes, unpack, offset, has_minimum)                                       \
+    static inline void name##_rows(const unsigned char *w, size_t stride, const kw_q8_row *x,      \
                                    size_t blocks, int n, float *dst)                               \
     {                                                                                              \
         __m512 acc[4];                                                                             \
         __m128 minima[4];                                                                          \
         for (int r = 0; r < n; r++) acc[r] = _mm512_setzero_ps(), minima[r] = _mm_setzero_ps();    \
         for (size_t b = 0; b < blocks; b++) {                                                      \
-            __m512i xv = _mm512_loadu_si512(x->q + 64 * b), start = start_at(xv, offset);          \
+            __m512i xv = _mm512_loadu_si512(x->codes + 64 * b), start = start_at(xv, offset);      \
             __m512 d = _mm512_set1_ps(x->d[b]);                                                    \
             _Pragma("GCC unroll 4") for (int r = 0; r < n; r++)                                    \
             {                                                                                      \
                 const unsigned char *block = w + (size_t)r * stride + b * (bytes);                 \
-                ahead(block, 4 * stride);                                                          \
-                __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, codes(block), xv));    \
-                acc[r] = _mm512_fmadd_ps(sums, _mm512_mul_ps(half_at(block), d), acc[r]);          \
+                kw_ahead(block, 4 * stride);                                                       \
+                __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, unpack(block), xv));   \
+                acc[r] = _mm512_fmadd_ps(sums, _mm512_mul_ps(v_half(block), d), acc[r]);           \
                 if (has_minimum)                                                                   \
-                    minima[r] = _mm_fmadd_ss(_mm512_castps512_ps128(half_at(block + 2)),           \
+                    minima[r] = _mm_fmadd_ss(_mm512_castps512_ps128(v_half(block + 2)),            \
                                              _mm_set_ss(x->eighth[b]), minima[r]);                 \
             }                                                                                      \
         }                                                                                          \
@@ -119,7 +92,7 @@ static inline void q4_k_unpack(const unsigned char *w, q4_k_scales *out)
     s[1] = (a[2] & 0x0f0f0f0fu) | (a[0] >> 2 & 0x30303030u);
     m[0] = a[1] & 0x3f3f3f3fu;
     m[1] = (a[2] >> 4 & 0x0f0f0f0fu) | (a[1] >> 2 & 0x30303030u);
-    __m256 d = _mm512_castps512_ps256(half_at(w)), dmin = _mm512_castps512_ps256(half_at(w + 2));
+    __m256 d = _mm512_castps512_ps256(v_half(w)), dmin = _mm512_castps512_ps256(v_half(w + 2));
     __m256 scales = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)s)));
     __m256 minima = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)m)));
     _mm256_storeu_ps(out->scale, _mm256_mul_ps(d, scales));
@@ -132,8 +105,8 @@ static inline __m512i q4_k_codes(const unsigned char *w, int part)
     return _mm512_and_si512(part & 1 ? _mm512_srli_epi16(x, 4) : x, _mm512_set1_epi8(15));
 }
 
-static inline void q4_k_rows(const unsigned char *w, size_t stride, const q8_row *x, size_t blocks,
-                             int n, float *dst)
+static inline void q4_k_rows(const unsigned char *w, size_t stride, const kw_q8_row *x,
+                             size_t blocks, int n, float *dst)
 {
     __m512 acc[4];
     __m128 minima[4];
@@ -144,13 +117,13 @@ static inline void q4_k_rows(const unsigned char *w, size_t stride, const q8_row
 #pragma GCC unroll 8
         for (int part = 0; part < 8; part++) {
             size_t at = 8 * b + (size_t)part;
-            __m512i xv = _mm512_loadu_si512(x->q + 64 * at);
+            __m512i xv = _mm512_loadu_si512(x->codes + 64 * at);
             __m512 d = _mm512_set1_ps(x->d[at]);
 #pragma GCC unroll 4
             for (int r = 0; r < n; r++) {
                 const unsigned char *block = w + (size_t)r * stride + b * 144;
                 __m512i codes = q4_k_codes(block, part);
-                if (part % 3 == 0) ahead(block, 4 * stride + 18 * (size_t)part);
+                if (part % 3 == 0) kw_ahead(block, 4 * stride + 18 * (size_t)part);
                 __m512 sums =
                     _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, xv));
                 acc[r] = _mm512_fmadd_ps(sums, _mm512_mul_ps(_mm512_set1_ps(s[r].scale[part]), d),
@@ -175,8 +148,8 @@ static inline __m512i q6_k_codes(const unsigned char *w, int part)
     return _mm512_or_si512(low, _mm512_and_si512(high, _mm512_set1_epi8(0x30)));
 }
 
-static inline void q6_k_rows(const unsigned char *w, size_t stride, const q8_row *x, size_t blocks,
-                             int n, float *dst)
+static inline void q6_k_rows(const unsigned char *w, size_t stride, const kw_q8_row *x,
+                             size_t blocks, int n, float *dst)
 {
     const __m512i spread = _mm512_set_epi32(1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0);
     __m512 acc[4];
@@ -186,18 +159,18 @@ static inline void q6_k_rows(const unsigned char *w, size_t stride, const q8_row
         for (int r = 0; r < n; r++) {
             const unsigned char *block = w + (size_t)r * stride + b * 210;
             __m512i bytes = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(block + 192)));
-            _mm512_storeu_ps(s[r], _mm512_mul_ps(half_at(block + 208), _mm512_cvtepi32_ps(bytes)));
+            _mm512_storeu_ps(s[r], _mm512_mul_ps(v_half(block + 208), _mm512_cvtepi32_ps(bytes)));
         }
 #pragma GCC unroll 8
         for (int part = 0; part < 8; part++) {
             size_t at = 8 * b + (size_t)part;
-            __m512i xv = _mm512_loadu_si512(x->q + 64 * at), start = start_at(xv, 32);
+            __m512i xv = _mm512_loadu_si512(x->codes + 64 * at), start = start_at(xv, 32);
             __m512 d = _mm512_set1_ps(x->d[at]);
 #pragma GCC unroll 4
             for (int r = 0; r < n; r++) {
                 const unsigned char *block = w + (size_t)r * stride + b * 210;
                 __m512i codes = q6_k_codes(block, part);
-                if (part % 2 == 0) ahead(block, 4 * stride + 26 * (size_t)part);
+                if (part % 2 == 0) kw_ahead(block, 4 * stride + 26 * (size_t)part);
                 __m512 sums = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(start, codes, xv));
                 __m128 two = _mm_castsi128_ps(_mm_loadl_epi64((const void *)(s[r] + 2 * part)));
                 __m512 scale = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(two));
@@ -216,13 +189,13 @@ static inline void q6_k_rows(const unsigned char *w, size_t stride, const q8_row
         size_t blocks = d->k / KW_Q8_BLOCK, j = 0;                                                 \
         for (; j + 4 <= d->n_w; j += 4)                                                            \
             for (size_t i = 0; i < d->n_x; i++) {                                                  \
-                q8_row x = q8_at(d, i);                                                            \
+                kw_q8_row x = kw_q8_row_at(d->x + i * d->x_stride, d->k);                          \
                 name##_rows(d->w + j * d->w_stride, d->w_stride, &x, blocks, 4,                    \
                             d->dst + i * d->dst_stride + j);                                       \
             }                                                                                      \
         for (; j < d->n_w; j++)                                                                    \
             for (size_t i = 0; i < d->n_x; i++) {                                                  \
-                q8_row x = q8_at(d, i);                                                            \
+                kw_q8_row x = kw_q8_row_at(d->x + i * d->x_stride, d->k);                          \
                 name##_rows(d->w + j * d->w_stride, d->w_stride, &x, blocks, 1,                    \
                             d->dst + i * d->dst_stride + j);                                       \
             }                                                                                      \

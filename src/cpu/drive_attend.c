@@ -12,8 +12,6 @@
 
 enum { ROWS = 16 }; /* query rows of a chunk */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* ---- storing ---- */
 
 static int64_t store_chunks(const kw_run *r) { return kw_live_rows(r, r->step->op->src[1]); }
@@ -74,7 +72,7 @@ static walk begin(const kw_run *r, int64_t chunk)
                .a = a,
                .kv_head = (int)(chunk % a->n_kv_heads),
                .from = chunk / a->n_kv_heads * ROWS };
-    w.n = least(ROWS, kw_live_rows(r, r->step->op->dst) - w.from);
+    w.n = kw_least(ROWS, kw_live_rows(r, r->step->op->dst) - w.from);
     w.acc = kw_worker_memory(r);
     w.max = w.acc + states * hd;
     w.sum = w.max + states;
@@ -130,7 +128,7 @@ static void attend_block(walk *w, int64_t row, int32_t block)
         .heads = group,
         .head_dim = w->a->head_dim,
         .from = first > start ? first - start : 0,
-        .n = (int)least(KW_ATTEND_BLOCK, at[1] - start + 1),
+        .n = (int)kw_least(KW_ATTEND_BLOCK, at[1] - start + 1),
         .scale = w->a->scale,
     };
     load_block(w, w->r->b->kv->pages[at[0]][block], &b.k, &b.v);

@@ -27,8 +27,6 @@ static const kw_tensor *weight(const kw_run *r)
     return &kw_plan_value(r->g->plan, r->step->op->src[1])->t;
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static int64_t panel_of(int64_t k)
 {
     int64_t rows = PANEL_BYTES / (4 * k);
@@ -84,7 +82,7 @@ static void linear_exact(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
     int64_t k = kw_tensor_cols(weight(r)), m = kw_tensor_rows(weight(r)), panel = panel_of(k);
-    int64_t from = chunk * panel, n = least(panel, m - from);
+    int64_t from = chunk * panel, n = kw_least(panel, m - from);
     float *dst = kw_place(r, op->dst);
     kw_dots d = {
         .dst = dst + from,
@@ -154,8 +152,8 @@ static void multiply_part(const kw_run *r, int64_t from, int64_t n, int64_t at, 
                 .x = x + i * x_stride + at,
                 .dst_stride = (size_t)m,
                 .x_stride = (size_t)x_stride,
-                .n_w = (size_t)least(panel, n - j),
-                .n_x = (size_t)least(ROWS_AT_ONCE, live - i),
+                .n_w = (size_t)kw_least(panel, n - j),
+                .n_x = (size_t)kw_least(ROWS_AT_ONCE, live - i),
                 .k = (size_t)k,
                 .panel = (size_t)panel,
                 .add = at > 0,
@@ -168,11 +166,11 @@ static void linear_f32(const kw_run *r, int64_t chunk)
 {
     int64_t k = kw_tensor_cols(weight(r)), m = kw_tensor_rows(weight(r)),
             panel = (int64_t)r->g->kernels.panel;
-    int64_t rows = panel * panels_a_chunk(r), from = chunk * rows, n = least(rows, m - from);
+    int64_t rows = panel * panels_a_chunk(r), from = chunk * rows, n = kw_least(rows, m - from);
     for (int64_t at = 0; at < k; at += PART_K) {
-        int64_t part = least(PART_K, k - at);
+        int64_t part = kw_least(PART_K, k - at);
         for (int64_t j = 0; j < n; j += panel)
-            pack_panel(r, from + j, least(panel, n - j), at, part,
+            pack_panel(r, from + j, kw_least(panel, n - j), at, part,
                        (float *)kw_worker_memory(r) + panel * PART_K + j * PART_K);
         multiply_part(r, from, n, at, part);
     }
@@ -198,7 +196,7 @@ static void linear_q8(const kw_run *r, int64_t chunk)
     const kw_op *op = r->step->op;
     const kw_tensor *w = weight(r);
     int64_t k = kw_tensor_cols(w), m = kw_tensor_rows(w), panel = q8_panel(r);
-    int64_t from = chunk * panel, n = least(panel, m - from);
+    int64_t from = chunk * panel, n = kw_least(panel, m - from);
     float *dst = kw_place(r, op->dst);
     kw_dots_q8 d = {
         .dst = dst + from,

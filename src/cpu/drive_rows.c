@@ -6,8 +6,6 @@
 
 enum { ROWS_A_CHUNK = 4, CELLS_A_CHUNK = 4096 };
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static int64_t row_chunks(const kw_run *r)
 {
     return (kw_live_rows(r, r->step->op->dst) + ROWS_A_CHUNK - 1) / ROWS_A_CHUNK;
@@ -17,7 +15,7 @@ static int64_t first_row(int64_t chunk) { return chunk * ROWS_A_CHUNK; }
 
 static int64_t last_row(const kw_run *r, int64_t chunk)
 {
-    return least((chunk + 1) * ROWS_A_CHUNK, kw_live_rows(r, r->step->op->dst));
+    return kw_least((chunk + 1) * ROWS_A_CHUNK, kw_live_rows(r, r->step->op->dst));
 }
 
 static void embed(const kw_run *r, int64_t chunk)
@@ -53,7 +51,7 @@ static size_t cells(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
     int64_t all = kw_live_rows(r, op->dst) * kw_cols(r, op->dst);
-    return (size_t)(least((chunk + 1) * CELLS_A_CHUNK, all) - chunk * CELLS_A_CHUNK);
+    return (size_t)(kw_least((chunk + 1) * CELLS_A_CHUNK, all) - chunk * CELLS_A_CHUNK);
 }
 
 static void binary(const kw_run *r, int64_t chunk,

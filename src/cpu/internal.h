@@ -52,6 +52,8 @@ struct kw_device {
     kw_kernels kernels;
 };
 
+static inline int64_t kw_least(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* A value's memory in this run (NULL for KW_NONE), its live rows and its columns. */
 void *kw_place(const kw_run *r, kw_val v);
 int64_t kw_live_rows(const kw_run *r, kw_val v);

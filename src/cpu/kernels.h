@@ -49,6 +49,25 @@ static inline size_t kw_q8_row_bytes(size_t k)
     return (2 * k + k / KW_Q8_BLOCK * 8 + 63) & ~(size_t)63;
 }
 
+/* Where the parts of an activation row lie. */
+typedef struct kw_q8_row {
+    const unsigned char *codes;
+    const float *d, *eighth;
+} kw_q8_row;
+static inline kw_q8_row kw_q8_row_at(const void *row, size_t k)
+{
+    const unsigned char *codes = (const unsigned char *)row;
+    const float *d = (const float *)(const void *)(codes + 2 * k);
+    return (kw_q8_row){ codes, d, d + k / KW_Q8_BLOCK };
+}
+
+/* Asks for memory that will be read soon. Rows of weights are too short for the hardware to see a stream: without this
+ * the loads of few-row products wait for memory half of the time. */
+static inline void kw_ahead(const void *p, size_t bytes)
+{
+    __builtin_prefetch((const char *)((uintptr_t)p + bytes));
+}
+
 typedef struct kw_dots_q8 {
     float *dst;
     const unsigned char *w, *x;            /* packed weight rows; int8 activation rows */

@@ -45,7 +45,7 @@ typedef struct kw_binding {
     const kw_kv_binding *kv;    /* NULL when the plan has no ATTEND */
     kw_memory *scratch;         /* at least program->scratch_bytes */
     int64_t live[KW_DIM_COUNT]; /* rows alive, at most the recorded ones; [FIXED] is ignored */
-    bool check; /* debug: after every op look for NaN and infinities, KW_EINVAL names the op */
+    bool check; /* debug: after every op look for NaN and infinities, KW_EFORMAT names the op */
 } kw_binding;
 
 typedef struct kw_request {

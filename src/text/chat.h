@@ -68,6 +68,7 @@ kw_str kw_chat_name(kw_chat *c);
 /* chat_ops.c */
 bool kw_chat_is_number(const kw_json *v); /* booleans are numbers, as in Python */
 int64_t kw_chat_integer(const kw_json *v);
+double kw_chat_number(const kw_json *v);
 const char *kw_chat_type_name(const kw_json *v); /* "a string", "undefined" */
 const kw_json *kw_chat_real(kw_chat *c, double d);
 int64_t kw_chat_wrap(char op, int64_t a, int64_t b);

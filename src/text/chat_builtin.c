@@ -71,7 +71,7 @@ kw_str kw_chat_builtin(const char *name)
     return (kw_str){ NULL, 0 };
 }
 
-const char *const *kw_chat_builtin_names(int *n)
+const char *const *kw_template_names(int *n)
 {
     *n = N_BUILTIN;
     return names;

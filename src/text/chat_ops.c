@@ -17,10 +17,7 @@ int64_t kw_chat_integer(const kw_json *v)
     return v->type == KW_JSON_BOOL ? v->boolean : v->integer;
 }
 
-static double number_of(const kw_json *v)
-{
-    return v->type == KW_JSON_BOOL ? v->boolean : v->number;
-}
+double kw_chat_number(const kw_json *v) { return v->type == KW_JSON_BOOL ? v->boolean : v->number; }
 
 const char *kw_chat_type_name(const kw_json *v)
 {
@@ -58,11 +55,11 @@ const kw_json *kw_chat_arithmetic(kw_chat *c, kw_str op, const kw_json *a, const
         return NULL;
     }
     bool divides = op.p[0] == '/' || op.p[0] == '%';
-    if (divides && number_of(b) == 0) {
+    if (divides && kw_chat_number(b) == 0) {
         kw_chat_fail(c, KW_EINVAL, "division by zero");
         return NULL;
     }
-    double x = number_of(a), y = number_of(b);
+    double x = kw_chat_number(a), y = kw_chat_number(b);
     if (op.p[0] == '/' && op.n == 1) return kw_chat_real(c, x / y);
     if (is_integer(a) && is_integer(b)) {
         int64_t i = kw_chat_integer(a), j = kw_chat_integer(b);
@@ -109,7 +106,7 @@ const kw_json *kw_chat_order(kw_chat *c, kw_str op, const kw_json *a, const kw_j
 {
     int d = 0;
     if (kw_chat_is_number(a) && kw_chat_is_number(b))
-        d = (number_of(a) > number_of(b)) - (number_of(a) < number_of(b));
+        d = (kw_chat_number(a) > kw_chat_number(b)) - (kw_chat_number(a) < kw_chat_number(b));
     else if (a && b && a->type == KW_JSON_STRING && b->type == KW_JSON_STRING)
         d = compare_text(a->string, b->string);
     else

@@ -84,20 +84,10 @@ bool kw_chat_truth(const kw_json *v)
     return false;
 }
 
-static bool is_number(const kw_json *v)
-{
-    return v->type == KW_JSON_INT || v->type == KW_JSON_FLOAT || v->type == KW_JSON_BOOL;
-}
-
-static double number_of(const kw_json *v)
-{
-    return v->type == KW_JSON_BOOL ? v->boolean : v->number;
-}
-
 bool kw_chat_equal(const kw_json *a, const kw_json *b)
 {
     if (!a || !b) return a == b;
-    if (is_number(a) && is_number(b)) return number_of(a) == number_of(b);
+    if (kw_chat_is_number(a) && kw_chat_is_number(b)) return kw_chat_number(a) == kw_chat_number(b);
     if (a->type != b->type) return false;
     if (a->type == KW_JSON_STRING) return kw_str_eq(a->string, b->string);
     if (a->type != KW_JSON_ARRAY || a->n != b->n) return a->type == KW_JSON_NULL || a == b;

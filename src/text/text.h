@@ -61,6 +61,5 @@ kw_status kw_chat_read(kw_str json, kw_arena *arena, kw_chat_input *in);
 kw_status kw_chat_render(kw_str template_text, const kw_chat_input *in, kw_buf *out);
 /* A built-in template by name (chatml, llama2, llama3, zephyr, mistral-v1, plain), or {NULL, 0}. */
 kw_str kw_chat_builtin(const char *name);
-const char *const *kw_chat_builtin_names(int *n);
 
 #endif

@@ -3,6 +3,7 @@
 #define KW_CPU_SIMD_AVX512_H
 
 #include <immintrin.h>
+#include <string.h>
 
 typedef __m512 V;
 enum { VN = 16 };
@@ -11,6 +12,13 @@ static inline V v_zero(void) { return _mm512_setzero_ps(); }
 static inline V v_set(float x) { return _mm512_set1_ps(x); }
 static inline V v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, V a) { _mm512_storeu_ps(p, a); }
+/* the f16 at p, in every lane */
+static inline V v_half(const unsigned char *p)
+{
+    short h;
+    memcpy(&h, p, sizeof h);
+    return _mm512_cvtph_ps(_mm256_set1_epi16(h));
+}
 static inline V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 static inline V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 static inline V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
