@@ -1,5 +1,6 @@
 /* avx2.c - the AVX2 row: eight lanes are exactly the eight running sums of exact mode. */
 #include "cpu/generic/generic.h"
+#include "cpu/panel.h"
 #include "cpu/simd/avx2.h"
 #include <math.h>
 
@@ -8,6 +9,14 @@
 #include "cpu/vec.inc"
 #include "cpu/decode_avx2.inc"
 #include "cpu/q8.inc"
+#include "cpu/codes.inc"
+#include "cpu/tile.inc"
+#include "cpu/few256.inc"
+
+#define WIDE_X 6
+#define WIDE_P 1
+#define WIDE_CASES(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#include "cpu/wide16.inc"
 
 /* ---- packing: 8 x 8 values turned at a time ---- */
 
@@ -178,4 +187,7 @@ const kw_kernels kw_kernels_avx2 = {
     },
     .dots_q8 = { [KW_Q4_0] = dots_q4_0, [KW_Q4_1] = dots_q4_1, [KW_Q8_0] = dots_q8_0, [KW_Q6_K] = dots_q6_k,
                  [KW_Q4_K] = dots_q4_k },
+    .encode_group = encode_group, .encode_wide = encode_wide, .wide = wide,
+    .few = { PANEL_SHAPES(FEW_OF) [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
+    .tile = { PANEL_SHAPES(TILE_OF) [KW_F16] = tile_F16, [KW_BF16] = tile_BF16 },
 };

@@ -11,6 +11,12 @@ const char *kw_cpu_isa(const kw_device *d); /* the widest row in use */
 void kw_cpu_list_rows(kw_buf *out);         /* "generic avx2 [avx512]" */
 void kw_cpu_list_features(kw_buf *out);
 
+/* Packed weights (panel.h): whether this device multiplies the tensor faster from a layout of its own, how many bytes that
+ * takes, and making it (all threads of the device's pool; out is 64-byte aligned). */
+bool kw_cpu_packs(const kw_device *d, const kw_tensor *t);
+size_t kw_cpu_packed_bytes(const kw_tensor *t);
+void kw_cpu_pack(kw_device *d, const kw_tensor *t, void *out);
+
 /* Bytes a second that all threads together read (memory, four streams each); the best of `runs` passes. */
 kw_status kw_cpu_bandwidth(kw_pool *pool, int runs, double *bytes_per_second);
 

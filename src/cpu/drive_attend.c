@@ -159,5 +159,5 @@ static void attend(const kw_run *r, int64_t chunk)
     for (int64_t i = 0; i < w.n; i++) finish(&w, i);
 }
 
-const kw_op_driver kw_drive_store = { store_chunks, store };
-const kw_op_driver kw_drive_attend = { attend_chunks, attend };
+const kw_op_driver kw_drive_store = { .chunks = store_chunks, .run = store, .helps = true };
+const kw_op_driver kw_drive_attend = { .chunks = attend_chunks, .run = attend };

@@ -1,6 +1,6 @@
 /* drive_linear.c - x times w transposed, the op in which the time goes.
  *
- * Three ways, chosen when a program is prepared:
+ * Ways to do it, chosen when a program is prepared; packed weights (drive_packed.c) go first, these take the rest:
  *   exact   a panel of weight rows is decoded to f32 and dotted with every row of x by eight running sums;
  *   q8      few rows in fast mode: x is int8 (one ENCODE step, shared by all LINEARs of the same x) and the packed
  *           weights are multiplied as they lie in the file. A row gives the same bits whether it comes alone or with
@@ -22,7 +22,7 @@ enum {
     CHUNKS_A_WORKER = 6, /* enough that a disturbed core does not stall the op */
 };
 
-static const kw_tensor *weight(const kw_run *r)
+const kw_tensor *kw_linear_weight(const kw_run *r)
 {
     return &kw_plan_value(r->g->plan, r->step->op->src[1])->t;
 }
@@ -34,29 +34,13 @@ static int64_t panel_of(int64_t k)
     return (rows > MAX_PANEL ? MAX_PANEL : rows) & ~3;
 }
 
-bool kw_linear_is_q8(const kw_cpu_program *g, const kw_op *op)
-{
-    const kw_value *w = kw_plan_value(g->plan, op->src[1]), *x = kw_plan_value(g->plan, op->src[0]);
-    return !g->exact && kw_tensor_rows(&x->t) <= Q8_ROWS && g->kernels.dots_q8[w->t.dtype];
-}
-
-size_t kw_linear_worker_bytes(const kw_cpu_program *g, const kw_op *op)
-{
-    const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
-    if (kw_linear_is_q8(g, op)) return 0;
-    if (!g->exact) return (1 + MOST_PANELS) * PART_K * g->kernels.panel * sizeof(float);
-    return w->dtype == KW_F32
-               ? 0
-               : (size_t)(panel_of(kw_tensor_cols(w)) * kw_tensor_cols(w)) * sizeof(float);
-}
-
 static int64_t panels(const kw_run *r)
 {
-    int64_t panel = panel_of(kw_tensor_cols(weight(r)));
-    return (kw_tensor_rows(weight(r)) + panel - 1) / panel;
+    int64_t panel = panel_of(kw_tensor_cols(kw_linear_weight(r)));
+    return (kw_tensor_rows(kw_linear_weight(r)) + panel - 1) / panel;
 }
 
-static void add_bias(const kw_run *r, int64_t from, int64_t n)
+void kw_linear_add_bias(const kw_run *r, int64_t from, int64_t n)
 {
     const float *bias = kw_place(r, r->step->op->src[2]);
     float *dst = kw_place(r, r->step->op->dst);
@@ -69,7 +53,7 @@ static void add_bias(const kw_run *r, int64_t from, int64_t n)
 /* The weight rows from..from+n as f32: where they lie, or decoded into the worker's memory. */
 static const float *decoded(const kw_run *r, int64_t from, int64_t n)
 {
-    const kw_tensor *w = weight(r);
+    const kw_tensor *w = kw_linear_weight(r);
     if (w->dtype == KW_F32) return kw_tensor_row(w, from);
     float *panel = kw_worker_memory(r);
     int64_t k = kw_tensor_cols(w);
@@ -81,7 +65,7 @@ static const float *decoded(const kw_run *r, int64_t from, int64_t n)
 static void linear_exact(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
-    int64_t k = kw_tensor_cols(weight(r)), m = kw_tensor_rows(weight(r)), panel = panel_of(k);
+    int64_t k = kw_tensor_cols(kw_linear_weight(r)), m = kw_tensor_rows(kw_linear_weight(r)), panel = panel_of(k);
     int64_t from = chunk * panel, n = kw_least(panel, m - from);
     float *dst = kw_place(r, op->dst);
     kw_dots d = {
@@ -96,7 +80,7 @@ static void linear_exact(const kw_run *r, int64_t chunk)
         .k = (size_t)k,
     };
     r->g->kernels.dots_exact(&d);
-    add_bias(r, from, n);
+    kw_linear_add_bias(r, from, n);
 }
 
 /* ---- f32: panels packed a part of k at a time ---- */
@@ -104,7 +88,7 @@ static void linear_exact(const kw_run *r, int64_t chunk)
 /* Panels of a chunk: more share each load of x, fewer spread better over the workers. */
 static int64_t panels_a_chunk(const kw_run *r)
 {
-    int64_t panels = kw_tensor_rows(weight(r)) / (int64_t)r->g->kernels.panel;
+    int64_t panels = kw_tensor_rows(kw_linear_weight(r)) / (int64_t)r->g->kernels.panel;
     int64_t each = panels / (CHUNKS_A_WORKER * kw_pool_size(r->g->device->pool));
     return each < 1 ? 1 : each > MOST_PANELS ? MOST_PANELS : each;
 }
@@ -112,14 +96,14 @@ static int64_t panels_a_chunk(const kw_run *r)
 static int64_t gemm_chunks(const kw_run *r)
 {
     int64_t rows = (int64_t)r->g->kernels.panel * panels_a_chunk(r);
-    return (kw_tensor_rows(weight(r)) + rows - 1) / rows;
+    return (kw_tensor_rows(kw_linear_weight(r)) + rows - 1) / rows;
 }
 
 /* Values at..at+k of n weight rows, decoded and packed; the worker's memory holds rows, then packed panels. */
 static void pack_panel(const kw_run *r, int64_t from, int64_t n, int64_t at, int64_t k,
                        float *packed)
 {
-    const kw_tensor *w = weight(r);
+    const kw_tensor *w = kw_linear_weight(r);
     const kw_dtype_info *type = kw_dtype_get(w->dtype);
     float *rows = kw_worker_memory(r);
     size_t skip = (size_t)at / type->block * type->bytes;
@@ -164,7 +148,7 @@ static void multiply_part(const kw_run *r, int64_t from, int64_t n, int64_t at, 
 
 static void linear_f32(const kw_run *r, int64_t chunk)
 {
-    int64_t k = kw_tensor_cols(weight(r)), m = kw_tensor_rows(weight(r)),
+    int64_t k = kw_tensor_cols(kw_linear_weight(r)), m = kw_tensor_rows(kw_linear_weight(r)),
             panel = (int64_t)r->g->kernels.panel;
     int64_t rows = panel * panels_a_chunk(r), from = chunk * rows, n = kw_least(rows, m - from);
     for (int64_t at = 0; at < k; at += PART_K) {
@@ -174,13 +158,13 @@ static void linear_f32(const kw_run *r, int64_t chunk)
                        (float *)kw_worker_memory(r) + panel * PART_K + j * PART_K);
         multiply_part(r, from, n, at, part);
     }
-    add_bias(r, from, n);
+    kw_linear_add_bias(r, from, n);
 }
 
 /* Rows of a chunk in the int8 way: a multiple of 4, so that every chunk is made of whole tiles. */
 static int64_t q8_panel(const kw_run *r)
 {
-    int64_t m = kw_tensor_rows(weight(r));
+    int64_t m = kw_tensor_rows(kw_linear_weight(r));
     int64_t rows = m / (CHUNKS_A_WORKER * kw_pool_size(r->g->device->pool));
     return rows < 16 ? 16 : (rows + 3) & ~3;
 }
@@ -188,13 +172,13 @@ static int64_t q8_panel(const kw_run *r)
 static int64_t q8_chunks(const kw_run *r)
 {
     int64_t panel = q8_panel(r);
-    return (kw_tensor_rows(weight(r)) + panel - 1) / panel;
+    return (kw_tensor_rows(kw_linear_weight(r)) + panel - 1) / panel;
 }
 
 static void linear_q8(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
-    const kw_tensor *w = weight(r);
+    const kw_tensor *w = kw_linear_weight(r);
     int64_t k = kw_tensor_cols(w), m = kw_tensor_rows(w), panel = q8_panel(r);
     int64_t from = chunk * panel, n = kw_least(panel, m - from);
     float *dst = kw_place(r, op->dst);
@@ -210,7 +194,7 @@ static void linear_q8(const kw_run *r, int64_t chunk)
         .k = (size_t)k,
     };
     r->g->kernels.dots_q8[w->dtype](&d);
-    add_bias(r, from, n);
+    kw_linear_add_bias(r, from, n);
 }
 
 static int64_t encode_chunks(const kw_run *r) { return kw_live_rows(r, r->step->op->src[0]); }
@@ -225,7 +209,42 @@ static void encode_q8(const kw_run *r, int64_t row)
                             (size_t)k);
 }
 
-const kw_op_driver kw_drive_linear_exact = { panels, linear_exact };
-const kw_op_driver kw_drive_linear_f32 = { gemm_chunks, linear_f32 };
-const kw_op_driver kw_drive_linear_q8 = { q8_chunks, linear_q8 };
-const kw_op_driver kw_drive_encode_q8 = { encode_chunks, encode_q8 };
+/* ---- the ways ---- */
+
+static size_t panel_bytes(const kw_cpu_program *g, const kw_op *op)
+{
+    (void)g;
+    const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
+    int64_t k = kw_tensor_cols(w);
+    return w->dtype == KW_F32 ? 0 : (size_t)(panel_of(k) * k) * sizeof(float);
+}
+
+static size_t gemm_bytes(const kw_cpu_program *g, const kw_op *op)
+{
+    (void)op;
+    return (1 + MOST_PANELS) * PART_K * g->kernels.panel * sizeof(float);
+}
+
+static size_t no_bytes(const kw_cpu_program *g, const kw_op *op)
+{
+    (void)g;
+    (void)op;
+    return 0;
+}
+
+static const kw_op_driver drive_exact = { .chunks = panels, .run = linear_exact }, drive_f32 = { .chunks = gemm_chunks, .run = linear_f32 },
+                          drive_q8 = { .chunks = q8_chunks, .run = linear_q8 },
+                          drive_encode_q8 = { .chunks = encode_chunks, .run = encode_q8, .helps = true };
+static const kw_linear_way exact = { &drive_exact, .worker_bytes = panel_bytes };
+static const kw_linear_way f32 = { &drive_f32, .worker_bytes = gemm_bytes };
+static const kw_linear_way q8 = { &drive_q8, &drive_encode_q8, kw_q8_row_bytes, no_bytes };
+
+const kw_linear_way *kw_linear_way_of(const kw_cpu_program *g, const kw_op *op)
+{
+    const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
+    int64_t rows = kw_tensor_rows(&kw_plan_value(g->plan, op->src[0])->t);
+    if (g->exact) return &exact;
+    if (w->packed && rows > KW_FEW_ROWS) return &kw_linear_wide;
+    if (w->packed) return kw_dtype_get(w->dtype)->block == 1 ? &kw_linear_few_plain : &kw_linear_few;
+    return rows <= Q8_ROWS && g->kernels.dots_q8[w->dtype] ? &q8 : &f32;
+}

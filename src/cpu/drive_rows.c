@@ -120,12 +120,12 @@ static void pick_rows(const kw_run *r, int64_t chunk)
         memcpy(dst + i * d, x + index[i] * d, (size_t)d * sizeof *dst);
 }
 
-const kw_op_driver kw_drive_embed = { row_chunks, embed };
-const kw_op_driver kw_drive_rms_norm = { row_chunks, rms_norm };
-const kw_op_driver kw_drive_add = { cell_chunks, add };
-const kw_op_driver kw_drive_mul = { cell_chunks, mul };
-const kw_op_driver kw_drive_silu = { cell_chunks, silu };
-const kw_op_driver kw_drive_swiglu = { cell_chunks, swiglu };
-const kw_op_driver kw_drive_rope_table = { row_chunks, rope_table };
-const kw_op_driver kw_drive_rope = { row_chunks, rope };
-const kw_op_driver kw_drive_rows = { row_chunks, pick_rows };
+const kw_op_driver kw_drive_embed = { .chunks = row_chunks, .run = embed };
+const kw_op_driver kw_drive_rms_norm = { .chunks = row_chunks, .run = rms_norm };
+const kw_op_driver kw_drive_add = { .chunks = cell_chunks, .run = add };
+const kw_op_driver kw_drive_mul = { .chunks = cell_chunks, .run = mul };
+const kw_op_driver kw_drive_silu = { .chunks = cell_chunks, .run = silu };
+const kw_op_driver kw_drive_swiglu = { .chunks = cell_chunks, .run = swiglu };
+const kw_op_driver kw_drive_rope_table = { .chunks = row_chunks, .run = rope_table };
+const kw_op_driver kw_drive_rope = { .chunks = row_chunks, .run = rope };
+const kw_op_driver kw_drive_rows = { .chunks = row_chunks, .run = pick_rows };

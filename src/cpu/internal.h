@@ -24,12 +24,13 @@ typedef struct kw_run {
 typedef struct kw_op_driver {
     int64_t (*chunks)(const kw_run *r);
     void (*run)(const kw_run *r, int64_t chunk);
+    bool helps; /* makes something beside the op's result */
 } kw_op_driver;
 
 struct kw_step {
     const kw_op_driver *driver;
     const kw_op *op;
-    size_t twin;  /* offset in scratch of the int8 rows of src[0]; for LINEAR in fast mode */
+    size_t twin;  /* offset in scratch of the encoded rows of src[0]; for LINEAR in fast mode */
     bool barrier; /* wait for all workers before this step */
     kw_counter counter;
 };
@@ -66,16 +67,25 @@ kw_status kw_cpu_submit(kw_program *g, const kw_binding *b);
 kw_status kw_cpu_poll(kw_program *g);
 void kw_cpu_drop(kw_program *g);
 
-/* Drivers, by op; LINEAR has three ways. */
+/* How a LINEAR runs. */
+typedef struct kw_linear_way {
+    const kw_op_driver *multiply;
+    const kw_op_driver *encode; /* NULL: reads x as it is */
+    size_t (*row_bytes)(size_t k); /* of an encoded row of x */
+    size_t (*worker_bytes)(const kw_cpu_program *g, const kw_op *op);
+} kw_linear_way;
+const kw_linear_way *kw_linear_way_of(const kw_cpu_program *g, const kw_op *op);
+extern const kw_linear_way kw_linear_few, kw_linear_few_plain, kw_linear_wide; /* packed weights */
+
+/* Shared by the ways: the op's weight; adds the bias, if there is one, to columns from..from+n of the result. */
+const kw_tensor *kw_linear_weight(const kw_run *r);
+void kw_linear_add_bias(const kw_run *r, int64_t from, int64_t n);
+
+/* Drivers, by op. */
 extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul,
     kw_drive_silu, kw_drive_swiglu, kw_drive_rope_table, kw_drive_rope, kw_drive_rows,
-    kw_drive_store, kw_drive_attend, kw_drive_encode_q8, kw_drive_linear_q8, kw_drive_linear_f32,
-    kw_drive_linear_exact;
+    kw_drive_store, kw_drive_attend;
 
-/* Whether LINEAR multiplies int8 activations: fast mode, few rows, a kernel for the weight's dtype. */
-bool kw_linear_is_q8(const kw_cpu_program *g, const kw_op *op);
-/* Worker memory a LINEAR or ATTEND wants. */
-size_t kw_linear_worker_bytes(const kw_cpu_program *g, const kw_op *op);
 size_t kw_attend_worker_bytes(const kw_op *op);
 
 #endif

@@ -75,6 +75,63 @@ typedef struct kw_dots_q8 {
     size_t n_w, n_x, k;
 } kw_dots_q8;
 
+/* ---- packed weights (panel.h) ----
+ * Products of few rows are defined to the bit, for every row of kernels: activations are integers X, the sum of a group's
+ * products is exact, and f32 sums of even and odd k meet their groups in order:
+ *     d = max |x| / 32512,  X = round(x * (32512 / max)), ties to even          a group: 32 k
+ *     acc[c] = fma((float)sum((code - bias) * X, k = c mod 2), scale * d, acc[c])   a group, or half of it where scales stand for 16 k
+ *     least  = fma(minimum, d * sum(X), least)                                    formats with a minimum
+ *     result = (acc[0] + acc[1]) + least
+ * F16 and BF16: acc[c] = fma(w, x, acc[c]) over k = c mod 2 in order, result = acc[0] + acc[1]. */
+#define KW_GROUP_MOST 32512.0f /* 127 * 256: X is 256 q + r with two int8 */
+#define KW_GROUP_LEAST 1e-30f  /* below this a group counts as zeros */
+typedef struct kw_group_x {
+    unsigned char code[64]; /* X, in the order that a row of kernels likes: int16[32], or q int8[32] and r int8[32] */
+    int32_t sum[4];         /* of X: k 0-15 even, odd, 16-31 even, odd */
+    float d, total[3];      /* total: d times the sum of X of the group, of its halves */
+} kw_group_x;
+
+static inline void kw_group_x_finish(kw_group_x *g, float max)
+{
+    int32_t first = g->sum[0] + g->sum[1], second = g->sum[2] + g->sum[3];
+    g->d = max > KW_GROUP_LEAST ? max / KW_GROUP_MOST : 0;
+    g->total[0] = g->d * (float)(first + second);
+    g->total[1] = g->d * (float)first;
+    g->total[2] = g->d * (float)second;
+}
+
+enum { KW_FEW_ROWS = 8, KW_FEW_PANELS = 4 };
+typedef struct kw_few {
+    const unsigned char *w[KW_FEW_PANELS]; /* panels; best far apart in memory */
+    float *dst[KW_FEW_PANELS];             /* 16 results of row 0 */
+    int n_panels;
+    const kw_group_x *x; /* [groups][n_x] */
+    const float *plain;  /* [n_x], plain_stride apart: for F16 and BF16 */
+    size_t plain_stride, dst_stride, n_x, groups;
+} kw_few;
+typedef void (*kw_few_fn)(const kw_few *d);
+
+/* Group number `group` of a panel as f32: see tile.inc. */
+typedef void (*kw_tile_fn)(const unsigned char *panel, size_t group, float *out);
+
+/* Many rows: encoded by encode_wide, x_stride bytes apart; out is [n_x][16 * n_panels], sums in the order of rows. */
+enum { KW_WIDE_SLICE = 128, KW_WIDE_PANELS = 4, KW_WIDE_SCRATCH = 32768 };
+#define KW_WIDE_WEIGHT 2047.0f
+#define KW_WIDE_X_MOST 8191.0f
+typedef struct kw_wide {
+    const unsigned char *w, *x;
+    size_t panel_bytes, n_panels, x_stride, n_x, k;
+    kw_tile_fn tile;
+    float *out;
+    void *scratch; /* KW_WIDE_SCRATCH bytes, 64-byte aligned */
+} kw_wide;
+/* Rows are padded so that they do not share cache sets. */
+static inline size_t kw_wide_row_bytes(size_t k)
+{
+    size_t bytes = 2 * k + 4 * ((k + KW_WIDE_SLICE - 1) / KW_WIDE_SLICE);
+    return (bytes + 127) / 128 * 128 + 64;
+}
+
 /* One block of the cache against the query heads of one group, with the running softmax of each head:
  *     s[t] = (q . k[t]) * scale                              t = from .. n-1, counted from the block's first position
  *     m' = max(m, max s), keep = exp(m - m'), w[t] = exp(s[t] - m')
@@ -113,6 +170,8 @@ typedef struct kw_kernels {
 #undef KW_KERNEL
     kw_decode_fn decode[KW_DTYPE_COUNT];   /* exact */
     kw_dots_q8_fn dots_q8[KW_DTYPE_COUNT]; /* fast; NULL: decode and use gemm */
+    kw_few_fn few[KW_DTYPE_COUNT];         /* fast, packed weights; NULL: not packed */
+    kw_tile_fn tile[KW_DTYPE_COUNT];       /* with wide */
 } kw_kernels;
 
 /* The rows of this build, narrow to wide (select.c). */

@@ -1,7 +1,7 @@
 /* program.c - turns a sealed plan into steps, and puts barriers where they are needed.
  *
- * Most ops are one step. ATTEND is two (store, attend). In fast mode a LINEAR over few rows reads an int8 twin of its
- * x: one ENCODE step makes it for all LINEARs of the same x. Twins live in two places that take turns.
+ * Most ops are one step. ATTEND is two (store, attend). In fast mode a LINEAR reads a twin of its x in integers: one
+ * encoding step makes it for all LINEARs of the same x. Twins live in two places that take turns.
  *
  * A step needs a barrier when it touches memory that a step since the last barrier writes, or writes what one reads.
  * Memory is named by ranges of one address line:
@@ -30,11 +30,12 @@ typedef struct preparing {
     uint32_t n_since, cap_since;
     size_t twin_at[2], twin_bytes;
     kw_val twin_of[2];
+    const kw_op_driver *twin_by[2]; /* the encoding step's driver */
     int turn;
 } preparing;
 
 static const kw_op_driver *const drivers[KW_OP_COUNT] = {
-    [KW_OP_EMBED] = &kw_drive_embed,       [KW_OP_LINEAR] = &kw_drive_linear_f32,
+    [KW_OP_EMBED] = &kw_drive_embed,       [KW_OP_LINEAR] = NULL, /* kw_linear_way_of */
     [KW_OP_RMS_NORM] = &kw_drive_rms_norm, [KW_OP_ADD] = &kw_drive_add,
     [KW_OP_MUL] = &kw_drive_mul,           [KW_OP_SILU] = &kw_drive_silu,
     [KW_OP_SWIGLU] = &kw_drive_swiglu,     [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
@@ -94,32 +95,30 @@ static kw_status push(preparing *s, kw_step step, touch t)
     return KW_OK;
 }
 
-/* Finds the int8 twin of op's x, or adds the step that makes it. */
-static kw_status encode(preparing *s, const kw_op *op, int *which)
+/* Finds the twin of op's x that `by` makes, or adds the step that makes it. */
+static kw_status encode(preparing *s, const kw_op *op, const kw_op_driver *by, int *which)
 {
     for (*which = 0; *which < 2; ++*which)
-        if (s->twin_of[*which].id == op->src[0].id) return KW_OK;
+        if (s->twin_of[*which].id == op->src[0].id && s->twin_by[*which] == by) return KW_OK;
     *which = s->turn;
     s->turn ^= 1;
     s->twin_of[*which] = op->src[0];
+    s->twin_by[*which] = by;
     touch t = { .read = { range_of(s->g->plan, op->src[0]) }, .n_read = 1 };
     t.write = (range){ s->twin_at[*which], s->twin_at[*which] + s->twin_bytes };
-    return push(s, (kw_step){ .driver = &kw_drive_encode_q8, .op = op, .twin = s->twin_at[*which] },
-                t);
+    return push(s, (kw_step){ .driver = by, .op = op, .twin = s->twin_at[*which] }, t);
 }
 
 static kw_status add_linear(preparing *s, const kw_op *op)
 {
     touch t = touches(s->g->plan, op);
-    if (s->g->exact) return push(s, (kw_step){ .driver = &kw_drive_linear_exact, .op = op }, t);
-    if (!kw_linear_is_q8(s->g, op))
-        return push(s, (kw_step){ .driver = &kw_drive_linear_f32, .op = op }, t);
+    const kw_linear_way *way = kw_linear_way_of(s->g, op);
+    if (!way->encode) return push(s, (kw_step){ .driver = way->multiply, .op = op }, t);
     int which;
-    kw_status st = encode(s, op, &which);
+    kw_status st = encode(s, op, way->encode, &which);
     if (st) return st;
     t.read[t.n_read++] = (range){ s->twin_at[which], s->twin_at[which] + s->twin_bytes };
-    return push(s, (kw_step){ .driver = &kw_drive_linear_q8, .op = op, .twin = s->twin_at[which] },
-                t);
+    return push(s, (kw_step){ .driver = way->multiply, .op = op, .twin = s->twin_at[which] }, t);
 }
 
 static kw_status add_attend(preparing *s, const kw_op *op)
@@ -151,16 +150,17 @@ static kw_status lay_out(preparing *s)
     size_t worker = 0;
     for (uint32_t i = 0; i < g->plan->n_ops; i++) {
         const kw_op *op = &g->plan->op[i];
-        size_t want = op->code == KW_OP_LINEAR   ? kw_linear_worker_bytes(g, op)
+        size_t want = op->code == KW_OP_LINEAR   ? kw_linear_way_of(g, op)->worker_bytes(g, op)
                       : op->code == KW_OP_ATTEND ? kw_attend_worker_bytes(op)
                                                  : 0;
         worker = want > worker ? want : worker;
-        if (op->code != KW_OP_LINEAR || !kw_linear_is_q8(g, op)) continue;
+        if (op->code != KW_OP_LINEAR || !kw_linear_way_of(g, op)->encode) continue;
         const kw_tensor *x = &kw_plan_value(g->plan, op->src[0])->t;
-        size_t twin = kw_q8_row_bytes((size_t)kw_tensor_cols(x)) * (size_t)kw_tensor_rows(x);
+        size_t row = kw_linear_way_of(g, op)->row_bytes((size_t)kw_tensor_cols(x));
+        size_t twin = (row * (size_t)kw_tensor_rows(x) + 63) & ~(size_t)63;
         s->twin_bytes = twin > s->twin_bytes ? twin : s->twin_bytes;
     }
-    s->twin_at[0] = g->plan->scratch_bytes;
+    s->twin_at[0] = (g->plan->scratch_bytes + 63) & ~(size_t)63;
     s->twin_at[1] = s->twin_at[0] + s->twin_bytes;
     size_t end = s->twin_at[1] + s->twin_bytes;
     g->worker_at = (end + WORKER_ALIGN - 1) & ~(size_t)(WORKER_ALIGN - 1);

@@ -33,6 +33,8 @@ kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chos
         for (int t = 0; t < KW_DTYPE_COUNT; t++) {
             if (row->decode[t]) chosen->decode[t] = row->decode[t];
             if (row->dots_q8[t]) chosen->dots_q8[t] = row->dots_q8[t];
+            if (row->few[t]) chosen->few[t] = row->few[t];
+            if (row->tile[t]) chosen->tile[t] = row->tile[t];
         }
     }
     return KW_OK;

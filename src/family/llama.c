@@ -66,7 +66,7 @@ static const kw_field fields[] = {
 #define VECTOR KW_W_F32
 #define BIAS (KW_W_F32 | KW_W_OPTIONAL)
 static const kw_weight_row rows[] = {
-    T(embed,      0,         "model.embed_tokens.weight",       "token_embd.weight",  n_vocab, dim),
+    T(embed,      KW_W_TABLE,         "model.embed_tokens.weight",       "token_embd.weight",  n_vocab, dim),
     T(norm,       VECTOR,    "model.norm.weight",               "output_norm.weight", one,     dim),
     T(head,       KW_W_TIED, "lm_head.weight",                  "output.weight",      n_vocab, dim),
     T(rope_freqs, BIAS,      NULL,                              "rope_freqs.weight",  one,     n_rope),

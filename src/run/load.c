@@ -100,6 +100,7 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
     st = name_model(m, path);
     if (!st) st = load_tokenizer(m, o->tokenizer);
     if (!st) st = kw_load_end_ids(m);
+    if (!st) st = kw_model_pack(m);
     return st;
 }
 

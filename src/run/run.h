@@ -44,6 +44,7 @@ static inline const void *kw_model_layer(const kw_model *m, int il)
 kw_status kw_load_config(kw_model *m);
 kw_status kw_load_weights(kw_model *m);
 kw_status kw_load_end_ids(kw_model *m);
+kw_status kw_model_pack(kw_model *m); /* pack.c */
 
 /* ---- kv.c: pages of the cache ---- */
 enum { KW_PAGE_ROWS = 64 };

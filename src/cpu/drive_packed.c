@@ -1,0 +1,226 @@
+/* drive_packed.c - LINEAR over packed weights (panel.h).
+ *
+ *   few    up to 8 rows, each with the bits that it has alone. Memory decides: the panels of a matrix are dealt to four streams,
+ *          far apart, and a chunk takes the same stretch of each:
+ *              panels   | a a a a b b b b ... | a a a a b ... | a a a a ... | a a a a ... |    chunks a, b, ...
+ *   wide   more rows. Arithmetic decides: a chunk is a few panels, expanded once for a block of rows whose sums stay in the
+ *          L2 cache until they are done, and then leave in one pass (bias and all).
+ */
+#include "cpu/internal.h"
+#include "cpu/panel.h"
+#include <string.h>
+
+enum {
+    STREAMS = KW_FEW_PANELS,
+    CHUNKS_A_WORKER = 8, /* enough that a disturbed core does not stall the op */
+    MOST_ROWS = 256,     /* rows of x in work at once: sums of 256 x 64 floats are 64 KiB */
+};
+
+static size_t size_of(int64_t n) { return (size_t)n; }
+
+static const unsigned char *panel_at(const kw_tensor *w, int64_t panel)
+{
+    size_t bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w)));
+    return (const unsigned char *)w->packed + size_of(panel) * bytes;
+}
+
+static int64_t panels_of(const kw_run *r)
+{
+    return (kw_tensor_rows(kw_linear_weight(r)) + KW_PANEL_ROWS - 1) / KW_PANEL_ROWS;
+}
+
+static unsigned char *twin_of(const kw_run *r)
+{
+    return (unsigned char *)r->b->scratch->host + r->step->twin;
+}
+
+/* ---- few rows ---- */
+
+static size_t few_row_bytes(size_t k) { return k / KW_GROUP * sizeof(kw_group_x); }
+
+static int64_t encode_chunks(const kw_run *r) { return kw_live_rows(r, r->step->op->src[0]); }
+
+static void encode_few(const kw_run *r, int64_t row)
+{
+    size_t k = size_of(kw_cols(r, r->step->op->src[0])), n = size_of(encode_chunks(r));
+    const float *x = (const float *)kw_place(r, r->step->op->src[0]) + size_of(row) * k;
+    kw_group_x *g = (kw_group_x *)(void *)twin_of(r) + row;
+    for (size_t at = 0; at < k; at += KW_GROUP, g += n) r->g->kernels.encode_group(x + at, g);
+}
+
+/* Panels of one stream; those of a chunk in each. */
+static int64_t stream_panels(const kw_run *r) { return (panels_of(r) + STREAMS - 1) / STREAMS; }
+
+static int64_t stretch_of(const kw_run *r)
+{
+    int64_t n = stream_panels(r) / (CHUNKS_A_WORKER * kw_pool_size(r->g->device->pool));
+    return n < 1 ? 1 : n;
+}
+
+static int64_t few_chunks(const kw_run *r)
+{
+    return (stream_panels(r) + stretch_of(r) - 1) / stretch_of(r);
+}
+
+/* Panel number `at` of each stream. A last panel with fewer rows is computed beside the result and copied. */
+static void few_step(const kw_run *r, int64_t at, kw_few *d)
+{
+    const kw_tensor *w = kw_linear_weight(r);
+    int64_t m = kw_tensor_rows(w), ragged = -1;
+    float *dst = kw_place(r, r->step->op->dst), *beside = kw_worker_memory(r);
+    d->n_panels = 0;
+    d->dst_stride = size_of(m);
+    for (int64_t s = 0; s < STREAMS; s++) {
+        int64_t panel = s * stream_panels(r) + at;
+        if (panel >= panels_of(r)) continue;
+        d->w[d->n_panels] = panel_at(w, panel);
+        d->dst[d->n_panels++] = dst + panel * KW_PANEL_ROWS;
+        if ((panel + 1) * KW_PANEL_ROWS > m) ragged = panel;
+    }
+    if (ragged >= 0) d->n_panels--;
+    r->g->kernels.few[w->dtype](d);
+    if (ragged < 0) return;
+    kw_few last = *d;
+    last.w[0] = d->w[d->n_panels];
+    last.dst[0] = beside;
+    last.dst_stride = KW_PANEL_ROWS;
+    last.n_panels = 1;
+    r->g->kernels.few[w->dtype](&last);
+    for (size_t i = 0; i < d->n_x; i++)
+        memcpy(dst + i * size_of(m) + size_of(ragged * KW_PANEL_ROWS), beside + i * KW_PANEL_ROWS,
+               size_of(m - ragged * KW_PANEL_ROWS) * sizeof *dst);
+}
+
+static void linear_few(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    int64_t k = kw_cols(r, op->src[0]), from = chunk * stretch_of(r);
+    int64_t to = kw_least(from + stretch_of(r), stream_panels(r));
+    kw_few d = { .x = (const kw_group_x *)(const void *)twin_of(r),
+                 .plain = kw_place(r, op->src[0]),
+                 .plain_stride = size_of(k),
+                 .n_x = size_of(kw_live_rows(r, op->src[0])),
+                 .groups = size_of(k / KW_GROUP) };
+    for (int64_t at = from; at < to; at++) few_step(r, at, &d);
+    for (int64_t s = 0; s < STREAMS; s++) {
+        int64_t first = (s * stream_panels(r) + from) * KW_PANEL_ROWS;
+        int64_t end = kw_least((s * stream_panels(r) + to) * KW_PANEL_ROWS,
+                               kw_tensor_rows(kw_linear_weight(r)));
+        if (first < end) kw_linear_add_bias(r, first, end - first);
+    }
+}
+
+static size_t few_worker_bytes(const kw_cpu_program *g, const kw_op *op)
+{
+    (void)g;
+    (void)op;
+    return KW_FEW_ROWS * KW_PANEL_ROWS * sizeof(float);
+}
+
+/* ---- many rows ---- */
+
+static void encode_wide(const kw_run *r, int64_t row)
+{
+    size_t k = size_of(kw_cols(r, r->step->op->src[0]));
+    const float *x = (const float *)kw_place(r, r->step->op->src[0]) + size_of(row) * k;
+    r->g->kernels.encode_wide(x, twin_of(r) + size_of(row) * kw_wide_row_bytes(k), k);
+}
+
+static int64_t wide_panels(const kw_run *r)
+{
+    int64_t each = panels_of(r) / (CHUNKS_A_WORKER * kw_pool_size(r->g->device->pool));
+    return each < 1 ? 1 : each > KW_WIDE_PANELS ? KW_WIDE_PANELS : each;
+}
+
+static int64_t wide_chunks(const kw_run *r)
+{
+    return (panels_of(r) + wide_panels(r) - 1) / wide_panels(r);
+}
+
+static void linear_wide(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const kw_tensor *w = kw_linear_weight(r);
+    int64_t m = kw_tensor_rows(w), panel = chunk * wide_panels(r);
+    int64_t n = kw_least(wide_panels(r), panels_of(r) - panel), from = panel * KW_PANEL_ROWS;
+    int64_t cols = kw_least(n * KW_PANEL_ROWS, m - from), live = kw_live_rows(r, op->src[0]);
+    float *dst = (float *)kw_place(r, op->dst) + from, *sums = kw_worker_memory(r);
+    kw_wide d = { .w = panel_at(w, panel),
+                  .panel_bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w))),
+                  .n_panels = size_of(n),
+                  .x_stride = kw_wide_row_bytes(size_of(kw_tensor_cols(w))),
+                  .k = size_of(kw_tensor_cols(w)),
+                  .tile = r->g->kernels.tile[w->dtype],
+                  .out = sums,
+                  .scratch = sums + MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS };
+    for (int64_t i = 0; i < live; i += MOST_ROWS) {
+        d.n_x = size_of(kw_least(MOST_ROWS, live - i));
+        d.x = twin_of(r) + size_of(i) * d.x_stride;
+        r->g->kernels.wide(&d);
+        for (size_t row = 0; row < d.n_x; row++)
+            memcpy(dst + (i + (int64_t)row) * m, sums + row * size_of(n) * KW_PANEL_ROWS,
+                   size_of(cols) * sizeof *dst);
+    }
+    kw_linear_add_bias(r, from, cols);
+}
+
+static size_t wide_worker_bytes(const kw_cpu_program *g, const kw_op *op)
+{
+    (void)g;
+    (void)op;
+    return MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS * sizeof(float) + KW_WIDE_SCRATCH;
+}
+
+static const kw_op_driver drive_encode_few = { .chunks = encode_chunks, .run = encode_few, .helps = true },
+                          drive_few = { .chunks = few_chunks, .run = linear_few },
+                          drive_encode_wide = { .chunks = encode_chunks, .run = encode_wide, .helps = true },
+                          drive_wide = { .chunks = wide_chunks, .run = linear_wide };
+const kw_linear_way kw_linear_few = { &drive_few, &drive_encode_few, few_row_bytes,
+                                      few_worker_bytes };
+const kw_linear_way kw_linear_few_plain = { &drive_few, .worker_bytes = few_worker_bytes };
+const kw_linear_way kw_linear_wide = { &drive_wide, &drive_encode_wide, kw_wide_row_bytes,
+                                       wide_worker_bytes };
+
+/* ---- packing ---- */
+
+bool kw_cpu_packs(const kw_device *d, const kw_tensor *t)
+{
+    return t->rank == 2 && d->kernels.few[t->dtype] && d->kernels.wide && d->kernels.tile[t->dtype] &&
+           kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t)));
+}
+
+size_t kw_cpu_packed_bytes(const kw_tensor *t)
+{
+    size_t panels = (size_of(kw_tensor_rows(t)) + KW_PANEL_ROWS - 1) / KW_PANEL_ROWS;
+    return panels * kw_panel_bytes(t->dtype, size_of(kw_tensor_cols(t)));
+}
+
+typedef struct packing {
+    const kw_tensor *t;
+    unsigned char *out;
+    kw_counter next;
+} packing;
+
+static void pack_panels(void *ctx, int worker)
+{
+    packing *p = ctx;
+    size_t rows = size_of(kw_tensor_rows(p->t)), k = size_of(kw_tensor_cols(p->t));
+    (void)worker;
+    for (;;) {
+        size_t from = (size_t)kw_counter_take(&p->next, 1) * KW_PANEL_ROWS;
+        if (from >= rows) return;
+        kw_panel_source s = { .dtype = p->t->dtype,
+                              .rows = kw_tensor_row(p->t, (int64_t)from),
+                              .row_bytes = kw_tensor_row_bytes(p->t),
+                              .n = rows - from < KW_PANEL_ROWS ? rows - from : KW_PANEL_ROWS,
+                              .k = k };
+        kw_panel_pack(&s, p->out + from / KW_PANEL_ROWS * kw_panel_bytes(s.dtype, k));
+    }
+}
+
+void kw_cpu_pack(kw_device *d, const kw_tensor *t, void *out)
+{
+    packing p = { .t = t, .out = out };
+    kw_counter_reset(&p.next);
+    kw_pool_run(d->pool, pack_panels, &p);
+}
