@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/port.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -83,6 +84,16 @@ struct kw_port_thread {
     void (*run)(void *);
     void *arg;
 };
+
+bool kw_allow_tiles(void)
+{
+#ifdef SYS_arch_prctl
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* Linux: Documentation/arch/x86/xstate.rst */
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
 
 int kw_port_max_threads(void) { return MAX_THREADS; }
 

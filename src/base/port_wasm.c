@@ -74,3 +74,5 @@ void kw_port_yield(void) {}
 void kw_port_sleep_on(_Atomic uint32_t *word, uint32_t expected) { (void)word, (void)expected; }
 
 void kw_port_wake_all(_Atomic uint32_t *word) { (void)word; }
+
+bool kw_allow_tiles(void) { return false; }

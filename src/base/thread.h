@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,9 @@ void kw_pool_barrier(kw_pool *pool, int worker);
 
 /* Cores this process may really use: by affinity and the control group's quota, at least 1. */
 int kw_default_threads(void);
+
+/* Asks the system to let this process use matrix tiles (x86 AMX), which it must before the first; true when it does. */
+bool kw_allow_tiles(void);
 
 /* Dynamic chunks: the next unclaimed index of a shared counter, starting at 0. Relaxed order: the
  * barrier publishes the results. */

@@ -10,6 +10,7 @@
 #include "cpu/decode_avx2.inc"
 #include "cpu/q8.inc"
 #include "cpu/codes.inc"
+#define PUT_PAIR put_f32
 #include "cpu/tile.inc"
 #include "cpu/few256.inc"
 
@@ -189,5 +190,5 @@ const kw_kernels kw_kernels_avx2 = {
                  [KW_Q4_K] = dots_q4_k },
     .encode_group = encode_group, .encode_wide = encode_wide, .wide = wide,
     .few = { PANEL_SHAPES(FEW_OF) [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
-    .tile = { PANEL_SHAPES(TILE_OF) [KW_F16] = tile_F16, [KW_BF16] = tile_BF16 },
+    .tile = TILES,
 };

@@ -1,11 +1,16 @@
 /* avx512.c - the AVX-512 row: sixteen lanes where the width of a sum is not part of its meaning. Exact dot products
  * keep eight sums and stay with AVX2's kernels. */
 #include "cpu/generic/generic.h"
+#include "cpu/panel.h"
 #include "cpu/simd/avx512.h"
 
 #define TILE_X 8
 #define PANEL_V 3 /* 8 x 3 accumulators, 3 weights of 32 registers */
 #include "cpu/vec.inc"
+#include "cpu/codes.inc"
+#define PUT_PAIR put_f32
+#include "cpu/tile.inc"
+#include "cpu/wide512.inc"
 
 /* ---- decoders of the formats most models come in, with the bits of tensor/'s ---- */
 
@@ -57,5 +62,8 @@ const kw_kernels kw_kernels_avx512 = {
     .swiglu = swiglu,
     .panel = PANEL,
     .gemm = gemm,
+    .encode_wide = encode_wide,
+    .wide = wide,
+    .tile = TILES,
     .decode = { [KW_Q8_0] = decode_q8_0, [KW_Q4_0] = decode_q4_0, [KW_Q4_1] = decode_q4_1 },
 };

@@ -6,7 +6,11 @@
  * weight rows). Minima (Q4_1, Q4_K) multiply the block's whole sum, one scalar a block. A pair of rows has one
  * accumulator and one order of operations, whatever it is computed with. */
 #include "cpu/generic/generic.h"
+#include "cpu/panel.h"
 #include "cpu/simd/avx512.h"
+#include "cpu/codes.inc"
+#include "cpu/few512.inc"
+#include "cpu/wide512.inc"
 
 static inline __m512i twice(const unsigned char *p)
 {
@@ -212,6 +216,10 @@ const kw_kernels kw_kernels_avx512vnni = {
     .name = "avx512vnni",
     .needs = KW_CPU_AVX2 | KW_CPU_FMA | KW_CPU_F16C | KW_CPU_AVX512F | KW_CPU_AVX512BW |
              KW_CPU_AVX512VL | KW_CPU_AVX512DQ | KW_CPU_AVX512VNNI,
+    .encode_group = encode_group,
+    .encode_wide = encode_wide,
+    .wide = wide,
+    .few = { PANEL_SHAPES(FEW_OF) },
     .dots_q8 = { [KW_Q4_0] = dots_q4_0,
                  [KW_Q4_1] = dots_q4_1,
                  [KW_Q8_0] = dots_q8_0,

@@ -123,7 +123,7 @@ static void encode_wide(const kw_run *r, int64_t row)
 {
     size_t k = size_of(kw_cols(r, r->step->op->src[0]));
     const float *x = (const float *)kw_place(r, r->step->op->src[0]) + size_of(row) * k;
-    r->g->kernels.encode_wide(x, twin_of(r) + size_of(row) * kw_wide_row_bytes(k), k);
+    r->g->kernels.encode_wide(x, twin_of(r), size_of(row), k);
 }
 
 static int64_t wide_panels(const kw_run *r)

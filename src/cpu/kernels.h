@@ -111,11 +111,12 @@ typedef struct kw_few {
 } kw_few;
 typedef void (*kw_few_fn)(const kw_few *d);
 
-/* Group number `group` of a panel as f32: see tile.inc. */
-typedef void (*kw_tile_fn)(const unsigned char *panel, size_t group, float *out);
+/* Group number `group` of a panel in the form that the row's wide wants: see tile.inc. */
+typedef void (*kw_tile_fn)(const unsigned char *panel, size_t group, void *out);
 
-/* Many rows: encoded by encode_wide, x_stride bytes apart; out is [n_x][16 * n_panels], sums in the order of rows. */
-enum { KW_WIDE_SLICE = 128, KW_WIDE_PANELS = 4, KW_WIDE_SCRATCH = 32768 };
+/* Many rows: encoded by encode_wide, each to its place in blocks of 16 rows of x_stride bytes; out is [n_x][16 * n_panels],
+ * sums in the order of rows, with room for whole blocks of 32 rows. */
+enum { KW_WIDE_SLICE = 128, KW_WIDE_PANELS = 4, KW_WIDE_SCRATCH = 96 * 1024, KW_WIDE_BLOCK = 16 };
 #define KW_WIDE_WEIGHT 2047.0f
 #define KW_WIDE_X_MOST 8191.0f
 typedef struct kw_wide {
@@ -125,7 +126,7 @@ typedef struct kw_wide {
     float *out;
     void *scratch; /* KW_WIDE_SCRATCH bytes, 64-byte aligned */
 } kw_wide;
-/* Rows are padded so that they do not share cache sets. */
+/* Bytes of an encoded row, whatever the row of kernels; padded so that rows do not share cache sets. */
 static inline size_t kw_wide_row_bytes(size_t k)
 {
     size_t bytes = 2 * k + 4 * ((k + KW_WIDE_SLICE - 1) / KW_WIDE_SLICE);
@@ -199,8 +200,8 @@ enum {
     KW_CPU_AVX512VNNI = 128,
     KW_CPU_AVXVNNI = 256,
     KW_CPU_SSE42 = 512,
-    KW_CPU_AMX_INT8 = 1024,
-    KW_CPU_AMX_BF16 = 2048,
+    KW_CPU_AVX512BF16 = 1024,
+    KW_CPU_AMX_BF16 = 2048, /* tiles too, and the system's permission to use them */
 };
 
 #endif

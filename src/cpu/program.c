@@ -157,7 +157,8 @@ static kw_status lay_out(preparing *s)
         if (op->code != KW_OP_LINEAR || !kw_linear_way_of(g, op)->encode) continue;
         const kw_tensor *x = &kw_plan_value(g->plan, op->src[0])->t;
         size_t row = kw_linear_way_of(g, op)->row_bytes((size_t)kw_tensor_cols(x));
-        size_t twin = (row * (size_t)kw_tensor_rows(x) + 63) & ~(size_t)63;
+        size_t rows = ((size_t)kw_tensor_rows(x) + KW_WIDE_BLOCK - 1) & ~(size_t)(KW_WIDE_BLOCK - 1);
+        size_t twin = (row * rows + 63) & ~(size_t)63;
         s->twin_bytes = twin > s->twin_bytes ? twin : s->twin_bytes;
     }
     s->twin_at[0] = (g->plan->scratch_bytes + 63) & ~(size_t)63;

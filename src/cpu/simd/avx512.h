@@ -38,4 +38,81 @@ static inline V v_scale_bits(V p, V t)
         _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
 }
 
+/* ---- panels (panel.h): bytes, and what becomes of them; the same names as in avx2.h ---- */
+typedef __m512i B;
+
+static inline B b_zero(void) { return _mm512_setzero_si512(); }
+static inline B b_load(const void *p) { return _mm512_loadu_si512(p); }
+static inline void b_store(void *p, B a) { _mm512_storeu_si512(p, a); }
+static inline B b_set(int x) { return _mm512_set1_epi8((char)x); }
+static inline B b_and(B a, B b) { return _mm512_and_si512(a, b); }
+static inline B b_or(B a, B b) { return _mm512_or_si512(a, b); }
+static inline B b_right(B a, int n) { return _mm512_srl_epi16(a, _mm_cvtsi32_si128(n)); }
+static inline B b_left(B a, int n) { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(n)); }
+static inline B b_lookup(const unsigned char table[16], B index)
+{
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)table)), index);
+}
+static inline V v_byte(B a, int t)
+{
+    B x = _mm512_srl_epi32(a, _mm_cvtsi32_si128(8 * t));
+    return _mm512_cvtepi32_ps(_mm512_and_si512(x, _mm512_set1_epi32(255)));
+}
+static inline V v_unpack_low(V a, V b) { return _mm512_unpacklo_ps(a, b); }
+static inline V v_unpack_high(V a, V b) { return _mm512_unpackhi_ps(a, b); }
+static inline V v_halves(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+static inline V v_bf16(const void *p)
+{
+    return _mm512_castsi512_ps(
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
+}
+static inline V v_signed_bytes(__m128i x, int at)
+{
+    (void)at;
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x));
+}
+static inline V v_unsigned_bytes(__m128i x, int at)
+{
+    (void)at;
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x));
+}
+static inline V v_max(V a, V b) { return _mm512_max_ps(a, b); }
+static inline V v_abs(V a) { return _mm512_abs_ps(a); }
+static inline float v_most(V a) { return _mm512_reduce_max_ps(a); }
+
+/* For 16-bit products (wide16.inc). */
+static inline V v_swap_parity(V a) { return _mm512_permute_ps(a, 0xb1); }
+static inline V v_even_lanes(V a, V b) { return _mm512_shuffle_ps(a, b, 0x88); }
+static inline V v_odd_lanes(V a, V b) { return _mm512_shuffle_ps(a, b, 0xdd); }
+static inline B b_round_words(V a, V b)
+{
+    return _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
+}
+static inline B b_dword(const void *p)
+{
+    int x;
+    memcpy(&x, p, sizeof x);
+    return _mm512_set1_epi32(x);
+}
+static inline B b_dot_words(B sum, B a, B b)
+{
+#ifdef __AVX512VNNI__
+    return _mm512_dpwssd_epi32(sum, a, b);
+#else
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+#endif
+}
+static inline V v_from_ints(B a) { return _mm512_cvtepi32_ps(a); }
+/* Lanes of kw_panel_order become rows. */
+static inline V v_rows(V a)
+{
+    const B lane = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    return _mm512_permutexvar_ps(lane, a);
+}
+static inline void v_panel_rows(V v[1]) { v[0] = v_rows(v[0]); }
+static inline void v_store_words(void *p, V a)
+{
+    _mm256_storeu_si256(p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a)));
+}
+
 #endif

@@ -1,0 +1,261 @@
+/* test_panels.c - packed weights: what goes in comes out, products of few rows have one set of bits on every row of kernels,
+ * products of many stay within their bound. The oracle is the file's own decoder and arithmetic in double. */
+#include "base/base.h"
+#include "cpu/kernels.h"
+#include "cpu/panel.h"
+#include "test.h"
+#include <math.h>
+
+enum { ROWS = 64, MOST_K = 768, MOST_X = 75 };
+
+static const kw_dtype packed_types[] = { KW_Q4_0, KW_Q4_1, KW_Q5_0, KW_Q5_1,   KW_Q8_0,   KW_Q2_K, KW_Q3_K,
+                                         KW_Q4_K, KW_Q5_K, KW_Q6_K, KW_IQ4_NL, KW_IQ4_XS, KW_F16,  KW_BF16 };
+enum { N_TYPES = sizeof packed_types / sizeof *packed_types };
+
+/* A matrix of one dtype: in the file's blocks, as f32, and packed. */
+typedef struct matrix {
+    kw_dtype type;
+    size_t k, rows, row_bytes, panel_bytes;
+    unsigned char blocks[ROWS * MOST_K * 2];
+    float plain[ROWS * MOST_K];
+    _Alignas(64) unsigned char packed[ROWS * MOST_K * 2 + 65536];
+} matrix;
+
+static void put_f16(unsigned char *p, double x)
+{
+    uint16_t h = kw_f32_to_f16((float)x);
+    memcpy(p, &h, 2);
+}
+
+/* Random codes under scales that models have. */
+static void fill_block(kw_dtype t, unsigned char *b, kw_rng *rng)
+{
+    static const unsigned char d_at[KW_DTYPE_COUNT] = { [KW_Q2_K] = 80, [KW_Q3_K] = 108, [KW_Q6_K] = 208 };
+    const kw_dtype_info *info = kw_dtype_get(t);
+    for (size_t i = 0; i < info->bytes; i++) b[i] = (unsigned char)kw_rng_u64(rng);
+    double d = (0.5 + kw_rng_f64(rng)) / (info->block == 256 ? 500 : 10);
+    if (t == KW_BF16) memcpy(b, &(uint16_t){ kw_f32_to_bf16((float)(kw_rng_f64(rng) - 0.5)) }, 2);
+    else put_f16(b + d_at[t], info->block == 1 ? kw_rng_f64(rng) - 0.5 : d);
+    bool has_min = t == KW_Q4_1 || t == KW_Q5_1 || t == KW_Q2_K || t == KW_Q4_K || t == KW_Q5_K;
+    if (has_min) put_f16(b + d_at[t] + 2, info->block == 32 ? -8 * d : 3 * d);
+}
+
+static matrix *make(kw_dtype t, size_t k, size_t rows)
+{
+    static matrix m;
+    kw_rng rng;
+    const kw_dtype_info *info = kw_dtype_get(t);
+    kw_rng_seed(&rng, (uint64_t)t * 1000 + k + rows);
+    m.type = t, m.k = k, m.rows = rows;
+    m.row_bytes = k / info->block * info->bytes;
+    m.panel_bytes = kw_panel_bytes(t, k);
+    for (size_t at = 0; at < rows * m.row_bytes; at += info->bytes) fill_block(t, m.blocks + at, &rng);
+    info->decode(m.blocks, m.plain, rows * k);
+    for (size_t row = 0; row < rows; row += KW_PANEL_ROWS) {
+        size_t left = rows - row;
+        kw_panel_source s = { t, m.blocks + row * m.row_bytes, m.row_bytes,
+                              left < KW_PANEL_ROWS ? left : KW_PANEL_ROWS, k };
+        kw_panel_pack(&s, m.packed + row / KW_PANEL_ROWS * m.panel_bytes);
+    }
+    return &m;
+}
+
+/* Activations with a few large ones, as models have. */
+static void fill_x(float *x, size_t n, uint64_t seed)
+{
+    kw_rng rng;
+    kw_rng_seed(&rng, seed);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (float)(kw_rng_f64(&rng) * 2 - 1);
+        if (kw_rng_u64(&rng) % 100 == 0) x[i] *= 20;
+    }
+}
+
+/* The product in double. size: what its error is seen against, the sum over slices of k of
+ * n * (largest |w|) * (largest |x|), for integers under a common scale are equally far off all over their slice. */
+static double dot(const matrix *m, size_t row, const float *x, size_t slice, double *size)
+{
+    double sum = 0;
+    *size = 0;
+    for (size_t at = 0; at < m->k; at += slice) {
+        double most_w = 0, most_x = 0;
+        size_t n = m->k - at < slice ? m->k - at : slice;
+        for (size_t k = at; k < at + n; k++) {
+            double w = (double)m->plain[row * m->k + k], v = (double)x[k];
+            sum += w * v;
+            most_w = fmax(most_w, fabs(w));
+            most_x = fmax(most_x, fabs(v));
+        }
+        *size += (double)n * most_w * most_x;
+    }
+    return sum;
+}
+
+typedef struct tally {
+    const char *row;
+    double worst[N_TYPES];
+    size_t n;
+} tally;
+
+typedef void (*check_fn)(const kw_kernels *row, size_t type, tally *t);
+
+/* tiles_bound: of the AMX row, which rounds to bf16. */
+static void each_row(check_fn check, double all_bound, double tiles_bound)
+{
+    size_t n;
+    const kw_kernels *const *rows = kw_kernel_rows(&n);
+    for (size_t i = 1; i < n; i++) {
+        kw_kernels row;
+        tally t = { .row = rows[i]->name };
+        if ((rows[i]->needs & kw_cpu_features()) != rows[i]->needs) continue;
+        assert_int_equal(kw_kernels_select(kw_cpu_features(), rows[i]->name, &row), KW_OK);
+        if (!row.wide) continue;
+        double bound = strcmp(row.name, "amx") == 0 ? tiles_bound : all_bound;
+        for (size_t type = 0; type < N_TYPES; type++) {
+            check(&row, type, &t);
+            if (!(t.worst[type] <= bound))
+                printf("%s %s: %.2e\n", t.row, kw_dtype_get(packed_types[type])->name, t.worst[type]);
+            assert_true(t.worst[type] <= bound);
+        }
+        double worst = 0;
+        for (size_t type = 0; type < N_TYPES; type++) worst = fmax(worst, t.worst[type]);
+        printf("%s: %zu checks, worst %.2e, bound %.0e\n", t.row, t.n, worst, bound);
+    }
+}
+
+/* Lengths of k for a dtype; 0 ends. */
+static const size_t *lengths(kw_dtype t)
+{
+    static const size_t k_blocks[] = { 256, 512, 768, 0 }, blocks[] = { 32, 64, 96, 224, 576, 0 };
+    return kw_dtype_get(t)->block == 256 ? k_blocks : blocks;
+}
+
+/* ---- tiles ---- */
+
+/* Rows whose tiles are f32 give the decoder's bits; the AMX row's are bf16, its products are checked below. */
+static void check_tiles(const kw_kernels *row, size_t type, tally *t)
+{
+    kw_dtype dtype = packed_types[type];
+    if (strcmp(row->name, "amx") == 0) return;
+    for (const size_t *k = lengths(dtype); *k; k++) {
+        matrix *m = make(dtype, *k, KW_PANEL_ROWS);
+        for (size_t g = 0; g < *k / KW_GROUP; g++) {
+            float tile[KW_GROUP / 2][32];
+            row->tile[dtype](m->packed, g, tile);
+            for (size_t r = 0; r < KW_PANEL_ROWS; r++)
+                for (size_t j = 0; j < KW_GROUP; j++) {
+                    float got = tile[j / 2][r / 8 * 16 + r % 8 * 2 + j % 2];
+                    float want = m->plain[r * *k + g * KW_GROUP + j];
+                    if (got != want) t->worst[type] = fmax(t->worst[type], fabs((double)(got - want)));
+                    t->n++;
+                }
+        }
+    }
+}
+
+TEST(a_packed_group_has_the_bits_of_the_decoder) { each_row(check_tiles, 0, 0); }
+
+/* ---- few rows ---- */
+
+static void encode(const kw_kernels *row, const float *x, size_t n_x, size_t k, kw_group_x *out)
+{
+    for (size_t i = 0; i < n_x; i++)
+        for (size_t g = 0; g < k / KW_GROUP; g++)
+            row->encode_group(x + i * k + g * KW_GROUP, &out[g * n_x + i]);
+}
+
+/* out: [n_x][rows] */
+static void run_few(const kw_kernels *row, const matrix *m, const float *x, size_t n_x, float *out)
+{
+    static kw_group_x codes[KW_FEW_ROWS * MOST_K / KW_GROUP];
+    encode(row, x, n_x, m->k, codes);
+    kw_few d = { .x = codes, .plain = x, .plain_stride = m->k, .dst_stride = m->rows, .n_x = n_x, .groups = m->k / KW_GROUP };
+    for (size_t p = 0; p < m->rows / KW_PANEL_ROWS; p++) {
+        d.w[p] = m->packed + p * m->panel_bytes;
+        d.dst[p] = out + p * KW_PANEL_ROWS;
+        d.n_panels++;
+    }
+    row->few[m->type](&d);
+}
+
+static uint32_t sum_of_bits(const float *x, size_t n, uint32_t hash)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        hash = (hash ^ bits) * 16777619u;
+    }
+    return hash;
+}
+
+/* The bits of the first row of kernels that was checked, by dtype: all others must have them. */
+static uint32_t bits_of[N_TYPES];
+
+static void check_few(const kw_kernels *row, size_t type, tally *t)
+{
+    kw_dtype dtype = packed_types[type];
+    static float x[KW_FEW_ROWS * MOST_K], got[KW_FEW_ROWS * ROWS], alone[ROWS];
+    uint32_t hash = 2166136261u;
+    for (const size_t *k = lengths(dtype); *k; k++)
+        for (size_t n_x = 1; n_x <= KW_FEW_ROWS; n_x++) {
+            matrix *m = make(dtype, *k, KW_PANEL_ROWS * (1 + n_x % 4));
+            fill_x(x, n_x * *k, n_x);
+            run_few(row, m, x, n_x, got);
+            hash = sum_of_bits(got, n_x * m->rows, hash);
+            for (size_t i = 0; i < n_x; i++) {
+                run_few(row, m, x + i * *k, 1, alone);
+                assert_memory_equal(alone, got + i * m->rows, m->rows * sizeof *alone);
+                for (size_t r = 0; r < m->rows; r++, t->n++) {
+                    double size, want = dot(m, r, x + i * *k, KW_GROUP, &size);
+                    t->worst[type] = fmax(t->worst[type], fabs((double)alone[r] - want) / size);
+                }
+            }
+        }
+    if (!bits_of[type]) bits_of[type] = hash;
+    assert_int_equal(bits_of[type], hash);
+}
+
+TEST(few_rows_have_the_same_bits_alone_in_a_batch_and_on_every_row_of_kernels)
+{
+    each_row(check_few, 1.0 / 60000, 1.0 / 60000);
+}
+
+/* ---- many rows ---- */
+
+static void check_wide(const kw_kernels *row, size_t type, tally *t)
+{
+    kw_dtype dtype = packed_types[type];
+    static float x[MOST_X * MOST_K], got[(MOST_X + 32) * ROWS];
+    static _Alignas(64) unsigned char codes[(MOST_X + 16) * (2 * MOST_K + 512)], scratch[KW_WIDE_SCRATCH];
+    for (const size_t *k = lengths(dtype); *k; k++)
+        for (size_t n_x = 1; n_x <= MOST_X; n_x += n_x < 14 ? 1 : 20) {
+            matrix *m = make(dtype, *k, KW_PANEL_ROWS * (1 + n_x % 4));
+            fill_x(x, n_x * *k, n_x);
+            for (size_t i = 0; i < n_x; i++) row->encode_wide(x + i * *k, codes, i, *k);
+            row->wide(&(kw_wide){ .w = m->packed,
+                                  .x = codes,
+                                  .panel_bytes = m->panel_bytes,
+                                  .n_panels = m->rows / KW_PANEL_ROWS,
+                                  .x_stride = kw_wide_row_bytes(*k),
+                                  .n_x = n_x,
+                                  .k = *k,
+                                  .tile = row->tile[dtype],
+                                  .out = got,
+                                  .scratch = scratch });
+            for (size_t i = 0; i < n_x; i++)
+                for (size_t r = 0; r < m->rows; r++, t->n++) {
+                    double size, want = dot(m, r, x + i * *k, KW_WIDE_SLICE, &size);
+                    t->worst[type] = fmax(t->worst[type], fabs((double)got[i * m->rows + r] - want) / size);
+                }
+        }
+}
+
+TEST(many_rows_are_within_their_bound) { each_row(check_wide, 1.0 / 3000, 1.0 / 250); }
+
+TEST(a_length_that_is_no_whole_group_is_not_packed)
+{
+    assert_true(kw_panel_fits(KW_Q4_0, 96));
+    assert_false(kw_panel_fits(KW_F16, 40));
+    assert_false(kw_panel_fits(KW_Q4_K, 128));
+    assert_false(kw_panel_fits(KW_F32, 64));
+}
