@@ -10,6 +10,9 @@
 #include "cpu/decode_avx2.inc"
 #include "cpu/q8.inc"
 #include "cpu/codes.inc"
+#define ATTEND_X 6
+#define ATTEND_CASES(X) X(1) X(2) X(3) X(4) X(5)
+#include "cpu/tiles16.inc"
 #define PUT_PAIR put_f32
 #include "cpu/tile.inc"
 #include "cpu/few256.inc"
@@ -188,7 +191,7 @@ const kw_kernels kw_kernels_avx2 = {
     },
     .dots_q8 = { [KW_Q4_0] = dots_q4_0, [KW_Q4_1] = dots_q4_1, [KW_Q8_0] = dots_q8_0, [KW_Q6_K] = dots_q6_k,
                  [KW_Q4_K] = dots_q4_k },
-    .encode_group = encode_group, .encode_wide = encode_wide, .wide = wide,
+    .encode_group = encode_group, .attend_tiles = attend_tiles, .encode_wide = encode_wide, .wide = wide,
     .few = { PANEL_SHAPES(FEW_OF) [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
     .tile = TILES,
 };

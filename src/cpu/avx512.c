@@ -3,11 +3,15 @@
 #include "cpu/generic/generic.h"
 #include "cpu/panel.h"
 #include "cpu/simd/avx512.h"
+#include <math.h>
 
 #define TILE_X 8
 #define PANEL_V 3 /* 8 x 3 accumulators, 3 weights of 32 registers */
 #include "cpu/vec.inc"
 #include "cpu/codes.inc"
+#define ATTEND_X 12
+#define ATTEND_CASES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#include "cpu/tiles16.inc"
 #define PUT_PAIR put_f32
 #include "cpu/tile.inc"
 #include "cpu/wide512.inc"
@@ -62,6 +66,7 @@ const kw_kernels kw_kernels_avx512 = {
     .swiglu = swiglu,
     .panel = PANEL,
     .gemm = gemm,
+    .attend_tiles = attend_tiles,
     .encode_wide = encode_wide,
     .wide = wide,
     .tile = TILES,

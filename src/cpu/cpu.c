@@ -76,11 +76,13 @@ static bool has(const void *device, kw_opcode code)
     return code == KW_OP_SWIGLU; /* the composite ops with a kernel of their own */
 }
 
+bool kw_cpu_tiles_cache(const kw_device *d) { return d->kernels.attend_tiles; }
+
 const char *kw_cpu_isa(const kw_device *d) { return d->kernels.name; }
 
 const kw_backend kw_backend_cpu = {
     .name = "cpu",
-    .kv_dtypes = 1u << KW_F32 | 1u << KW_F16 | 1u << KW_BF16,
+    .kv_dtypes = 1u << KW_F32 | 1u << KW_F16 | 1u << KW_BF16 | 1u << KW_I8,
     .count = count,
     .open = open_device,
     .close = close_device,

@@ -11,6 +11,9 @@ const char *kw_cpu_isa(const kw_device *d); /* the widest row in use */
 void kw_cpu_list_rows(kw_buf *out);         /* "generic avx2 [avx512]" */
 void kw_cpu_list_features(kw_buf *out);
 
+/* Whether sessions in fast mode must lay their cache out in tiles (plan/backend.h). */
+bool kw_cpu_tiles_cache(const kw_device *d);
+
 /* Packed weights (panel.h): whether this device multiplies the tensor faster from a layout of its own, how many bytes that
  * takes, and making it (all threads of the device's pool; out is 64-byte aligned). */
 bool kw_cpu_packs(const kw_device *d, const kw_tensor *t);

@@ -30,7 +30,7 @@ typedef struct kw_op_driver {
 struct kw_step {
     const kw_op_driver *driver;
     const kw_op *op;
-    size_t twin;  /* offset in scratch of the encoded rows of src[0]; for LINEAR in fast mode */
+    size_t twin;  /* offset in scratch: LINEAR's encoded rows of src[0], ATTEND's parts; in fast mode */
     bool barrier; /* wait for all workers before this step */
     kw_counter counter;
 };
@@ -87,5 +87,11 @@ extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_dr
     kw_drive_store, kw_drive_attend;
 
 size_t kw_attend_worker_bytes(const kw_op *op);
+
+/* The tiled way of ATTEND in fast mode: store, then attend, or for few rows part and join. */
+extern const kw_op_driver kw_drive_tiles_store, kw_drive_tiles_attend, kw_drive_tiles_part,
+    kw_drive_tiles_join;
+size_t kw_tiles_worker_bytes(const kw_op *op);
+size_t kw_tiles_part_bytes(const kw_plan *p, const kw_op *op); /* 0: many rows, nothing to join */
 
 #endif

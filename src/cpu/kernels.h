@@ -150,6 +150,20 @@ typedef struct kw_attend_block {
     float scale;
 } kw_attend_block;
 
+/* The same for fast mode, over a tiled cache (plan/backend.h) and any number of queries that look at the same block, each at
+ * the positions from[i] .. n[i]-1 of it. q is scaled already; with int8 numbers a position's scale comes from k_scale and
+ * v_scale. Fused multiply-adds; a query has the same bits in whatever company. */
+typedef struct kw_attend_tiles {
+    kw_dtype dtype;
+    const void *k, *v;
+    const float *k_scale, *v_scale; /* [KW_ATTEND_BLOCK], NULL unless int8 */
+    const float *q;                 /* [n_q][head_dim] */
+    float *acc;                     /* [n_q][head_dim rounded up to 16] */
+    float *max, *sum, *w;           /* [n_q], [n_q], scratch [n_q][KW_ATTEND_BLOCK] */
+    const int *from, *n;            /* [n_q] */
+    int n_q, head_dim;
+} kw_attend_tiles;
+
 /* x[n_heads * head_dim] -> dst: table holds cos[half] then sin[half]; values past 2 * half are copied. */
 typedef struct kw_rope_row {
     const float *x, *table;

@@ -32,6 +32,7 @@ typedef struct preparing {
     kw_val twin_of[2];
     const kw_op_driver *twin_by[2]; /* the encoding step's driver */
     int turn;
+    size_t part_at, part_bytes; /* of attention in parts */
 } preparing;
 
 static const kw_op_driver *const drivers[KW_OP_COUNT] = {
@@ -44,6 +45,9 @@ static const kw_op_driver *const drivers[KW_OP_COUNT] = {
 };
 
 static bool overlap(range a, range b) { return a.from < b.to && b.from < a.to; }
+
+/* Whether attention runs over the tiled cache. */
+static bool is_tiled(const kw_cpu_program *g) { return !g->exact && g->kernels.attend_tiles; }
 
 /* Where a value lies; weights and inputs are never written and need no range. */
 static range range_of(const kw_plan *p, kw_val v)
@@ -121,6 +125,19 @@ static kw_status add_linear(preparing *s, const kw_op *op)
     return push(s, (kw_step){ .driver = way->multiply, .op = op, .twin = s->twin_at[which] }, t);
 }
 
+/* Attending after the store: in one step, or in parts that a second joins. */
+static kw_status add_tiles(preparing *s, const kw_op *op, touch t)
+{
+    size_t part = kw_tiles_part_bytes(s->g->plan, op);
+    if (!part) return push(s, (kw_step){ .driver = &kw_drive_tiles_attend, .op = op }, t);
+    range parts = { s->part_at, s->part_at + part }, dst = t.write;
+    t.write = parts;
+    kw_step step = { .driver = &kw_drive_tiles_part, .op = op, .twin = s->part_at };
+    kw_status st = push(s, step, t);
+    step.driver = &kw_drive_tiles_join;
+    return st ? st : push(s, step, (touch){ .read = { parts }, .n_read = 1, .write = dst });
+}
+
 static kw_status add_attend(preparing *s, const kw_op *op)
 {
     range cache = { CACHE + (uint64_t)op->p.attend.layer,
@@ -128,10 +145,12 @@ static kw_status add_attend(preparing *s, const kw_op *op)
     touch store = { .n_read = 2, .write = cache };
     store.read[0] = range_of(s->g->plan, op->src[1]);
     store.read[1] = range_of(s->g->plan, op->src[2]);
-    kw_status st = push(s, (kw_step){ .driver = &kw_drive_store, .op = op }, store);
+    const kw_op_driver *by = is_tiled(s->g) ? &kw_drive_tiles_store : &kw_drive_store;
+    kw_status st = push(s, (kw_step){ .driver = by, .op = op }, store);
     if (st) return st;
     touch t = touches(s->g->plan, op);
     t.read[t.n_read++] = cache;
+    if (is_tiled(s->g)) return add_tiles(s, op, t);
     return push(s, (kw_step){ .driver = &kw_drive_attend, .op = op }, t);
 }
 
@@ -151,9 +170,12 @@ static kw_status lay_out(preparing *s)
     for (uint32_t i = 0; i < g->plan->n_ops; i++) {
         const kw_op *op = &g->plan->op[i];
         size_t want = op->code == KW_OP_LINEAR   ? kw_linear_way_of(g, op)->worker_bytes(g, op)
-                      : op->code == KW_OP_ATTEND ? kw_attend_worker_bytes(op)
-                                                 : 0;
+                      : op->code != KW_OP_ATTEND ? 0
+                      : is_tiled(g)              ? kw_tiles_worker_bytes(op)
+                                                 : kw_attend_worker_bytes(op);
         worker = want > worker ? want : worker;
+        size_t part = op->code == KW_OP_ATTEND && is_tiled(g) ? kw_tiles_part_bytes(g->plan, op) : 0;
+        s->part_bytes = part > s->part_bytes ? part : s->part_bytes;
         if (op->code != KW_OP_LINEAR || !kw_linear_way_of(g, op)->encode) continue;
         const kw_tensor *x = &kw_plan_value(g->plan, op->src[0])->t;
         size_t row = kw_linear_way_of(g, op)->row_bytes((size_t)kw_tensor_cols(x));
@@ -163,7 +185,8 @@ static kw_status lay_out(preparing *s)
     }
     s->twin_at[0] = (g->plan->scratch_bytes + 63) & ~(size_t)63;
     s->twin_at[1] = s->twin_at[0] + s->twin_bytes;
-    size_t end = s->twin_at[1] + s->twin_bytes;
+    s->part_at = s->twin_at[1] + s->twin_bytes;
+    size_t end = s->part_at + s->part_bytes;
     g->worker_at = (end + WORKER_ALIGN - 1) & ~(size_t)(WORKER_ALIGN - 1);
     g->worker_bytes = (worker + WORKER_ALIGN - 1) & ~(size_t)(WORKER_ALIGN - 1);
     size_t workers;

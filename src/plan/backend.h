@@ -23,23 +23,28 @@ typedef struct kw_memory {
  *     page: layer 0: K head 0 .. K head n-1   V head 0 .. V head n-1
  *           layer 1: K ...
  *
- * Position t of sequence s lies in pages[s][t / page_rows]. What a head's matrix looks like is the dtype's business
- * (kv_layout.c): f32, f16 and bf16 are plain rows; int8 has a scale for every 16 positions behind its rows.
+ * Position t of sequence s lies in pages[s][t / page_rows]. A head's matrix is rows of numbers, or it is tiled, so that 16
+ * positions of K and 16 values of V lie side by side and one load serves all queries:
+ *
+ *     rows      K, V  [page_rows][head_dim]
+ *     tiled     K     [page_rows / 16][head_dim][16 positions]       V  [head_dim / 16, rounded up][page_rows][16 values]
+ *
+ * An int8 matrix has an f32 scale for every position behind its numbers.
  *
  * Sequences that began with the same text hold the same page by the same pointer, so that a backend can read it once
  * for the rows of all of them. */
-enum { KW_KV_SCALE_ROWS = 16 }; /* positions that share a scale in an int8 cache */
 typedef struct kw_kv_layout {
     kw_dtype dtype; /* KW_F32, KW_F16, KW_BF16 or KW_I8, of those that the backend has */
     int n_layers, n_kv_heads, head_dim;
     int page_rows; /* a multiple of 16 */
+    bool tiled;    /* int8 always is */
 } kw_kv_layout;
 size_t kw_kv_page_bytes(const kw_kv_layout *l);
 /* Bytes of one head's K or V inside a page. */
 size_t kw_kv_head_bytes(const kw_kv_layout *l);
 /* Byte offset of one layer's and head's matrix inside a page; is_v: V, else K. */
 size_t kw_kv_offset(const kw_kv_layout *l, int layer, int head, bool is_v);
-/* Byte offset, inside a head's int8 matrix, of its [page_rows / 16] f32 scales. */
+/* Byte offset, inside a head's int8 matrix, of its [page_rows] f32 scales. */
 size_t kw_kv_scales_at(const kw_kv_layout *l);
 
 /* The bytes of a head's matrix that its first n_rows positions are made of: one or two spans, counted. */

@@ -1,31 +1,28 @@
-/* kv_layout.c - where the numbers of a cache page lie.
+/* kv_layout.c - where the numbers of a cache page lie; nothing else in the engine computes these sizes.
  *
- * One row per dtype of the cache; nothing else in the engine computes these sizes. An int8 matrix keeps its scales behind
- * the rows, so that a row is found in the same way in all of them:
- *
- *     f32, f16, bf16   [page_rows][head_dim]
- *     int8             [page_rows][head_dim] int8, then [page_rows / 16] f32, to a multiple of 64 bytes */
+ * A tiled matrix is as wide as whole tiles of 16 values need. Scales of int8 stand behind the numbers, one a position: a
+ * position arrives alone, and finer scales cost 4 bytes where a row of K has 64 or more. */
 #include "plan/plan.h"
+
+static size_t width(const kw_kv_layout *l)
+{
+    return l->tiled ? ((size_t)l->head_dim + 15) / 16 * 16 : (size_t)l->head_dim;
+}
 
 static size_t rows_bytes(const kw_kv_layout *l, size_t n_rows)
 {
-    return n_rows * (size_t)l->head_dim * kw_dtype_get(l->dtype)->bytes;
+    return n_rows * width(l) * kw_dtype_get(l->dtype)->bytes;
 }
 
 static bool has_scales(const kw_kv_layout *l) { return l->dtype == KW_I8; }
 
 size_t kw_kv_scales_at(const kw_kv_layout *l) { return rows_bytes(l, (size_t)l->page_rows); }
 
-static size_t scales_bytes(size_t n_rows)
-{
-    return (n_rows + KW_KV_SCALE_ROWS - 1) / KW_KV_SCALE_ROWS * sizeof(float);
-}
-
 size_t kw_kv_head_bytes(const kw_kv_layout *l)
 {
     size_t rows = rows_bytes(l, (size_t)l->page_rows);
     if (!has_scales(l)) return rows;
-    return (rows + scales_bytes((size_t)l->page_rows) + 63) & ~(size_t)63;
+    return (rows + (size_t)l->page_rows * sizeof(float) + 63) & ~(size_t)63;
 }
 
 size_t kw_kv_page_bytes(const kw_kv_layout *l) { return kw_kv_offset(l, l->n_layers, 0, false); }
@@ -38,7 +35,8 @@ size_t kw_kv_offset(const kw_kv_layout *l, int layer, int head, bool is_v)
 
 int kw_kv_spans(const kw_kv_layout *l, int n_rows, kw_kv_span span[2])
 {
-    span[0] = (kw_kv_span){ 0, rows_bytes(l, (size_t)n_rows) };
-    span[1] = (kw_kv_span){ kw_kv_scales_at(l), scales_bytes((size_t)n_rows) };
+    bool whole = l->tiled && n_rows > 0; /* a tiled matrix's positions are everywhere in it */
+    span[0] = (kw_kv_span){ 0, rows_bytes(l, (size_t)(whole ? l->page_rows : n_rows)) };
+    span[1] = (kw_kv_span){ kw_kv_scales_at(l), (size_t)n_rows * sizeof(float) };
     return has_scales(l) ? 2 : 1;
 }

@@ -39,7 +39,8 @@ static kw_status cache_dtype(const kw_model *m, const kw_session_options *o, kw_
     *out = types[i].dtype;
     if (o->exact && *out != KW_F32)
         return kw_fail(KW_EINVAL, "exact mode keeps f32 cache rows, not %s", o->kv_type);
-    if (!(m->engine->backend->kv_dtypes >> *out & 1))
+    bool has = m->engine->backend->kv_dtypes >> *out & 1;
+    if (!has || (*out == KW_I8 && !kw_cpu_tiles_cache(m->engine->device)))
         return kw_try(kw_fail(KW_EUNSUPPORTED, "cache rows of type %s: the backend \"%s\" has none",
                               o->kv_type, m->engine->backend->name),
                       "--kv-type f16");
@@ -59,7 +60,8 @@ static kw_status fill(kw_session *s, kw_model *m, const kw_session_options *o)
                                        .n_layers = m->shape.n_layers,
                                        .n_kv_heads = m->shape.n_kv_heads,
                                        .head_dim = m->shape.head_dim,
-                                       .page_rows = KW_PAGE_ROWS } };
+                                       .page_rows = KW_PAGE_ROWS,
+                                       .tiled = !o->exact && kw_cpu_tiles_cache(m->engine->device) } };
     st = kw_eval_open(m, &s->options, &s->eval);
     return st ? st : kw_session_set_sampling(s, NULL);
 }

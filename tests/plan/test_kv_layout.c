@@ -30,7 +30,7 @@ TEST(an_int8_page_is_a_quarter_of_f32_and_its_scales)
 {
     kw_kv_layout l = layout(KW_I8, 64), f = layout(KW_F32, 64);
     assert_int_equal(kw_kv_scales_at(&l), 64 * 64);
-    assert_int_equal(kw_kv_head_bytes(&l), 64 * 64 + 64);
+    assert_int_equal(kw_kv_head_bytes(&l), 64 * 64 + 64 * 4);
     assert_int_equal(kw_kv_head_bytes(&f), 4 * 64 * 64);
 }
 
@@ -45,7 +45,19 @@ TEST(spans_hold_the_first_positions_and_their_scales)
         assert_int_equal(kw_kv_spans(&l, n, span), 2);
         assert_int_equal(span[0].bytes, n * 80);
         assert_int_equal(span[1].at, kw_kv_scales_at(&l));
-        assert_int_equal(span[1].bytes, (n + 15) / 16 * 4);
+        assert_int_equal(span[1].bytes, n * 4);
         assert_true(span[1].at + span[1].bytes <= kw_kv_head_bytes(&l));
     }
+}
+
+TEST(a_tiled_matrix_is_made_of_whole_tiles_and_copied_whole)
+{
+    kw_kv_span span[2];
+    kw_kv_layout l = layout(KW_F16, 72);
+    l.tiled = true;
+    assert_int_equal(kw_kv_head_bytes(&l), 64 * 80 * 2);
+    assert_int_equal(kw_kv_spans(&l, 1, span), 1);
+    assert_int_equal(span[0].bytes, kw_kv_head_bytes(&l));
+    kw_kv_spans(&l, 0, span);
+    assert_int_equal(span[0].bytes, 0);
 }

@@ -58,6 +58,11 @@ static inline V v_unpack_low(V a, V b) { return _mm256_unpacklo_ps(a, b); }
 static inline V v_unpack_high(V a, V b) { return _mm256_unpackhi_ps(a, b); }
 /* VN values of f16, of bf16; of bytes from `at` on, at most 16. */
 static inline V v_halves(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128(p)); }
+/* VN int8. */
+static inline V v_bytes(const void *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
+}
 static inline V v_bf16(const void *p)
 {
     return _mm256_castsi256_ps(

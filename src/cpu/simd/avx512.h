@@ -61,6 +61,10 @@ static inline V v_byte(B a, int t)
 static inline V v_unpack_low(V a, V b) { return _mm512_unpacklo_ps(a, b); }
 static inline V v_unpack_high(V a, V b) { return _mm512_unpackhi_ps(a, b); }
 static inline V v_halves(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+static inline V v_bytes(const void *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p)));
+}
 static inline V v_bf16(const void *p)
 {
     return _mm512_castsi512_ps(
