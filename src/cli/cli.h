@@ -84,6 +84,10 @@ extern const command commands[N_COMMANDS];
 #define COMMAND(id, name, ...) int cmd_##name(cli *c);
 #include "cli/commands.def"
 
+/* main.c */
+int cli_find_command(const char *word);    /* its CMD_INDEX_, or -1 */
+int cli_unknown_command(const char *word); /* names the nearest; EXIT_USAGE */
+
 /* options.c */
 int cli_parse(cli *c, int argc, char **argv); /* EXIT_OK, or a code after its message */
 void cli_free(cli *c);

@@ -46,6 +46,48 @@ def test_usage_errors():
     fails(64, "list of ids", "generate", GGUF, "--ids", "1,x")
 
 
+def test_every_command_takes_the_common_flags():
+    flags = ["--temp", "0", "--seed", "1", "-t", "1", "-b", "8", "-c", "64", "--isa", "generic", "--exact", "--json", "-q", "-v"]
+    for command in "run generate tokenize template infer perplexity bench show plan doctor version help".split():
+        assert ok(command, *flags, "--help") == ok("help", command), command
+
+
+def test_near_misses_are_named():
+    fails(64, "kwaai generate", "genrate", GGUF)
+    fails(64, "kwaai generate", "help", "genrate")
+    fails(66, "try:  smollm2", "run", "smolm2", "hello")
+
+
+def test_what_begins_with_a_dash_and_no_letter_is_text():
+    out = lambda *a: json.loads(ok("tokenize", smollm2(), "--json", *a))
+    assert out("- a list") == out("--", "- a list")
+    assert out("-5") == out("--", "-5")
+
+
+def test_the_environment_knows_the_long_flags_too():
+    out = lambda env: len(json.loads(ok("generate", GGUF, "--ids", "1,2", "--json", "--ignore-eos", env=env))["ids"])
+    assert out({"KWAAI_MAX_TOKENS": "3"}) == out({"KWAAI_PREDICT": "3"}) == 3
+    fails(64, "--temp", "generate", GGUF, "--ids", "1", env={"KWAAI_TEMP": "warm"})
+    with tempfile.TemporaryDirectory() as d:
+        open(os.path.join(d, "c.ini"), "w").write("ctx-size = 7\nmax_tokens = 4\n")
+        assert len(json.loads(ok("generate", GGUF, "--ids", "1,2", "--json", "--config", os.path.join(d, "c.ini")))["ids"]) == 4
+
+
+def test_failures_say_why_and_what_to_try():
+    with tempfile.TemporaryDirectory() as d:
+        empty = os.path.join(d, "empty.gguf")
+        open(empty, "w").close()
+        for code, args in ((65, ("generate", empty, "--ids", "1")), (66, ("generate", d, "--ids", "1")),
+                           (66, ("generate", os.path.join(d, "none.gguf"), "--ids", "1")),
+                           (64, ("generate", GGUF, "--ids", "1", "-n", "-5")), (66, ("perplexity", GGUF, d)),
+                           (65, ("perplexity", GGUF, empty))):
+            fails(code, ["\n  why:  ", "\n  try:  "], *args)
+
+
+def test_a_context_too_short_is_refused_even_when_nothing_is_wanted():
+    fails(65, ["12", "8"], "generate", GGUF, "--ids", ",".join(["1"] * 12), "-c", 8, "-n", 0)
+
+
 def test_flags_beat_the_environment_which_beats_the_config():
     with tempfile.TemporaryDirectory() as d:
         os.makedirs(os.path.join(d, "kwaai"))
@@ -134,6 +176,16 @@ def test_infer_refuses_unknown_names_and_missing_inputs():
         assert not os.path.exists(o)
 
 
+def test_what_cannot_be_written_is_exit_73():
+    with tempfile.TemporaryDirectory() as d:
+        i = os.path.join(d, "in.safetensors")
+        write_tensors(i, {"input_ids": ("I64", [1, 3], [1, 2, 3])})
+        fails(73, "its folder does not exist", "infer", GGUF, i, os.path.join(d, "none", "out"))
+        fails(73, "folder", "infer", GGUF, i, d)
+        fails(73, "device", "infer", GGUF, i, "/dev/null")
+        assert os.listdir(d) == ["in.safetensors"]
+
+
 def test_tokenize_and_back():
     model = smollm2()
     text = "Grüße, 世界! <|im_end|>"
@@ -152,6 +204,8 @@ def test_bench_gives_json():
 def test_show_plan_doctor_version_help():
     shown = json.loads(ok("show", GGUF, "--tensors", "--json"))
     assert shown["family"] == "llama" and len(shown["tensors"]) == shown["n_tensors"]
+    lines = ok("plan", GGUF, "--rows", 3).decode().splitlines()
+    assert json.loads(ok("plan", GGUF, "--rows", 3, "--json")) == {"rows": 3, "plan": lines}
     assert b"LINEAR" in ok("plan", GGUF) and b"blk.0.attn_q.weight" in ok("plan", GGUF)
     assert json.loads(ok("doctor", "--json"))["threads"] >= 1
     assert ok("version").startswith(b"kwaai ")
