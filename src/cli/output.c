@@ -57,6 +57,8 @@ int out_fail(int code, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    for (char *p = text; *p; p++) /* names come from files: they do not drive the terminal */
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f) *p = '?';
     print_error(text);
     return code;
 }

@@ -166,6 +166,31 @@ def test_an_unknown_architecture_lists_the_known():
         fails(65, ["frobnicator", "llama"], "generate", copy, "--ids", "1")
 
 
+def test_a_shape_that_is_not_this_familys_is_refused_by_name():
+    for key, value, said in (("hidden_act", "gelu", "gelu"), ("partial_rotary_factor", 0.5, "rotary width 8 of 16"),
+                             ("rms_norm_eps", -1, "epsilon")):
+        with tempfile.TemporaryDirectory() as d:
+            copy = os.path.join(d, "model")
+            shutil.copytree(FOLDER, copy)
+            config = json.load(open(os.path.join(copy, "config.json")))
+            config[key] = value
+            json.dump(config, open(os.path.join(copy, "config.json"), "w"))
+            fails(65, said, "generate", copy, "--ids", "1")
+
+
+def test_a_weight_that_is_no_number_is_named_with_eager():
+    with tempfile.TemporaryDirectory() as d:
+        copy = edited_folder(d, lambda h: None)
+        path = os.path.join(copy, "model.safetensors")
+        raw = bytearray(open(path, "rb").read())
+        n = struct.unpack("<Q", raw[:8])[0]
+        at = 8 + n + json.loads(raw[8:8 + n])["model.norm.weight"]["data_offsets"][0]
+        raw[at:at + 4] = struct.pack("<f", float("nan"))
+        open(path, "wb").write(raw)
+        fails(65, ["not a number", "--eager"], "generate", copy, "--ids", "1", "-n", 1)
+        fails(65, "model.norm.weight", "generate", copy, "--ids", "1", "-n", 1, "--eager")
+
+
 def test_infer_refuses_unknown_names_and_missing_inputs():
     with tempfile.TemporaryDirectory() as d:
         i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
