@@ -70,6 +70,7 @@ int main(int argc, char **argv)
     cli c = { .command = argc > 1 ? cli_find_command(argv[1]) : CMD_INDEX_HELP };
     if (c.command < 0) return cli_unknown_command(argv[1]);
     signal(SIGPIPE, SIG_IGN);
+    interrupt_watch_files();
     kw_log_to(on_log, NULL);
     int skip = argc > 1 ? 2 : 1, code = run(&c, argc - skip, argv + skip);
     kw_model_release(c.open_model);

