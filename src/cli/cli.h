@@ -97,6 +97,7 @@ bool cli_was_set(const cli *c, const char *name);
 void cli_print_options(int command, FILE *to);
 void cli_print_environment(FILE *to);
 int cli_set(cli *c, const char *name, const char *value); /* a config key, as /set does */
+bool cli_is_live(const char *name); /* may be set while a model is open, or is no option at all */
 
 /* output.c */
 void out_open(const cli *c);

@@ -197,6 +197,13 @@ int cli_set(cli *c, const char *name, const char *value)
                     commands[c->command].name);
 }
 
+bool cli_is_live(const char *name)
+{
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (is_called(&options[i], name)) return !(options[i].group & (ENGINE | MODEL | SESSION));
+    return true;
+}
+
 /* name = value lines; # and ; begin comments, [sections] are passed over. */
 static int read_config(cli *c, const char *path, bool must_exist)
 {
