@@ -34,6 +34,7 @@ typedef enum kw_status {
     KW_ELIMIT = -10, /* a stated limit (context, size, depth) would be exceeded */
     KW_ECANCELED = -11,
     KW_ENOTFOUND = -12, /* no such file, model, tensor or name */
+    KW_EWRITE = -13,    /* a file could not be written */
 } kw_status;
 
 /* The last failure of this thread as one or more lines: what went wrong, then, where known,

@@ -24,7 +24,7 @@ struct kw_file_writer {
 static kw_status fail_write(const kw_file_writer *w, int error)
 {
     char scratch[REASON_BYTES];
-    return kw_fail(KW_EIO, "%s: cannot be written\nwhy: %s", w->path,
+    return kw_fail(KW_EWRITE, "%s: cannot be written\nwhy: %s", w->path,
                    kw_port_reason(error, scratch, sizeof scratch));
 }
 
@@ -34,7 +34,7 @@ static kw_status check_target(const char *path)
     int error;
     if (!*path) return kw_fail(KW_EINVAL, "an empty path cannot be written");
     if (!kw_port_info_at(path, &info, &error) || info.kind == KW_PORT_REGULAR) return KW_OK;
-    return kw_fail(KW_EINVAL, "%s: is %s and will not be replaced by a file", path,
+    return kw_fail(KW_EWRITE, "%s: is %s and will not be replaced by a file", path,
                    info.kind == KW_PORT_DIRECTORY ? "a folder" : "a pipe or device");
 }
 
@@ -66,7 +66,7 @@ static kw_status open_temporary(kw_file_writer *w)
     w->fd = kw_port_create(w->temporary, &error);
     if (w->fd >= 0) return KW_OK;
     if (kw_port_is_missing(error))
-        return kw_fail(KW_ENOTFOUND, "%s: its folder does not exist", w->path);
+        return kw_fail(KW_EWRITE, "%s: its folder does not exist", w->path);
     return fail_write(w, error);
 }
 

@@ -34,6 +34,7 @@ static const struct {
     { KW_ELIMIT, "limit exceeded" },
     { KW_ECANCELED, "canceled" },
     { KW_ENOTFOUND, "not found" },
+    { KW_EWRITE, "not written" },
 };
 
 const char *kw_status_name(kw_status st)
@@ -83,6 +84,26 @@ kw_status kw_note(kw_status st, const char *fmt, ...)
     va_end(args);
     append(text, ": ");
     append(text, message);
+    memcpy(message, text, strlen(text) + 1);
+    return st;
+}
+
+/* The old message becomes the reason; the reason that it had follows on the same line. */
+kw_status kw_because(kw_status st, const char *fmt, ...)
+{
+    if (st == KW_OK) return st;
+    char text[MESSAGE_BYTES], old[MESSAGE_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    format(text, fmt, args);
+    va_end(args);
+    memcpy(old, message, strlen(message) + 1);
+    char *why = strstr(old, "\nwhy: ");
+    append(text, "\nwhy: ");
+    if (why) *why = '\0';
+    append(text, old);
+    if (why) append(text, "; ");
+    if (why) append(text, why + strlen("\nwhy: "));
     memcpy(message, text, strlen(text) + 1);
     return st;
 }

@@ -24,6 +24,9 @@ kw_status kw_fail(kw_status st, const char *fmt, ...) KW_PRINTF(2, 3);
  * KW_OK passes through untouched. */
 kw_status kw_note(kw_status st, const char *fmt, ...) KW_PRINTF(2, 3);
 
+/* Makes the recorded reason the "why: " of a new first line: "<text>\nwhy: <reason>; <its why>". Returns st. */
+kw_status kw_because(kw_status st, const char *fmt, ...) KW_PRINTF(2, 3);
+
 /* Appends "\ntry: <text>" to the recorded reason. Returns st. */
 kw_status kw_try(kw_status st, const char *fmt, ...) KW_PRINTF(2, 3);
 

@@ -84,6 +84,10 @@ extern const command commands[N_COMMANDS];
 #define COMMAND(id, name, ...) int cmd_##name(cli *c);
 #include "cli/commands.def"
 
+/* main.c */
+int cli_find_command(const char *word);    /* its CMD_INDEX_, or -1 */
+int cli_unknown_command(const char *word); /* names the nearest; EXIT_USAGE */
+
 /* options.c */
 int cli_parse(cli *c, int argc, char **argv); /* EXIT_OK, or a code after its message */
 void cli_free(cli *c);
@@ -93,6 +97,7 @@ bool cli_was_set(const cli *c, const char *name);
 void cli_print_options(int command, FILE *to);
 void cli_print_environment(FILE *to);
 int cli_set(cli *c, const char *name, const char *value); /* a config key, as /set does */
+bool cli_is_live(const char *name); /* may be set while a model is open, or is no option at all */
 
 /* output.c */
 void out_open(const cli *c);
@@ -129,6 +134,7 @@ int cli_chat_template(
 /* interrupt.c: Ctrl-C cancels this session's next step; the second ends the program. */
 void interrupt_watch(kw_session *s); /* NULL: nothing is watched */
 bool interrupt_seen(void);           /* since the last watch */
+void interrupt_watch_files(void); /* a mapped file that shrinks ends the program with a message */
 
 /* line_edit.c or line_plain.c: one line from the user, without its newline; NULL at the end. free it. */
 char *line_read(const char *prompt);

@@ -162,7 +162,7 @@ static int continue_text(generation *g, const int32_t *ids, size_t n)
                               .user = g };
     double start = cli_now_ms(), prompt_ms = 0;
     interrupt_watch(g->session);
-    kw_status st = c->predict == 0 ? KW_OK : kw_session_sync(g->session, ids, n);
+    kw_status st = kw_session_sync(g->session, ids, n);
     if (!st && c->predict != 0) {
         prompt_ms = cli_now_ms() - start;
         st = kw_session_generate(g->session, &args, &r);

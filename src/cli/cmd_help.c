@@ -25,12 +25,10 @@ int cmd_help(cli *c)
         cli_print_environment(stdout);
         return EXIT_OK;
     }
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(c->args[0], commands[i].name)) continue;
-        printf("kwaai %s: %s\n\nusage: kwaai %s %s [OPTIONS]\n\n", commands[i].name,
-               commands[i].summary, commands[i].name, commands[i].usage);
-        cli_print_options(i, stdout);
-        return EXIT_OK;
-    }
-    return out_fail(EXIT_USAGE, "there is no command \"%s\"\ntry: kwaai help", c->args[0]);
+    int i = cli_find_command(c->args[0]);
+    if (i < 0) return cli_unknown_command(c->args[0]);
+    printf("kwaai %s: %s\n\nusage: kwaai %s %s [OPTIONS]\n\n", commands[i].name,
+           commands[i].summary, commands[i].name, commands[i].usage);
+    cli_print_options(i, stdout);
+    return EXIT_OK;
 }

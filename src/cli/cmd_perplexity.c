@@ -17,8 +17,10 @@ static int read_ids(cli *c, int32_t **ids, size_t *n)
     free(text);
     if (!code && c->tokens > 0 && *n > (size_t)c->tokens) *n = (size_t)c->tokens;
     if (!code && *n < 2)
-        code = out_fail(EXIT_DATA, "%s has %zu tokens\nwhy: at least two are needed to predict one",
-                        c->args[0], *n);
+        code = out_fail(
+            EXIT_DATA,
+            "%s has %zu tokens\nwhy: at least two are needed to predict one\ntry: a longer text",
+            c->args[0], *n);
     return code;
 }
 

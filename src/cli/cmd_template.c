@@ -15,8 +15,10 @@ static int render(kw_template_args args)
         if (!st) fwrite(text, 1, len, stdout);
         free(text);
         if (!st) return EXIT_OK;
-        if (st != KW_ELIMIT || len <= cap)
-            return st == KW_EINVAL ? out_status(KW_EFORMAT, NULL) : out_status(st, NULL);
+        if (st == KW_EINVAL)
+            return out_fail(EXIT_DATA, "%s\ntry: messages that this template allows",
+                            kw_error_message());
+        if (st != KW_ELIMIT || len <= cap) return out_status(st, NULL);
         cap = len;
     }
 }

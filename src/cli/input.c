@@ -10,7 +10,7 @@
 static int cannot_read(const char *path, int error)
 {
     int code = error == EACCES || error == EPERM ? EXIT_NO_PERMISSION : EXIT_NO_INPUT;
-    return out_fail(code, "cannot read %s\nwhy: %s", path, strerror(error));
+    return out_fail(code, "cannot read %s\nwhy: %s\ntry: look at the path", path, strerror(error));
 }
 
 static int read_stream(FILE *f, const char *name, char **text, size_t *len)

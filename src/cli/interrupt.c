@@ -1,7 +1,11 @@
-/* interrupt.c - Ctrl-C ends the answer, not the program; the second one ends both. */
+/* interrupt.c - Ctrl-C ends the answer, not the program; the second one ends both.
+ *
+ * A mapped file that another program cuts short between two looks at it raises SIGBUS in the middle of a step: that ends the
+ * program too, but not without a last line. */
 #include "cli/cli.h"
 #include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
 
 static kw_session *volatile watched;
 static volatile sig_atomic_t seen;
@@ -25,6 +29,24 @@ void interrupt_watch(kw_session *s)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+static void on_lost_page(int signal_number)
+{
+    static const char text[] =
+        "error: a file shrank while it was in use\n"
+        "  why:  another program cut it short, or its disk failed, in the middle of a step\n"
+        "  try:  fetch or make the file again, or --no-mmap\n";
+    (void)signal_number;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(EXIT_SOFTWARE);
+    _exit(EXIT_OS);
+}
+
+void interrupt_watch_files(void)
+{
+    struct sigaction action = { .sa_handler = on_lost_page };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
 }
 
 bool interrupt_seen(void) { return seen != 0; }

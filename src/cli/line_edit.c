@@ -33,7 +33,8 @@ void line_open(void)
     read_history(history_path);
 }
 
-void line_close(void)
+/* After every line: a program that is killed at its prompt keeps its history too. */
+static void save_history(void)
 {
     if (!history_path[0]) return;
     mode_t mask = umask(0077);
@@ -42,9 +43,14 @@ void line_close(void)
     chmod(history_path, 0600);
 }
 
+void line_close(void) { save_history(); }
+
 char *line_read(const char *prompt)
 {
     char *line = readline(prompt);
-    if (line && *line) add_history(line);
+    if (line && *line) {
+        add_history(line);
+        save_history();
+    }
     return line;
 }

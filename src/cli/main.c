@@ -27,7 +27,7 @@ static const struct {
                 { "--help", "help" },
                 { "-h", "help" } };
 
-static int find_command(const char *word)
+int cli_find_command(const char *word)
 {
     for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
         if (!strcmp(word, aliases[i].alias)) word = aliases[i].name;
@@ -36,7 +36,7 @@ static int find_command(const char *word)
     return -1;
 }
 
-static int unknown_command(const char *word)
+int cli_unknown_command(const char *word)
 {
     const char *best = NULL;
     int nearest = 4;
@@ -67,9 +67,10 @@ static int run(cli *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    cli c = { .command = argc > 1 ? find_command(argv[1]) : CMD_INDEX_HELP };
-    if (c.command < 0) return unknown_command(argv[1]);
+    cli c = { .command = argc > 1 ? cli_find_command(argv[1]) : CMD_INDEX_HELP };
+    if (c.command < 0) return cli_unknown_command(argv[1]);
     signal(SIGPIPE, SIG_IGN);
+    interrupt_watch_files();
     kw_log_to(on_log, NULL);
     int skip = argc > 1 ? 2 : 1, code = run(&c, argc - skip, argv + skip);
     kw_model_release(c.open_model);

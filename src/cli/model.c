@@ -42,15 +42,18 @@ static bool ends_like_a_file(const char *word)
 static int unknown_name(const char *word)
 {
     char known[256] = "";
+    const char *nearest = NULL;
     for (int i = 0; i < N_CATALOGUE; i++) {
         size_t n = strlen(known);
+        if (cli_distance(word, catalogue[i].name) <= 2) nearest = catalogue[i].name;
         snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", catalogue[i].name);
     }
     return out_fail(EXIT_NO_INPUT,
                     "there is no model \"%s\"\nwhy: it is no file or folder here, and the "
                     "catalogue has only: %s\n"
-                    "try: the path of a GGUF file or of a folder with safetensors",
-                    word, known);
+                    "try: %s",
+                    word, known,
+                    nearest ? nearest : "the path of a GGUF file or of a folder with safetensors");
 }
 
 static int from_catalogue(const char *word, char **path)

@@ -54,11 +54,23 @@ static bool has_flag(const option *o, const char *flag, size_t len)
     return false;
 }
 
+/* Every command takes these, so that a script may give one set of flags to all; help lists them where they matter. */
+static bool is_common(const option *o)
+{
+    static const char *const names[] = { "temperature", "seed",  "threads", "batch",
+                                         "ctx",         "exact", "isa" };
+    for (size_t i = 0; o->group != OWN && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(o->name, names[i])) return true;
+    return false;
+}
+
 /* A flag of this command; of two with the same letter the program's own wins. */
 static const option *find_flag(int cmd, const char *flag, size_t len)
 {
     for (int i = N_OPTIONS - 1; i >= 0; i--)
         if (applies(&options[i], cmd) && has_flag(&options[i], flag, len)) return &options[i];
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (is_common(&options[i]) && has_flag(&options[i], flag, len)) return &options[i];
     return NULL;
 }
 
@@ -73,10 +85,12 @@ static const char *spelled(const option *o)
     return word;
 }
 
-static int out_of_range(const option *o, const char *text)
+static int out_of_range(const cli *c, const option *o, const char *text)
 {
-    return out_fail(EXIT_USAGE, "%s is \"%s\"\nwhy: it must be %s from %g to %g", spelled(o), text,
-                    o->type == FLOAT ? "a number" : "a whole number", o->min, o->max);
+    return out_fail(EXIT_USAGE,
+                    "%s is \"%s\"\nwhy: it must be %s from %.10g to %.10g\ntry: kwaai help %s",
+                    spelled(o), text, o->type == FLOAT ? "a number" : "a whole number", o->min,
+                    o->max, commands[c->command].name);
 }
 
 static int set_number(cli *c, const option *o, const char *text)
@@ -86,7 +100,7 @@ static int set_number(cli *c, const option *o, const char *text)
     double v = strtod(text, &end);
     bool whole = o->type == FLOAT || floor(v) == v;
     if (end == text || *end || isnan(v) || !whole || v < o->min || v > o->max)
-        return out_of_range(o, text);
+        return out_of_range(c, o, text);
     void *at = (char *)c + o->at;
     if (o->type == FLOAT) *(float *)at = (float)v;
     else *(int *)at = (int)v;
@@ -154,19 +168,40 @@ static char *trimmed(char *s)
     return s;
 }
 
+/* Is `name` the option's, or one of its long flags with '_' for '-'? */
+static bool is_called(const option *o, const char *name)
+{
+    if (!strcmp(o->name, name)) return true;
+    for (const char *at = strstr(o->flags, "--"); at; at = strstr(at + 2, " --")) {
+        at += *at == ' ';
+        size_t n = strcspn(at + 2, " "), same = 0;
+        while (same < n && name[same] && name[same] == (at[2 + same] == '-' ? '_' : at[2 + same]))
+            same++;
+        if (same == n && !name[n]) return true;
+    }
+    return false;
+}
+
 int cli_set(cli *c, const char *name, const char *value)
 {
-    for (int i = 0; i < N_OPTIONS; i++) {
-        if (strcmp(options[i].name, name) || !applies(&options[i], c->command)) continue;
+    for (int i = N_OPTIONS - 1; i >= 0; i--) {
+        if (!is_called(&options[i], name) || !applies(&options[i], c->command)) continue;
         char *kept = strdup(value);
         if (!kept) return out_fail(EXIT_OS, "out of memory");
         int code = add_text(&c->kept, kept);
         return code ? code : set_value(c, &options[i], kept);
     }
     for (int i = 0; i < N_OPTIONS; i++)
-        if (!strcmp(options[i].name, name)) return EXIT_OK; /* another command's */
+        if (is_called(&options[i], name)) return EXIT_OK; /* another command's */
     return out_fail(EXIT_USAGE, "there is no option \"%s\"\ntry: kwaai help %s", name,
                     commands[c->command].name);
+}
+
+bool cli_is_live(const char *name)
+{
+    for (int i = 0; i < N_OPTIONS; i++)
+        if (is_called(&options[i], name)) return !(options[i].group & (ENGINE | MODEL | SESSION));
+    return true;
 }
 
 /* name = value lines; # and ; begin comments, [sections] are passed over. */
@@ -209,20 +244,32 @@ static int read_configs(cli *c)
     return code ? code : read_config(c, "kwaai.ini", false);
 }
 
-static const char *environment_name(const option *o)
+static const char *environment_name(const char *name, size_t len)
 {
-    static char name[64];
-    int n = snprintf(name, sizeof name, "KWAAI_%s", o->name);
-    for (int i = 0; i < n; i++) name[i] = (char)toupper((unsigned char)name[i]);
-    return name;
+    static char out[64];
+    int n = snprintf(out, sizeof out, "KWAAI_%.*s", (int)len, name);
+    for (int i = 0; i < n && out[i]; i++)
+        out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+    return out;
+}
+
+/* KWAAI_<NAME>, or KWAAI_<FLAG> of any of its long flags. */
+static const char *from_environment(const option *o)
+{
+    const char *value = getenv(environment_name(o->name, strlen(o->name)));
+    for (const char *at = o->flags; *at && !(value && *value);) {
+        size_t n = strcspn(at, " ");
+        if (n > 2 && at[1] == '-') value = getenv(environment_name(at + 2, n - 2));
+        at += n + strspn(at + n, " ");
+    }
+    return value && *value ? value : NULL;
 }
 
 static int read_environment(cli *c)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
-        const char *value =
-            applies(&options[i], c->command) ? getenv(environment_name(&options[i])) : NULL;
-        int code = value && *value ? set_value(c, &options[i], value) : EXIT_OK;
+        const char *value = applies(&options[i], c->command) ? from_environment(&options[i]) : NULL;
+        int code = value ? set_value(c, &options[i], value) : EXIT_OK;
         if (code) return code;
     }
     return EXIT_OK;
@@ -280,9 +327,11 @@ static int unknown_flag(int cmd, const char *flag, size_t len)
                     commands[cmd].name);
 }
 
+/* "- a list" and "-5" are text. */
 static bool looks_like_flag(const char *word)
 {
-    return word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]) && word[1] != '.';
+    const char *name = word + 1 + (word[0] && word[1] == '-');
+    return word[0] == '-' && isalpha((unsigned char)*name);
 }
 
 /* One flag at argv[*i], and its value there or in the next word. */
@@ -410,8 +459,10 @@ void cli_print_environment(FILE *to)
     fprintf(to, "Every option is also read from the environment, and from ./kwaai.ini and "
                 "kwaai/config.ini in\n"
                 "$XDG_CONFIG_HOME (lines \"name = value\"). A flag wins over the environment, that "
-                "over the files.\n\n");
+                "over the files.\n"
+                "The long flags are names too: KWAAI_TEMP is KWAAI_TEMPERATURE.\n\n");
     for (int i = 0; i < N_OPTIONS; i++)
         if (strcmp(options[i].name, "help"))
-            fprintf(to, "  %-28s %s\n", environment_name(&options[i]), options[i].help);
+            fprintf(to, "  %-28s %s\n", environment_name(options[i].name, strlen(options[i].name)),
+                    options[i].help);
 }

@@ -57,34 +57,47 @@ int out_fail(int code, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    for (char *p = text; *p; p++) /* names come from files: they do not drive the terminal */
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f) *p = '?';
     print_error(text);
     return code;
 }
 
+/* A kw_status as an exit code, and what to try where the library does not say it. */
+static const struct {
+    kw_status status;
+    int code;
+    const char *hint;
+} statuses[] = {
+    { KW_ENOMEM, EXIT_OS, "a smaller model, or a smaller context with -c" },
+    { KW_EINVAL, EXIT_USAGE, "kwaai help COMMAND, for what it takes" },
+    { KW_EFORMAT, EXIT_DATA, "fetch or make the file again" },
+    { KW_ESHAPE, EXIT_DATA, "weights and a config that belong together" },
+    { KW_EUNSUPPORTED, EXIT_DATA, "another file of the model: the README says what is read" },
+    { KW_EIO, EXIT_OS, "look at the file and its disk, then start again" },
+    { KW_ENET, EXIT_UNAVAILABLE, "look at the network, then start again" },
+    { KW_ETIMEOUT, EXIT_UNAVAILABLE, "look at the network, then start again" },
+    { KW_EVERIFY, EXIT_DATA, "fetch the file again" },
+    { KW_ELIMIT, EXIT_DATA, "less at once" },
+    { KW_ECANCELED, EXIT_INTERRUPTED, NULL },
+    { KW_ENOTFOUND, EXIT_NO_INPUT,
+      "look at the path; kwaai doctor lists the models that are here" },
+    { KW_EWRITE, EXIT_CANNOT_WRITE, "another place, or free space on this disk" },
+};
+
 int out_status(kw_status st, const char *what)
 {
-    static const struct {
-        kw_status status;
-        int code;
-    } codes[] = { { KW_ENOMEM, EXIT_OS },
-                  { KW_EINVAL, EXIT_USAGE },
-                  { KW_EFORMAT, EXIT_DATA },
-                  { KW_ESHAPE, EXIT_DATA },
-                  { KW_EUNSUPPORTED, EXIT_DATA },
-                  { KW_EIO, EXIT_OS },
-                  { KW_ENET, EXIT_UNAVAILABLE },
-                  { KW_ETIMEOUT, EXIT_UNAVAILABLE },
-                  { KW_EVERIFY, EXIT_DATA },
-                  { KW_ELIMIT, EXIT_DATA },
-                  { KW_ECANCELED, EXIT_INTERRUPTED },
-                  { KW_ENOTFOUND, EXIT_NO_INPUT } };
     int code = EXIT_SOFTWARE;
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if (codes[i].status == st) code = codes[i].code;
-    const char *message = kw_error_message();
+    const char *message = kw_error_message(), *hint = NULL;
+    if (!*message) message = kw_status_name(st);
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        if (statuses[i].status != st) continue;
+        code = statuses[i].code;
+        hint = strstr(message, "\ntry: ") ? NULL : statuses[i].hint;
+    }
     if (strstr(message, "ermission denied")) code = EXIT_NO_PERMISSION;
-    return out_fail(code, "%s%s%s", what ? what : "", what ? "\nwhy: " : "",
-                    *message ? message : kw_status_name(st));
+    return out_fail(code, "%s%s%s%s%s", what ? what : "", what ? "\nwhy: " : "", message,
+                    hint ? "\ntry: " : "", hint ? hint : "");
 }
 
 int out_flush(void)

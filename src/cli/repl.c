@@ -23,6 +23,10 @@ static void do_set(repl *r, char *rest)
     }
     for (char *p = rest; *p; p++)
         if (*p == '-') *p = '_';
+    if (!cli_is_live(rest)) {
+        out_remark("%s is fixed once the model is open: give it to kwaai run", rest);
+        return;
+    }
     if (cli_set(r->c, rest, value)) return;
     if (kw_session_set_sampling(r->session, &r->c->sampling)) out_status(KW_EINVAL, NULL);
     else out_remark("%s = %s", rest, value);
@@ -90,6 +94,19 @@ static void do_help(repl *r, char *rest)
         "  \"\"\"       begins and ends a text of several lines\n  Ctrl-C    stops the answer");
 }
 
+/* An answer that failed takes its question along: the next one finds the conversation as it was. */
+static int ask(repl *r, const char *line, const char *chat_template)
+{
+    size_t len = r->talk.len, n = r->talk.n_messages;
+    int code = conversation_say(&r->talk, "user", line, strlen(line));
+    if (!code) code = conversation_answer(&r->talk, r->c, r->session, chat_template);
+    if (code && code != EXIT_INTERRUPTED) {
+        r->talk.len = len;
+        r->talk.n_messages = n;
+    }
+    return code;
+}
+
 static void run_slash(repl *r, char *line)
 {
     char *rest = line + strcspn(line, " ");
@@ -135,10 +152,7 @@ int cli_chat_loop(cli *c, kw_session *s, const char *chat_template)
         if (!line) break;
         if (!strncmp(line, "\"\"\"", 3)) line = read_block(line);
         if (line && line[0] == '/') run_slash(&r, line);
-        else if (line && line[strspn(line, " \t")]) {
-            code = conversation_say(&r.talk, "user", line, strlen(line));
-            if (!code) code = conversation_answer(&r.talk, c, s, chat_template);
-        }
+        else if (line && line[strspn(line, " \t")]) code = ask(&r, line, chat_template);
         free(line);
     }
     line_close();

@@ -18,6 +18,9 @@ typedef struct config {
     kw_rope_config rope;
     bool interleaved, use_window;
     int window;
+    int n_rotary;  /* 0: all of a head */
+    double rotary; /* the same as a share of the head */
+    char activation[KW_WORD_MAX];
 } config;
 
 typedef struct layer {
@@ -46,6 +49,9 @@ static const kw_field fields[] = {
     F(eps,        FLOAT, false, 1e-6,  "rms_norm_eps",            "attention.layer_norm_rms_epsilon"),
     F(use_window, BOOL,  false, 0,     "use_sliding_window",      NULL),
     F(window,     INT,   false, 0,     "sliding_window",          NULL),
+    F(n_rotary,   INT,   false, 0,     NULL,                      "rope.dimension_count"),
+    F(rotary,     FLOAT, false, 1,     "partial_rotary_factor",   NULL),
+    F(activation, WORD,  false, 0,     "hidden_act",              NULL),
     F(rope.base,  FLOAT, false, 10000, "rope_parameters.rope_theta|rope_theta", "rope.freq_base"),
     F(rope.type,  WORD,  false, 0,     ROPE("rope_type") "|rope_scaling.type",  "rope.scaling.type"),
     F(rope.factor,    FLOAT, false, 1,  ROPE("factor"),           "rope.scaling.factor"),
@@ -110,6 +116,25 @@ static kw_status derive(config *c)
     return kw_rope_check(&c->rope);
 }
 
+/* What other shapes have and this one has not: computing on would give wrong words. */
+static kw_status check_variant(const config *c)
+{
+    int head_dim = c->head_dim ? c->head_dim : c->dim / c->n_heads;
+    const char *act = c->activation;
+    if (c->n_experts > 0)
+        return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
+    if (c->use_window && c->window > 0 && c->window < c->ctx)
+        return kw_fail(KW_EUNSUPPORTED, "sliding window of %d positions: not supported yet",
+                       c->window);
+    if (*act && strcmp(act, "silu") && strcmp(act, "swish"))
+        return kw_fail(KW_EUNSUPPORTED, "activation \"%s\" in a llama: known is silu", act);
+    if ((c->n_rotary && c->n_rotary != head_dim) || c->rotary != 1)
+        return kw_fail(KW_EUNSUPPORTED, "rotary width %d of %d: not supported yet",
+                       c->n_rotary ? c->n_rotary : (int)(c->rotary * head_dim), head_dim);
+    if (!(c->eps >= 0)) return kw_fail(KW_EFORMAT, "epsilon of the norms is %g", c->eps);
+    return KW_OK;
+}
+
 static kw_status check(void *config_, bool interleaved)
 {
     config *c = config_;
@@ -126,19 +151,15 @@ static kw_status check(void *config_, bool interleaved)
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
             return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value,
                            sizes[i].max);
-    if (c->n_experts > 0)
-        return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
     if (c->head_dim == 0 && c->dim % c->n_heads)
         return kw_fail(KW_EFORMAT, "%d heads do not divide width %d", c->n_heads, c->dim);
     if (c->n_kv_heads < 0 || c->head_dim < 0 || c->head_dim > 65536 ||
         (c->n_kv_heads > 0 && c->n_heads % c->n_kv_heads))
         return kw_fail(KW_EFORMAT, "%d heads of width %d over %d kv heads", c->n_heads, c->head_dim,
                        c->n_kv_heads);
-    if (c->use_window && c->window > 0 && c->window < c->ctx)
-        return kw_fail(KW_EUNSUPPORTED, "sliding window of %d positions: not supported yet",
-                       c->window);
     c->interleaved = interleaved;
-    return derive(c);
+    kw_status st = check_variant(c);
+    return st ? st : derive(c);
 }
 
 static kw_decoder_shape shape(const void *config_)

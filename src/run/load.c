@@ -114,7 +114,7 @@ kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *
     atomic_store(&m->refs, 1);
     kw_status st = fill(m, path, &all);
     if (st) {
-        kw_note(st, "cannot load %s", path);
+        kw_because(st, "cannot load %s", path);
         kw_model_release(m);
         return st;
     }

@@ -171,7 +171,10 @@ static kw_status take(const kw_sample_args *a, kw_sample_scratch *s)
     }
     for (size_t i = 0; i < a->n_vocab; i++) {
         if (isnan(a->logits[i]))
-            return kw_fail(KW_EINVAL, "the logit of id %zu is not a number", i);
+            return kw_fail(KW_EFORMAT,
+                           "the logit of id %zu is not a number\nwhy: a weight is damaged, or a "
+                           "sum overflows\ntry: --eager, which names the operation",
+                           i);
         s->choices[i] = (kw_choice){ (int32_t)i, a->logits[i], 0 };
     }
     s->n = a->n_vocab;

