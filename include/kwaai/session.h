@@ -52,6 +52,12 @@ KW_API const char *kw_finish_name(kw_finish f); /* "stop", "length"... */
 KW_API const int32_t *kw_session_ids(const kw_session *s, size_t *n);
 KW_API size_t kw_session_context(const kw_session *s); /* tokens it can hold */
 
+/* Memory of the session's cache pages; shared: of those that a fork holds too. */
+typedef struct kw_cache_use {
+    size_t bytes, shared_bytes;
+} kw_cache_use;
+KW_API kw_cache_use kw_session_cache(const kw_session *s);
+
 /* The logits that chose (or will choose) the newest id: [n_vocab] f32, borrowed until the next sync or step. NULL before
  * the first sync. */
 KW_API const float *kw_session_logits(kw_session *s, size_t *n_vocab);

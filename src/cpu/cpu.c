@@ -80,6 +80,7 @@ const char *kw_cpu_isa(const kw_device *d) { return d->kernels.name; }
 
 const kw_backend kw_backend_cpu = {
     .name = "cpu",
+    .kv_dtypes = 1u << KW_F32 | 1u << KW_F16 | 1u << KW_BF16,
     .count = count,
     .open = open_device,
     .close = close_device,

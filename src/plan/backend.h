@@ -20,22 +20,38 @@ typedef struct kw_memory {
 
 /* The cache of a run. A page holds page_rows positions of one sequence for all layers:
  *
- *     page: layer 0: K [n_kv_heads][page_rows][head_dim]   V [n_kv_heads][page_rows][head_dim]
+ *     page: layer 0: K head 0 .. K head n-1   V head 0 .. V head n-1
  *           layer 1: K ...
  *
- * Position t of sequence s lies in pages[s][t / page_rows]. */
+ * Position t of sequence s lies in pages[s][t / page_rows]. What a head's matrix looks like is the dtype's business
+ * (kv_layout.c): f32, f16 and bf16 are plain rows; int8 has a scale for every 16 positions behind its rows.
+ *
+ * Sequences that began with the same text hold the same page by the same pointer, so that a backend can read it once
+ * for the rows of all of them. */
+enum { KW_KV_SCALE_ROWS = 16 }; /* positions that share a scale in an int8 cache */
 typedef struct kw_kv_layout {
-    kw_dtype dtype; /* KW_F32 or KW_F16 */
+    kw_dtype dtype; /* KW_F32, KW_F16, KW_BF16 or KW_I8, of those that the backend has */
     int n_layers, n_kv_heads, head_dim;
     int page_rows; /* a multiple of 16 */
 } kw_kv_layout;
 size_t kw_kv_page_bytes(const kw_kv_layout *l);
-/* Byte offset of the [page_rows][head_dim] matrix of one layer and head inside a page; is_v: V, else K. */
+/* Bytes of one head's K or V inside a page. */
+size_t kw_kv_head_bytes(const kw_kv_layout *l);
+/* Byte offset of one layer's and head's matrix inside a page; is_v: V, else K. */
 size_t kw_kv_offset(const kw_kv_layout *l, int layer, int head, bool is_v);
+/* Byte offset, inside a head's int8 matrix, of its [page_rows / 16] f32 scales. */
+size_t kw_kv_scales_at(const kw_kv_layout *l);
+
+/* The bytes of a head's matrix that its first n_rows positions are made of: one or two spans, counted. */
+typedef struct kw_kv_span {
+    size_t at, bytes;
+} kw_kv_span;
+int kw_kv_spans(const kw_kv_layout *l, int n_rows, kw_kv_span span[2]);
 
 typedef struct kw_kv_binding {
     kw_kv_layout layout;
-    kw_memory *const *const *pages; /* [sequence][page] */
+    kw_memory *const *const *pages; /* [n_sequences][page] */
+    size_t n_sequences;
 } kw_kv_binding;
 
 /* What changes from run to run. */
@@ -68,6 +84,7 @@ typedef struct kw_device_options {
 
 typedef struct kw_backend {
     const char *name;
+    uint64_t kv_dtypes; /* bit 1 << dtype: what its cache rows may be */
     int (*count)(void); /* devices of this machine */
     kw_status (*open)(int index, const kw_device_options *o, kw_device **out);
     void (*close)(kw_device *d);

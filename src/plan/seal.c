@@ -1,4 +1,4 @@
-/* seal.c - closes a plan, and the small facts about ops and cache pages. */
+/* seal.c - closes a plan, and the small facts about ops. */
 #include "plan/internal.h"
 
 typedef struct op_row {
@@ -27,13 +27,4 @@ kw_status kw_plan_seal(kw_plan *p)
     if (st) return st;
     p->is_sealed = true;
     return KW_OK;
-}
-
-size_t kw_kv_page_bytes(const kw_kv_layout *l) { return kw_kv_offset(l, l->n_layers, 0, false); }
-
-size_t kw_kv_offset(const kw_kv_layout *l, int layer, int head, bool is_v)
-{
-    size_t head_bytes = (size_t)l->page_rows * (size_t)l->head_dim * kw_dtype_get(l->dtype)->bytes;
-    size_t heads = ((size_t)layer * 2 + (is_v ? 1 : 0)) * (size_t)l->n_kv_heads + (size_t)head;
-    return heads * head_bytes;
 }

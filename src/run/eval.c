@@ -204,7 +204,7 @@ kw_status kw_eval_chunk(kw_eval *e, kw_eval_mode mode, kw_pages *pages, const in
     e->out_rows[0] = (int32_t)n - 1;
     const void *inputs[] = { e->ids, e->rows, e->freq, e->out_rows };
     kw_memory *const *sequences[] = { pages->memory };
-    kw_kv_binding kv = { .layout = pages->layout, .pages = sequences };
+    kw_kv_binding kv = { .layout = pages->layout, .pages = sequences, .n_sequences = 1 };
     kw_binding b = { .inputs = inputs, .kv = &kv };
     b.live[KW_DIM_ROWS] = (int64_t)n;
     b.live[KW_DIM_OUT] = 1;

@@ -1,8 +1,9 @@
 /* kv.c - the cache as pages: a sequence is a table of them, so forks share what they have in common.
  *
- * A page holds 64 positions of one sequence for all layers and is reference counted. Writing into a page that another
- * session also holds copies it first; a session that goes back in its text gives the pages behind it away. Pages are
- * allocated when the text reaches them, so a long context costs nothing until it is used. */
+ * A page holds 64 positions of one sequence for all layers and is reference counted. Before a session writes into a page
+ * that another one also holds, it takes a page of its own and copies the positions that it keeps, no more; a session that
+ * goes back in its text gives the pages behind it away. Pages are allocated when the text reaches them, so a long context
+ * costs nothing until it is used. */
 #include "run/run.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -34,14 +35,33 @@ static kw_status new_page(const kw_pages *p, struct kw_page **out)
     return KW_OK;
 }
 
-static kw_status own(kw_pages *p, size_t i)
+/* The first n_rows positions of a page, in every layer and head. */
+static kw_status copy_rows(const kw_pages *p, kw_memory *dst, const kw_memory *src, int n_rows)
 {
-    if (atomic_load_explicit(&p->page[i]->refs, memory_order_acquire) == 1) return KW_OK;
+    const kw_kv_layout *l = &p->layout;
+    kw_kv_span span[2];
+    int n_spans = kw_kv_spans(l, n_rows, span), n = l->n_layers * 2 * l->n_kv_heads;
+    kw_status st = KW_OK;
+    for (int i = 0; i < n * n_spans && !st; i++) {
+        size_t at = (size_t)(i / n_spans) * kw_kv_head_bytes(l) + span[i % n_spans].at;
+        st = p->engine->backend->copy(p->engine->device, dst, at, src, at, span[i % n_spans].bytes);
+    }
+    return st;
+}
+
+static bool is_shared(const struct kw_page *page)
+{
+    return atomic_load_explicit(&page->refs, memory_order_acquire) != 1;
+}
+
+/* Makes page i writable, with its first n_rows positions kept. */
+static kw_status own(kw_pages *p, size_t i, size_t n_rows)
+{
+    if (!is_shared(p->page[i])) return KW_OK;
     struct kw_page *copy = NULL;
     kw_status st = new_page(p, &copy);
     if (st) return st;
-    st = p->engine->backend->copy(p->engine->device, copy->memory, 0, p->page[i]->memory, 0,
-                                  kw_kv_page_bytes(&p->layout));
+    st = copy_rows(p, copy->memory, p->memory[i], (int)n_rows);
     if (st) {
         release(p->engine, copy);
         return st;
@@ -71,7 +91,8 @@ kw_status kw_pages_reach(kw_pages *p, size_t from, size_t length)
 {
     size_t want = (length + KW_PAGE_ROWS - 1) / KW_PAGE_ROWS;
     kw_status st = room(p, want);
-    for (size_t i = from / KW_PAGE_ROWS; i < p->n && i < want && !st; i++) st = own(p, i);
+    for (size_t i = from / KW_PAGE_ROWS; i < p->n && i < want && !st; i++)
+        st = own(p, i, i == from / KW_PAGE_ROWS ? from % KW_PAGE_ROWS : 0);
     while (!st && p->n < want) {
         st = new_page(p, &p->page[p->n]);
         if (st) break;
@@ -106,4 +127,12 @@ void kw_pages_cut(kw_pages *p, size_t length)
     p->page = NULL;
     p->memory = NULL;
     p->cap = 0;
+}
+
+kw_cache_use kw_pages_use(const kw_pages *p)
+{
+    size_t each = kw_kv_page_bytes(&p->layout);
+    kw_cache_use use = { .bytes = p->n * each };
+    for (size_t i = 0; i < p->n; i++) use.shared_bytes += is_shared(p->page[i]) ? each : 0;
+    return use;
 }

@@ -58,6 +58,7 @@ typedef struct kw_pages {
 kw_status kw_pages_reach(kw_pages *p, size_t from, size_t length);
 kw_status kw_pages_fork(const kw_pages *p, kw_pages *out);
 void kw_pages_cut(kw_pages *p, size_t length); /* gives back the pages behind `length` positions */
+kw_cache_use kw_pages_use(const kw_pages *p);
 
 /* ---- eval.c: plans of a session, by shape class ---- */
 typedef enum kw_eval_mode {

@@ -22,16 +22,27 @@ static kw_status check_options(const kw_model *m, kw_session_options *o)
     return KW_OK;
 }
 
-static kw_status cache_dtype(const kw_session_options *o, kw_dtype *out)
+static kw_status cache_dtype(const kw_model *m, const kw_session_options *o, kw_dtype *out)
 {
-    kw_str type = kw_str_of(o->kv_type ? o->kv_type : "");
+    static const struct {
+        const char *name;
+        kw_dtype dtype;
+    } types[] = { { "f32", KW_F32 }, { "f16", KW_F16 }, { "bf16", KW_BF16 }, { "int8", KW_I8 } };
+    kw_str name = kw_str_of(o->kv_type ? o->kv_type : "");
+    size_t i = 0, n = sizeof types / sizeof *types;
     *out = o->exact ? KW_F32 : KW_F16;
-    if (type.n == 0) return KW_OK;
-    *out = kw_str_is(type, "f32") ? KW_F32 : KW_F16;
-    if (!kw_str_is(type, "f32") && !kw_str_is(type, "f16"))
-        return kw_fail(KW_EINVAL, "cache rows of type \"%.32s\": expected f32 or f16", o->kv_type);
+    if (name.n == 0) return KW_OK;
+    while (i < n && !kw_str_is(name, types[i].name)) i++;
+    if (i == n)
+        return kw_fail(KW_EINVAL, "cache rows of type \"%.32s\": expected f32, f16, bf16 or int8",
+                       o->kv_type);
+    *out = types[i].dtype;
     if (o->exact && *out != KW_F32)
         return kw_fail(KW_EINVAL, "exact mode keeps f32 cache rows, not %s", o->kv_type);
+    if (!(m->engine->backend->kv_dtypes >> *out & 1))
+        return kw_try(kw_fail(KW_EUNSUPPORTED, "cache rows of type %s: the backend \"%s\" has none",
+                              o->kv_type, m->engine->backend->name),
+                      "--kv-type f16");
     return KW_OK;
 }
 
@@ -40,7 +51,7 @@ static kw_status fill(kw_session *s, kw_model *m, const kw_session_options *o)
     kw_dtype dtype;
     s->options = *o;
     kw_status st = check_options(m, &s->options);
-    if (!st) st = cache_dtype(&s->options, &dtype);
+    if (!st) st = cache_dtype(m, &s->options, &dtype);
     if (st) return st;
     s->m = kw_model_retain(m);
     s->pages = (kw_pages){ .engine = m->engine,
@@ -239,6 +250,8 @@ const int32_t *kw_session_ids(const kw_session *s, size_t *n)
 }
 
 size_t kw_session_context(const kw_session *s) { return (size_t)s->options.ctx; }
+
+kw_cache_use kw_session_cache(const kw_session *s) { return kw_pages_use(&s->pages); }
 
 const float *kw_session_logits(kw_session *s, size_t *n_vocab)
 {

@@ -119,6 +119,51 @@ TEST(a_fork_goes_its_own_way_and_leaves_the_first_untouched)
     close_fixture(&f);
 }
 
+TEST(a_fork_shares_its_pages_until_it_writes_and_copies_one)
+{
+    int32_t ids[N];
+    fixture f = open_fixture(models[1]);
+    kw_session *a = open_session(&f, true, 64, N), *b = NULL;
+    fill(ids, N);
+    must(kw_session_sync(a, ids, 70));
+    size_t two_pages = kw_session_cache(a).bytes;
+    must(kw_session_fork(a, &b));
+    assert_int_equal(kw_session_cache(b).shared_bytes, two_pages);
+    must(kw_session_sync(b, ids, 75)); /* writes behind position 69: the second page */
+    assert_int_equal(kw_session_cache(b).bytes, two_pages);
+    assert_int_equal(kw_session_cache(b).shared_bytes, two_pages / 2);
+    kw_session_close(b);
+    assert_int_equal(kw_session_cache(a).shared_bytes, 0);
+    kw_session_close(a);
+    close_fixture(&f);
+}
+
+TEST(cache_types_are_checked)
+{
+    static const struct {
+        const char *type;
+        bool exact;
+        kw_status status;
+    } cases[] = { { "", true, KW_OK },       { "f32", true, KW_OK },   { "f16", true, KW_EINVAL },
+                  { "f16", false, KW_OK },   { "bf16", false, KW_OK }, { "f32", false, KW_OK },
+                  { "q4", false, KW_EINVAL } };
+    int32_t ids[N], id;
+    fixture f = open_fixture(models[0]);
+    fill(ids, N);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kw_session_options o = kw_session_defaults();
+        kw_session *s = NULL;
+        o.kv_type = cases[i].type;
+        o.exact = cases[i].exact;
+        assert_int_equal(kw_session_open(f.model, &o, &s), cases[i].status);
+        if (!s) continue;
+        must(kw_session_sync(s, ids, 70));
+        must(kw_session_step(s, &id));
+        kw_session_close(s);
+    }
+    close_fixture(&f);
+}
+
 TEST(the_end_of_the_context_is_length_and_a_longer_prompt_an_error_with_both_numbers)
 {
     int32_t ids[N], id;
