@@ -6,25 +6,25 @@
  *
  * How many: if guesses of a source are right with probability r, and one costs c runs, k guesses turn 1 + c k runs into
  * 1 + r + ... + r^k ids. The k with the best ratio is taken, none when nothing gains 3 %. r is a moving average of what
- * happened; while a source stands aside it drifts back to a half, slowly, so that it is tried again now and then. No clock
- * is read: the same text is guessed in the same way everywhere. */
+ * happened; while a source stands aside it drifts back to a half, slowly, so that it is tried again now and then. c is
+ * measured, because one more row costs 3 % of a run where memory is slow and 30 % where cores are. Only at a temperature
+ * above 0 a draft model's guesses go by an assumed cost: there the text of a seed depends on where guesses were made, and
+ * it must not depend on the clock. */
 #include "run/speculate.h"
 #include "kwaai/speculate.h"
 #include "run/session.h"
 #include <string.h>
 
-static const float ROW_COST =
-    0.1f; /* of a run with one more row; a run for 4 rows is bound to 1.35 of one for 1 */
+static const float ROW_COST = 0.15f; /* until it is measured */
 static const float GAIN = 1.03f;     /* what guessing must promise */
-static const float LEARN = 1.0f / 8; /* weight of the newest guess in the average */
+static const float LEARN = 1.0f / 8; /* weight of the newest in the averages */
 static const float DRIFT = 1.0f / 256;
 
 void kw_speculation_open(kw_speculation *p, bool looks_up)
 {
     static const float rate[KW_LOOKUP_IDS + 1] = { 0.7f, 0.3f, 0.5f, 0.6f, 0.7f };
-    *p = (kw_speculation){ .looks_up = looks_up };
+    *p = (kw_speculation){ .looks_up = looks_up, .row_cost = ROW_COST, .is_timed = true };
     memcpy(p->rate, rate, sizeof rate);
-    for (int i = 0; i <= KW_LOOKUP_IDS; i++) p->cost[i] = ROW_COST;
 }
 
 void kw_speculation_close(kw_speculation *p)
@@ -36,7 +36,26 @@ void kw_speculation_close(kw_speculation *p)
 void kw_speculation_resume(kw_speculation *p, const kw_speculation *from)
 {
     memcpy(p->rate, from->rate, sizeof p->rate);
-    memcpy(p->cost, from->cost, sizeof p->cost);
+    p->draft_cost = from->draft_cost;
+    p->row_cost = from->row_cost;
+    p->single_ns = from->single_ns;
+    p->is_timed = from->is_timed;
+}
+
+/* What took longer than before was disturbed, most often: it counts little. */
+static double follow(double average, double newest)
+{
+    return average + (newest - average) * (newest < average ? 0.5 : (double)LEARN);
+}
+
+void kw_speculation_time(kw_speculation *p, size_t n_rows, uint64_t ns)
+{
+    if (!p->is_timed) return;
+    if (n_rows == 1)
+        p->single_ns = p->single_ns > 0 ? follow(p->single_ns, (double)ns) : (double)ns;
+    if (n_rows == 1 || p->single_ns <= 0) return;
+    double cost = ((double)ns / p->single_ns - 1) / (double)(n_rows - 1);
+    p->row_cost = (float)follow((double)p->row_cost, cost < 0 ? 0 : cost > 1 ? 1 : cost);
 }
 
 void kw_speculation_learn(kw_speculation *p, bool was_right)
@@ -46,15 +65,15 @@ void kw_speculation_learn(kw_speculation *p, bool was_right)
     p->n_accepted += was_right;
 }
 
-/* How many guesses of a source to make, 0 to most. */
-static size_t worth(kw_speculation *p, int source, size_t most)
+/* How many guesses of a source to make, 0 to most, when one costs `cost` runs. */
+static size_t worth(kw_speculation *p, int source, float cost, size_t most)
 {
     float ids = 1, chance = 1, best = GAIN;
     size_t n = 0;
     for (size_t k = 1; k <= most; k++) {
         chance *= p->rate[source];
         ids += chance;
-        float gain = ids / (1 + p->cost[source] * (float)k);
+        float gain = ids / (1 + cost * (float)k);
         if (gain <= best) continue;
         best = gain;
         n = k;
@@ -92,7 +111,7 @@ static void guess_by_lookup(kw_session *s, size_t most)
     const int32_t *ids = s->ids.ids;
     size_t n = s->ids.n, at = look_up(ids, n, &p->source);
     if (p->source == 0) return;
-    size_t k = worth(p, p->source, most);
+    size_t k = worth(p, p->source, p->row_cost, most);
     for (; p->n < k;
          p->n++) { /* past the text's end it goes on with the guesses: a text that repeats */
         size_t from = at + p->n;
@@ -139,7 +158,8 @@ static kw_status guess_by_draft(kw_session *s, size_t most)
     kw_session *d = p->draft;
     if (s->ids.n + most > (size_t)d->options.ctx || !knows(d, s)) return KW_OK;
     p->source = 0;
-    size_t k = worth(p, 0, most);
+    bool by_chance = s->sampling.temperature > 0 && p->is_timed;
+    size_t k = worth(p, 0, p->draft_cost + (by_chance ? ROW_COST : p->row_cost), most);
     if (k == 0) return KW_OK;
     kw_status st = kw_session_replace(d, s->ids.ids, s->ids.n);
     while (!st && p->n < k) {
@@ -202,9 +222,7 @@ kw_status kw_session_set_draft(kw_session *s, kw_model *draft)
     kw_session_close(p->draft);
     p->draft = d;
     if (draft)
-        p->cost[0] =
-            ROW_COST + (float)kw_checkpoint_bytes(draft->ck) / (float)kw_checkpoint_bytes(s->m->ck);
-    kw_session_forget(s);
-    if (s->n_done && s->n_done == s->ids.n) s->n_done--;
+        p->draft_cost =
+            (float)kw_checkpoint_bytes(draft->ck) / (float)kw_checkpoint_bytes(s->m->ck);
     return KW_OK;
 }

@@ -130,20 +130,28 @@ kw_status kw_session_choose(kw_session *s, int32_t *id)
     return ends ? KW_DONE : st;
 }
 
+static kw_status run_alone(kw_session *s, size_t most_guesses)
+{
+    kw_eval_part part;
+    const float *logits;
+    bool is_single = s->ids.n - s->n_done == 1;
+    kw_status st = kw_session_offer(s, (size_t)s->options.batch, most_guesses, &part);
+    uint64_t start = kw_now_ns();
+    if (!st) st = kw_eval_logits(&s->eval, &part, 1, &logits);
+    if (!st && is_single) kw_speculation_time(&s->speculation, part.n, kw_now_ns() - start);
+    return st ? st : kw_session_take(s, &part, logits, true);
+}
+
 kw_status kw_session_advance(kw_session *s, size_t most_guesses)
 {
     size_t most = (size_t)s->options.batch;
-    size_t guesses = most_guesses < most ? most_guesses : most - 1;
-    while (!kw_session_is_ready(s)) {
-        kw_eval_part part;
-        const float *logits;
-        kw_status st = kw_session_take_cancel(s);
-        if (!st) st = kw_session_offer(s, most, guesses, &part);
-        if (!st) st = kw_eval_logits(&s->eval, &part, 1, &logits);
-        if (!st) st = kw_session_take(s, &part, logits, true);
-        if (st) return st;
+    if (most_guesses >= most) most_guesses = most - 1;
+    kw_status st = KW_OK;
+    while (!st && !kw_session_is_ready(s)) {
+        st = kw_session_take_cancel(s);
+        if (!st) st = run_alone(s, most_guesses);
     }
-    return KW_OK;
+    return st;
 }
 
 kw_status kw_session_sync(kw_session *s, const int32_t *ids, size_t n)
@@ -157,7 +165,9 @@ kw_status kw_session_step(kw_session *s, int32_t *id)
     *id = -1;
     if (s->ids.n == 0) return kw_fail(KW_EINVAL, "a step before the first sync");
     kw_status st = kw_session_take_cancel(s);
-    if (!st) st = kw_session_advance(s, KW_GUESSES);
+    const kw_speculation *p = &s->speculation;
+    bool knows_a_run = !p->is_timed || p->single_ns > 0; /* guesses are weighed against one */
+    if (!st) st = kw_session_advance(s, knows_a_run ? KW_GUESSES : 0);
     return st ? st : kw_session_choose(s, id);
 }
 

@@ -24,7 +24,9 @@ static kw_status with_guesses(kw_model *m, kw_session *s)
 {
     kw_session *fork = NULL;
     kw_status st = kw_session_set_draft(s, m);
-    for (int i = 0; i <= KW_LOOKUP_IDS; i++) s->speculation.cost[i] = -0.2f;
+    s->speculation.is_timed = false;
+    s->speculation.row_cost = -0.2f;
+    s->speculation.draft_cost = 0;
     if (!st) st = two_steps(m, s); /* drafted */
     s->speculation.looks_up = true;
     if (!st) st = kw_session_fork(s, &fork);

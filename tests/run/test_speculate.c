@@ -10,7 +10,9 @@ static const char *const target = "golden/gguf-tiny-llama/q8_0.gguf",
 /* As if rows and drafts cost nothing: the tiny models are all of a size. */
 static void be_eager(kw_session *s)
 {
-    for (int i = 0; i <= KW_LOOKUP_IDS; i++) s->speculation.cost[i] = -0.2f;
+    s->speculation.is_timed = false;
+    s->speculation.row_cost = -0.2f;
+    s->speculation.draft_cost = 0;
 }
 
 /* A text with repetitions in it, so that something is found. */
@@ -245,6 +247,28 @@ TEST(guesses_that_are_always_wrong_are_hardly_made)
         for (size_t i = 0; i < p->n; i++) kw_speculation_learn(p, true);
     }
     assert_int_equal(p->n, KW_GUESSES); /* and come back when they are right */
+    kw_session_close(s);
+    close_fixture(&f);
+}
+
+TEST(rows_that_cost_time_are_weighed_and_a_disturbed_run_counts_little)
+{
+    fixture f = open_fixture(target);
+    kw_session *s = open_session(&f, true, 64, 120);
+    kw_speculation *p = &s->speculation;
+    for (int i = 0; i < 60; i++) {
+        kw_speculation_time(p, 1, 1000000);
+        kw_speculation_time(p, 5, i % 10 == 9 ? 9000000 : 1400000);
+    }
+    assert_true(p->row_cost > 0.09f && p->row_cost < 0.25f); /* 0.1 a row */
+    for (int i = 0; i < 60; i++) kw_speculation_time(p, 8, 15000000);
+    assert_true(p->row_cost > 0.9f);
+    int32_t ids[64];
+    refrain(ids, 64, 0);
+    must(kw_session_replace(s, ids, 64));
+    p->looks_up = true;
+    must(kw_speculate(s, KW_GUESSES));
+    assert_int_equal(p->n, 0); /* a row for a run each: no guess can gain */
     kw_session_close(s);
     close_fixture(&f);
 }
