@@ -106,7 +106,7 @@ TEST(a_seed_gives_the_same_text_with_and_without_looked_up_guesses)
 
 /* ---- the distribution of three ids in a row, against the tree of all of them ---- */
 
-enum { FIRST = 12, KEPT = 3, OUTCOMES = KEPT * KEPT * KEPT, TEXTS = 6000 };
+enum { FIRST = 12, KEPT = 3, OUTCOMES = KEPT * KEPT * KEPT, TEXTS = 4000 };
 
 typedef struct tree {
     kw_session *s;
