@@ -2,11 +2,13 @@
 #ifndef KWAAI_H
 #define KWAAI_H
 
+#include "kwaai/batch.h"
 #include "kwaai/engine.h"
 #include "kwaai/log.h"
 #include "kwaai/model.h"
 #include "kwaai/options.h"
 #include "kwaai/session.h"
+#include "kwaai/speculate.h"
 #include "kwaai/status.h"
 #include "kwaai/text.h"
 

@@ -7,6 +7,8 @@
  *     kw_session_sync(s, ids, n);
  *     while ((st = kw_session_step(s, &id)) == KW_OK) print(id);      KW_DONE: kw_session_finish says why
  *
+ * Many texts at once: batch.h. Several ids a run: speculate.h.
+ *
  * Thread word: a session is owned by one thread at a time; kw_session_cancel alone may come from any thread. */
 #ifndef KWAAI_SESSION_H
 #define KWAAI_SESSION_H
@@ -32,6 +34,8 @@ KW_API kw_status kw_session_set_sampling(kw_session *s, const kw_sampling *p);
  * KW_ELIMIT: n is more than the context. KW_EINVAL: an id outside the vocabulary (named). KW_ECANCELED between chunks:
  * what was computed stays. */
 KW_API kw_status kw_session_sync(kw_session *s, const int32_t *ids, size_t n);
+/* The same, but computes nothing yet: the next step does, or the batch that the session is in. Errors as sync's. */
+KW_API kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n);
 /* Chooses the next id and appends it. KW_OK: *id is the next id. KW_DONE: the text ended (*id is the end id, not appended)
  * or the context is full (*id = -1). KW_PENDING: a remote part is outstanding; call kw_session_poll until it is not. */
 KW_API kw_status kw_session_step(kw_session *s, int32_t *id);
@@ -92,6 +96,7 @@ typedef struct kw_generate_result {
     kw_finish finish;
     double first_ms; /* until the first id, from the call */
     double total_ms;
+    int n_runs, n_drafted, n_accepted; /* as kw_session_guesses counts them (speculate.h) */
 } kw_generate_result;
 /* Continues the session after kw_session_sync. The model may have no tokenizer: then on_text is never called. */
 KW_API kw_status kw_session_generate(kw_session *s, const kw_generate_args *args,

@@ -71,7 +71,7 @@ typedef struct cli {
     bool was_set[128];      /* by option index: said anywhere but in the built-in defaults */
     text_list kept;         /* values of config files and /set, freed at the end */
     kw_engine *open_engine; /* closed by main */
-    kw_model *open_model;
+    kw_model *open_model, *open_draft;
 } cli;
 
 typedef struct command {
@@ -109,12 +109,16 @@ int out_status(kw_status st, const char *what); /* the library's last message; i
 int out_flush(void); /* EXIT_OK, or EXIT_CANNOT_WRITE after its message */
 void out_json_string(const char *text, size_t len); /* with quotes, to standard output */
 void out_json_number(double v);
+/* " · 40 of 60 guesses right, 2.4 tokens a run", or "" when none were made. */
+const char *out_guesses(const kw_generate_result *r, char text[96]);
 
 /* model.c */
 int cli_open_engine(cli *c);
 int cli_open_model(cli *c);              /* takes the first argument, or -m, away from the others */
 int cli_model_path(cli *c, char **path); /* a file, a folder or a name of the catalogue; free it */
-char *cli_cache_folder(void);            /* free it */
+/* A session of the open model, with its sampling and --draft. */
+int cli_open_session(cli *c, kw_session **s);
+char *cli_cache_folder(void); /* free it */
 
 /* input.c */
 int cli_read_file(const char *path, char **text,

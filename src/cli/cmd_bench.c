@@ -1,6 +1,7 @@
 /* cmd_bench.c - kwaai bench: tokens a second, and what share of the memory's bandwidth that is.
  *
- * ppN computes a prompt of N tokens, tgN decodes N. One run warms up, the rest count; the median is the result. Decoding
+ * ppN computes a prompt of N tokens, tgN decodes N; with --batch B it decodes N of each of B texts at once, and the figure
+ * is the total of all. One run warms up, the rest count; the median is the result. Decoding
  * reads every weight once a token, so its yardstick is the read bandwidth, measured in the same process. */
 #include "cli/cli.h"
 #include <stdlib.h>
@@ -17,7 +18,8 @@ typedef struct bench {
     cli *c;
     kw_session **sessions;
     int n_sessions;
-    int32_t *ids; /* any ids will do: depth, then the prompt */
+    kw_batch *batch; /* of all sessions, when they are more than one */
+    int32_t *ids;    /* any ids will do: depth, then the prompt */
     int n_vocab;
     double *runs;
     double bandwidth, load_ms, peak_mb; /* the peak leaves the bandwidth's own buffers out */
@@ -62,15 +64,25 @@ static kw_status prefill_once(bench *b, double *tok_s)
     return st;
 }
 
+/* The next id of every session. */
+static kw_status step_all(bench *b)
+{
+    const kw_batch_result *r;
+    size_t n;
+    int32_t id;
+    if (!b->batch) return kw_session_step(b->sessions[0], &id);
+    kw_status st = kw_batch_step(b->batch, &r, &n);
+    for (size_t i = 0; !st && i < n; i++) st = r[i].status;
+    return st;
+}
+
 static kw_status decode_once(bench *b, double *tok_s)
 {
     int depth = b->c->depth > 0 ? b->c->depth : 1;
     kw_status st = KW_OK;
-    int32_t id;
     for (int i = 0; !st && i < b->n_sessions; i++) st = rewind_session(b, b->sessions[i], depth);
     double start = cli_now_ms();
-    for (int n = 0; !st && n < b->c->tg; n++)
-        for (int i = 0; !st && i < b->n_sessions; i++) st = kw_session_step(b->sessions[i], &id);
+    for (int n = 0; !st && n < b->c->tg; n++) st = step_all(b);
     *tok_s = (double)b->c->tg * b->n_sessions * 1000.0 / (cli_now_ms() - start);
     return st;
 }
@@ -98,9 +110,11 @@ static void print_md(const bench *b, const kw_model_info *m, const result *r, in
         "| model | type | size | kernels | threads | test | tok/s | min..max | GB/s | share |\n");
     printf("|---|---|---|---|---|---|---|---|---|---|\n");
     for (int i = 0; i < n; i++) {
-        printf("| %s | %s | %.1f MB | %s%s | %d | %s | %.2f ± %.2f | %.2f..%.2f |", m->name,
+        char times[16] = "";
+        if (b->batch && r[i].gb_s > 0) snprintf(times, sizeof times, " x%d", b->n_sessions);
+        printf("| %s | %s | %.1f MB | %s%s | %d | %s%s | %.2f ± %.2f | %.2f..%.2f |", m->name,
                m->dtype, (double)m->file_bytes / 1e6, e.isa, b->c->session.exact ? ", exact" : "",
-               e.threads, r[i].test, r[i].median, r[i].deviation, r[i].min, r[i].max);
+               e.threads, r[i].test, times, r[i].median, r[i].deviation, r[i].min, r[i].max);
         if (r[i].gb_s > 0) printf(" %.2f | %.0f %% |\n", r[i].gb_s, r[i].share * 100);
         else printf(" | |\n");
     }
@@ -169,6 +183,18 @@ static kw_status open_sessions(bench *b)
     return KW_OK;
 }
 
+/* All of them, when there are more than one; each has a text already. */
+static kw_status open_batch(bench *b)
+{
+    if (b->n_sessions == 1) return KW_OK;
+    kw_status st = kw_batch_open(b->c->open_model, &b->c->session, &b->batch);
+    for (int i = 0; !st && i < b->n_sessions; i++) {
+        st = kw_session_replace(b->sessions[i], b->ids, 1);
+        if (!st) st = kw_batch_add(b->batch, b->sessions[i]);
+    }
+    return st;
+}
+
 static kw_status run_tests(bench *b, const kw_model_info *m, result *r, int *n)
 {
     kw_status st = open_sessions(b);
@@ -179,8 +205,9 @@ static kw_status run_tests(bench *b, const kw_model_info *m, result *r, int *n)
     if (!st && b->c->tg > 0) {
         result *t = &r[*n];
         snprintf(t->test, sizeof t->test, "tg%d", b->c->tg);
-        st = measure(b, decode_once, t);
-        t->gb_s = t->median * (double)m->file_bytes / 1e9;
+        st = open_batch(b);
+        if (!st) st = measure(b, decode_once, t);
+        t->gb_s = t->median / b->n_sessions * (double)m->file_bytes / 1e9;
         (*n)++;
     }
     b->peak_mb = peak_mb();
@@ -209,6 +236,7 @@ int cmd_bench(cli *c)
     kw_status st = run_tests(&b, &m, r, &n);
     if (st) code = out_status(st, NULL);
     else forms[form].print(&b, &m, r, n);
+    kw_batch_close(b.batch);
     for (int i = 0; i < c->sequences && b.sessions; i++) kw_session_close(b.sessions[i]);
     free(b.sessions);
     free(b.ids);

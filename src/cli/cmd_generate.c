@@ -118,7 +118,7 @@ static void print_json(const generation *g, const kw_generate_result *r, size_t 
     out_json_number(r->total_ms);
     printf(",\"tok_s\":");
     out_json_number(r->n_ids > 1 && decode_ms > 0 ? (r->n_ids - 1) * 1000.0 / decode_ms : 0);
-    printf("}");
+    printf(",\"runs\":%d,\"drafted\":%d,\"accepted\":%d}", r->n_runs, r->n_drafted, r->n_accepted);
     if (g->c->logprobs > 0) print_logprobs(g);
     printf("}\n");
 }
@@ -176,10 +176,11 @@ static int continue_text(generation *g, const int32_t *ids, size_t n)
     }
     if (c->json) print_json(g, &r, n, prompt_ms);
     else putchar('\n');
+    char guesses[96];
     if (c->verbose && r.total_ms > 0)
-        out_remark("[ %zu prompt tokens · %d new at %.1f tok/s · first after %.0f ms ]", n, r.n_ids,
-                   r.n_ids > 1 ? (r.n_ids - 1) * 1000.0 / (r.total_ms - r.first_ms) : 0,
-                   prompt_ms + r.first_ms);
+        out_remark("[ %zu prompt tokens · %d new at %.1f tok/s · first after %.0f ms%s ]", n,
+                   r.n_ids, r.n_ids > 1 ? (r.n_ids - 1) * 1000.0 / (r.total_ms - r.first_ms) : 0,
+                   prompt_ms + r.first_ms, out_guesses(&r, guesses));
     return interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
@@ -194,9 +195,7 @@ int cmd_generate(cli *c)
         code = out_fail(EXIT_USAGE, "the prompt is empty\nwhy: this model's tokenizer adds no "
                                     "beginning-of-text id, so there is nothing to continue\n"
                                     "try: a prompt, or --ids");
-    kw_status st = code ? KW_OK : kw_session_open(c->open_model, &c->session, &g.session);
-    if (!st && !code) st = kw_session_set_sampling(g.session, &c->sampling);
-    if (st) code = out_status(st, NULL);
+    if (!code) code = cli_open_session(c, &g.session);
     if (!code) code = continue_text(&g, ids, n);
     kw_session_close(g.session);
     free(ids);

@@ -53,9 +53,7 @@ int cmd_run(cli *c)
         code = out_fail(EXIT_DATA, "the model has no tokenizer, so it cannot chat\ntry: "
                                    "--tokenizer FILE, or kwaai generate MODEL --ids 1,2,3");
     if (!code) code = cli_chat_template(c, &chat_template);
-    kw_status st = code ? KW_OK : kw_session_open(c->open_model, &c->session, &s);
-    if (!st && !code) st = kw_session_set_sampling(s, &c->sampling);
-    if (st) code = out_status(st, NULL);
+    if (!code) code = cli_open_session(c, &s);
     bool talks =
         !code && c->n_args == 0 && !cli_was_set(c, "prompt") && !c->file[0] && isatty(STDIN_FILENO);
     if (talks) code = cli_chat_loop(c, s, chat_template);

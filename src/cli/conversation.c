@@ -95,7 +95,8 @@ static void print_json(const answer *a, const conversation *t, const kw_generate
     out_json_number(t->first_ms);
     printf(",\"new_tokens\":%d,\"tok_s\":", r->n_ids);
     out_json_number(t->tok_s);
-    printf("}}\n");
+    printf(",\"runs\":%d,\"drafted\":%d,\"accepted\":%d}}\n", r->n_runs, r->n_drafted,
+           r->n_accepted);
 }
 
 int conversation_answer(conversation *t, cli *c, kw_session *s, const char *chat_template)
@@ -123,6 +124,7 @@ int conversation_answer(conversation *t, cli *c, kw_session *s, const char *chat
     t->n_new = r.n_ids;
     t->first_ms = prompt_ms + r.first_ms;
     t->tok_s = r.n_ids > 1 ? (r.n_ids - 1) * 1000.0 / (r.total_ms - r.first_ms) : 0;
+    out_guesses(&r, t->guesses);
     if (c->json && !st) print_json(&a, t, &r);
     else if (!c->json) putchar('\n');
     fflush(stdout);
@@ -131,7 +133,7 @@ int conversation_answer(conversation *t, cli *c, kw_session *s, const char *chat
     else code = conversation_say(t, "assistant", a.said.json ? a.said.json : "", a.said.len);
     free(a.said.json);
     if (!code && c->verbose)
-        out_remark("[ %zu prompt tokens · first after %.0f ms · %d new at %.1f tok/s ]", n,
-                   t->first_ms, r.n_ids, t->tok_s);
+        out_remark("[ %zu prompt tokens · first after %.0f ms · %d new at %.1f tok/s%s ]", n,
+                   t->first_ms, r.n_ids, t->tok_s, t->guesses);
     return code ? code : interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 }

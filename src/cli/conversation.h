@@ -10,6 +10,7 @@ typedef struct conversation {
     size_t n_messages;
     double prompt_tok_s, tok_s, first_ms; /* of the last answer */
     int n_prompt, n_new;
+    char guesses[96]; /* as out_guesses says it */
 } conversation;
 
 int conversation_say(conversation *t, const char *role, const char *text, size_t len);

@@ -73,6 +73,7 @@ int main(int argc, char **argv)
     interrupt_watch_files();
     kw_log_to(on_log, NULL);
     int skip = argc > 1 ? 2 : 1, code = run(&c, argc - skip, argv + skip);
+    kw_model_release(c.open_draft);
     kw_model_release(c.open_model);
     kw_engine_close(c.open_engine);
     cli_free(&c);

@@ -88,6 +88,14 @@ static int missing_model(const cli *c)
                     commands[c->command].usage, commands[c->command].name);
 }
 
+static int path_of(const char *word, char **path)
+{
+    if (access(word, F_OK) && !strchr(word, '/') && !ends_like_a_file(word))
+        return from_catalogue(word, path);
+    *path = strdup(word);
+    return *path ? EXIT_OK : out_fail(EXIT_OS, "out of memory");
+}
+
 int cli_model_path(cli *c, char **path)
 {
     const char *word = c->model_path;
@@ -96,10 +104,7 @@ int cli_model_path(cli *c, char **path)
         word = c->args[0];
         memmove(c->args, c->args + 1, (size_t)c->n_args-- * sizeof *c->args);
     }
-    if (access(word, F_OK) && !strchr(word, '/') && !ends_like_a_file(word))
-        return from_catalogue(word, path);
-    *path = strdup(word);
-    return *path ? EXIT_OK : out_fail(EXIT_OS, "out of memory");
+    return path_of(word, path);
 }
 
 int cli_open_engine(cli *c)
@@ -119,4 +124,23 @@ int cli_open_model(cli *c)
     }
     free(path);
     return code;
+}
+
+static int open_draft(cli *c, kw_session *s)
+{
+    char *path = NULL;
+    int code = path_of(c->draft, &path);
+    if (code) return code;
+    kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_draft);
+    if (!st) st = kw_session_set_draft(s, c->open_draft);
+    free(path);
+    return st ? out_status(st, NULL) : EXIT_OK;
+}
+
+int cli_open_session(cli *c, kw_session **s)
+{
+    kw_status st = kw_session_open(c->open_model, &c->session, s);
+    if (!st) st = kw_session_set_sampling(*s, &c->sampling);
+    if (st) return out_status(st, NULL);
+    return c->draft[0] ? open_draft(c, *s) : EXIT_OK;
 }

@@ -144,3 +144,12 @@ void out_json_number(double v)
     if (isfinite(v)) printf("%.10g", v);
     else fputs("null", stdout);
 }
+
+const char *out_guesses(const kw_generate_result *r, char text[96])
+{
+    text[0] = 0;
+    if (r->n_drafted > 0 && r->n_runs > 0)
+        snprintf(text, 96, " · %d of %d guesses right, %.1f tokens a run", r->n_accepted,
+                 r->n_drafted, (double)r->n_ids / r->n_runs);
+    return text;
+}

@@ -43,7 +43,7 @@ static void walk(void *ctx, int worker)
         kw_step *s = &g->steps[i];
         kw_run r = { .g = g, .b = g->binding, .step = s, .worker = worker };
         if (s->barrier && i > g->from) kw_pool_barrier(g->device->pool, worker);
-        int64_t n = s->driver->chunks(&r);
+        int64_t n = kw_live_rows(&r, s->op->dst) ? s->driver->chunks(&r) : 0;
         for (int64_t c = kw_counter_take(&s->counter, 1); c < n;
              c = kw_counter_take(&s->counter, 1))
             s->driver->run(&r, c);

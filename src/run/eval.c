@@ -1,8 +1,10 @@
-/* eval.c - a session's plans: recorded when a shape class is first needed, run with other bindings ever after.
+/* eval.c - plans, recorded when a shape class is first needed and run with other bindings ever after.
  *
- * Classes are 1, 8, 64 and the prefill chunk: a chunk of 37 rows runs in the plan for 64 with 37 rows alive. The modes
- * differ in what leaves the plan: the last row's logits, or every row's final state, from which the head makes logits
- * in slices, so that scoring a long text never holds rows x vocabulary floats. */
+ * A run has rows of one sequence or of many: each row carries its sequence and its position, so a prefill chunk, the next
+ * rows of several texts and a mixture of both are the same plan. Classes are 1, 8, 64 and the prefill chunk: 37 rows run
+ * in the plan for 64 with 37 rows alive. The modes differ in what leaves the plan: logits of picked rows, or every row's
+ * final state, from which the head makes logits in slices, so that scoring a long text never holds rows x vocabulary
+ * floats. */
 #include "run/run.h"
 
 static int64_t class_rows(const kw_eval *e, kw_eval_mode mode, int i)
@@ -20,30 +22,58 @@ static int class_of(const kw_eval *e, kw_eval_mode mode, int64_t n)
     return i;
 }
 
+/* Rows of logits that a plan of this mode may give; 0: it gives states. */
+static int64_t most_out(kw_eval_mode mode)
+{
+    static const int64_t most[KW_EVAL_MODES] = {
+        [KW_EVAL_ONE] = 1, [KW_EVAL_FEW] = KW_FEW_ROWS, [KW_EVAL_MANY] = KW_MANY_ROWS
+    };
+    return most[mode];
+}
+
+/* The logits of all modes share one memory. */
+static kw_output_set *outputs_of(kw_eval *e, kw_eval_mode mode)
+{
+    return &e->out[most_out(mode) ? KW_EVAL_ONE : mode];
+}
+
 /* ---- recording ---- */
 
-static void record_body(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t rows)
+/* The inputs' slots, in this order. */
+typedef struct decoder_values {
+    kw_decoder_inputs in;
+    kw_val out_rows;
+} decoder_values;
+
+static decoder_values record_inputs(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t rows,
+                                    float rope_scale)
 {
-    const kw_model *m = e->m;
-    const kw_family *f = m->family;
+    int64_t picked = most_out(mode) && most_out(mode) < rows ? most_out(mode) : rows;
     kw_decoder_inputs in = {
         .ids = kw_input(p, "ids", KW_I32, KW_DIM_ROWS, rows, 1),
         .rows = kw_input(p, "rows", KW_I32, KW_DIM_ROWS, rows, 2),
-        .freq = kw_input(p, "freq", KW_F32, KW_DIM_FIXED, 1, m->shape.n_rope),
-        .rope_scale = e->rope_scale,
+        .freq = kw_input(p, "freq", KW_F32, KW_DIM_FIXED, 1, e->m->shape.n_rope),
+        .rope_scale = rope_scale,
     };
-    kw_val out_rows =
-        kw_input(p, "out_rows", KW_I32, KW_DIM_OUT, mode == KW_EVAL_LAST ? 1 : rows, 1);
-    kw_val x = f->enter(p, m->config, m->weights, &in), shared = f->begin(p, m->config, &in);
+    return (decoder_values){ in, kw_input(p, "out_rows", KW_I32, KW_DIM_OUT, picked, 1) };
+}
+
+static void record_body(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t rows,
+                        float rope_scale)
+{
+    const kw_model *m = e->m;
+    const kw_family *f = m->family;
+    decoder_values v = record_inputs(e, mode, p, rows, rope_scale);
+    kw_val x = f->enter(p, m->config, m->weights, &v.in), shared = f->begin(p, m->config, &v.in);
     for (int il = 0; il < m->shape.n_layers; il++) {
         if (mode == KW_EVAL_TRACE) kw_output(p, x, "hidden");
-        x = f->block(p, m->config, kw_model_layer(m, il), il, x, shared, &in);
+        x = f->block(p, m->config, kw_model_layer(m, il), il, x, shared, &v.in);
     }
     if (mode == KW_EVAL_TRACE) kw_output(p, x, "hidden");
-    if (mode == KW_EVAL_LAST) x = kw_rows(p, x, out_rows);
+    if (most_out(mode)) x = kw_rows(p, x, v.out_rows);
     x = f->leave(p, m->config, m->weights, x);
-    if (mode == KW_EVAL_LAST) x = f->head(p, m->config, m->weights, x);
-    kw_output(p, x, mode == KW_EVAL_LAST ? "logits" : "hidden.final");
+    if (most_out(mode)) x = f->head(p, m->config, m->weights, x);
+    kw_output(p, x, most_out(mode) ? "logits" : "hidden.final");
 }
 
 static void record_head(const kw_eval *e, kw_plan *p, int64_t rows)
@@ -52,13 +82,14 @@ static void record_head(const kw_eval *e, kw_plan *p, int64_t rows)
     kw_output(p, e->m->family->head(p, e->m->config, e->m->weights, x), "logits");
 }
 
-static kw_status record(kw_eval *e, kw_eval_mode mode, int64_t rows, kw_plan **out)
+static kw_status record(kw_eval *e, kw_eval_mode mode, int64_t rows, float rope_scale,
+                        kw_plan **out)
 {
     kw_engine *engine = e->m->engine;
     kw_status st = kw_plan_new(&(kw_plan_options){ engine->backend->has, engine->device }, out);
     if (st) return st;
     if (mode == KW_EVAL_HEAD) record_head(e, *out, rows);
-    else record_body(e, mode, *out, rows);
+    else record_body(e, mode, *out, rows, rope_scale);
     return kw_plan_seal(*out);
 }
 
@@ -89,9 +120,18 @@ static kw_status reach_output(kw_output_set *o, const kw_value *v)
     return KW_OK;
 }
 
+static void free_outputs(kw_output_set *o)
+{
+    for (size_t i = 0; i < o->n; i++) kw_free(o->at[i]);
+    kw_free(o->at);
+    kw_free(o->cells);
+    *o = (kw_output_set){ 0 };
+}
+
 static kw_status reach_outputs(kw_output_set *o, const kw_plan *p)
 {
-    if (!o->at) {
+    if (!o->n) {
+        free_outputs(o);
         o->at = kw_calloc(p->n_outputs, sizeof *o->at, KW_PAY_SCRATCH);
         o->cells = kw_calloc(p->n_outputs, sizeof *o->cells, KW_PAY_SCRATCH);
         if (!o->at || !o->cells) return KW_ENOMEM;
@@ -103,13 +143,6 @@ static kw_status reach_outputs(kw_output_set *o, const kw_plan *p)
     return st;
 }
 
-static void free_outputs(kw_output_set *o)
-{
-    for (size_t i = 0; i < o->n; i++) kw_free(o->at[i]);
-    kw_free(o->at);
-    kw_free(o->cells);
-}
-
 static void drop(kw_eval *e, kw_recorded *r)
 {
     if (r->program) e->m->engine->backend->drop(r->program);
@@ -117,37 +150,36 @@ static void drop(kw_eval *e, kw_recorded *r)
     *r = (kw_recorded){ 0 };
 }
 
-static kw_status ready(kw_eval *e, kw_eval_mode mode, int64_t n, kw_recorded **out)
+static kw_status prepare(kw_eval *e, kw_eval_mode mode, kw_recorded *r, float rope_scale)
+{
+    kw_engine *engine = e->m->engine;
+    kw_status st = record(e, mode, r->rows, rope_scale, &r->plan);
+    if (!st) st = engine->backend->prepare(engine->device, r->plan, e->options.exact, &r->program);
+    if (st) drop(e, r);
+    return st;
+}
+
+/* The program for n rows, with its memory. */
+static kw_status ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
+                       kw_recorded **out)
 {
     int i = class_of(e, mode, n);
-    kw_recorded *r = &e->recorded[mode][i];
-    kw_engine *engine = e->m->engine;
-    if (!r->program) {
-        r->rows = class_rows(e, mode, i);
-        kw_status st = record(e, mode, r->rows, &r->plan);
-        if (!st)
-            st = engine->backend->prepare(engine->device, r->plan, e->options.exact, &r->program);
-        if (st) {
-            drop(e, r);
-            return st;
-        }
-    }
-    *out = r;
-    kw_status st = reach_scratch(e, r->program->scratch_bytes);
-    return st ? st : reach_outputs(&e->out[mode], r->plan);
+    kw_recorded *r = *out = &e->recorded[mode][i];
+    r->rows = class_rows(e, mode, i);
+    kw_status st = r->program ? KW_OK : prepare(e, mode, r, rope_scale);
+    if (!st) st = reach_scratch(e, r->program->scratch_bytes);
+    return st ? st : reach_outputs(outputs_of(e, mode), r->plan);
 }
 
 kw_status kw_eval_open(kw_model *m, const kw_session_options *o, kw_eval *e)
 {
-    *e = (kw_eval){ .m = m, .options = *o, .length = -1 };
+    *e = (kw_eval){ .m = m, .options = *o };
     size_t n = (size_t)o->batch;
     e->ids = kw_calloc(n, sizeof *e->ids, KW_PAY_SCRATCH);
     e->rows = kw_calloc(n, 2 * sizeof *e->rows, KW_PAY_SCRATCH);
     e->out_rows = kw_calloc(n, sizeof *e->out_rows, KW_PAY_SCRATCH);
-    e->freq = kw_calloc((size_t)m->shape.n_rope, sizeof *e->freq, KW_PAY_SCRATCH);
-    if (!e->ids || !e->rows || !e->out_rows || !e->freq) return KW_ENOMEM;
-    kw_eval_set_length(e, 0);
-    return KW_OK;
+    e->sequences = kw_calloc(n, sizeof *e->sequences, KW_PAY_SCRATCH);
+    return e->ids && e->rows && e->out_rows && e->sequences ? KW_OK : KW_ENOMEM;
 }
 
 void kw_eval_close(kw_eval *e)
@@ -161,18 +193,8 @@ void kw_eval_close(kw_eval *e)
     kw_free(e->ids);
     kw_free(e->rows);
     kw_free(e->out_rows);
-    kw_free(e->freq);
+    kw_free(e->sequences);
     *e = (kw_eval){ 0 };
-}
-
-bool kw_eval_set_length(kw_eval *e, int64_t length)
-{
-    int64_t effective = e->m->shape.rope_by_length && length > e->m->shape.ctx_train ? length : 0;
-    if (e->length == effective) return false;
-    bool first = e->length < 0;
-    e->length = effective;
-    e->m->family->frequencies(e->m->config, e->m->weights, effective, e->freq, &e->rope_scale);
-    return !first;
 }
 
 /* ---- running ---- */
@@ -183,38 +205,82 @@ static kw_status run(kw_eval *e, kw_eval_mode mode, kw_recorded *r, kw_binding *
     kw_status st = kw_checkpoint_check(e->m->ck);
     if (st) return st;
     b->scratch = e->scratch;
-    b->outputs = (void *const *)e->out[mode].at;
+    b->outputs = (void *const *)outputs_of(e, mode)->at;
     b->check = e->options.eager;
     st = backend->submit(r->program, b);
     return st ? st : backend->poll(r->program);
 }
 
-kw_status kw_eval_chunk(kw_eval *e, kw_eval_mode mode, kw_pages *pages, const int32_t *ids,
-                        size_t from, size_t n)
+typedef struct row_counts {
+    size_t rows, out;
+} row_counts;
+
+static row_counts count_rows(const kw_eval_part *part, size_t n_parts)
 {
-    kw_recorded *r = NULL;
-    kw_status st = ready(e, mode, (int64_t)n, &r);
-    if (!st) st = kw_pages_reach(pages, from, from + n);
-    if (st) return st;
-    for (size_t i = 0; i < n; i++) {
-        e->ids[i] = ids[from + i];
-        e->rows[2 * i] = 0;
-        e->rows[2 * i + 1] = (int32_t)(from + i);
+    row_counts c = { 0, 0 };
+    for (size_t s = 0; s < n_parts; s++) {
+        c.rows += part[s].n;
+        c.out += part[s].n_out;
     }
-    e->out_rows[0] = (int32_t)n - 1;
-    const void *inputs[] = { e->ids, e->rows, e->freq, e->out_rows };
-    kw_memory *const *sequences[] = { pages->memory };
-    kw_kv_binding kv = { .layout = pages->layout, .pages = sequences, .n_sequences = 1 };
+    return c;
+}
+
+/* The inputs of a run: ids, sequence and position of each row, and which rows are picked. */
+static void fill_rows(kw_eval *e, const kw_eval_part *part, size_t n_parts)
+{
+    size_t row = 0, out = 0;
+    for (size_t s = 0; s < n_parts; s++) {
+        const kw_eval_part *p = &part[s];
+        e->sequences[s] = p->pages->memory;
+        for (size_t i = 0; i < p->n; i++, row++) {
+            e->ids[row] = p->ids[i];
+            e->rows[2 * row] = (int32_t)s;
+            e->rows[2 * row + 1] = (int32_t)(p->from + i);
+            if (i + p->n_out >= p->n) e->out_rows[out++] = (int32_t)row;
+        }
+    }
+}
+
+static kw_status run_parts(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part, size_t n_parts)
+{
+    row_counts n = count_rows(part, n_parts);
+    kw_recorded *r = NULL;
+    kw_status st = ready(e, mode, (int64_t)n.rows, part->angles->scale, &r);
+    if (st) return st;
+    fill_rows(e, part, n_parts);
+    const void *inputs[] = { e->ids, e->rows, part->angles->freq, e->out_rows };
+    kw_kv_binding kv = { .layout = part->pages->layout,
+                         .pages = e->sequences,
+                         .n_sequences = n_parts };
     kw_binding b = { .inputs = inputs, .kv = &kv };
-    b.live[KW_DIM_ROWS] = (int64_t)n;
-    b.live[KW_DIM_OUT] = 1;
+    b.live[KW_DIM_ROWS] = (int64_t)n.rows;
+    b.live[KW_DIM_OUT] = (int64_t)n.out;
     return run(e, mode, r, &b);
+}
+
+kw_status kw_eval_logits(kw_eval *e, const kw_eval_part *part, size_t n_parts, const float **logits)
+{
+    size_t n_out = count_rows(part, n_parts).out;
+    kw_eval_mode mode = n_out <= 1             ? KW_EVAL_ONE
+                        : n_out <= KW_FEW_ROWS ? KW_EVAL_FEW
+                                               : KW_EVAL_MANY;
+    kw_status st = run_parts(e, mode, part, n_parts);
+    if (!st) *logits = outputs_of(e, mode)->at[0];
+    return st;
+}
+
+kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part,
+                         float *const **out)
+{
+    kw_status st = run_parts(e, mode, part, 1);
+    *out = e->out[mode].at;
+    return st;
 }
 
 kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **logits)
 {
     kw_recorded *r = NULL;
-    kw_status st = ready(e, KW_EVAL_HEAD, (int64_t)n, &r);
+    kw_status st = ready(e, KW_EVAL_HEAD, (int64_t)n, 1, &r);
     if (st) return st;
     const void *inputs[] = { final };
     kw_binding b = { .inputs = inputs };
@@ -230,10 +296,10 @@ kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, in
     if (rows < 1 || rows > 65536)
         return kw_fail(KW_EINVAL, "a plan for %d rows: expected 1 to 65536", rows);
     all.batch = rows;
-    kw_eval e = { .m = (kw_model *)(uintptr_t)m, .options = all, .rope_scale = 1 };
+    kw_eval e = { .m = (kw_model *)(uintptr_t)m, .options = all };
     kw_plan *p = NULL;
     kw_buf text = KW_BUF((size_t)64 << 20, KW_PAY_PLAN);
-    kw_status st = record(&e, KW_EVAL_LAST, rows, &p);
+    kw_status st = record(&e, KW_EVAL_ONE, rows, 1, &p);
     if (!st) kw_plan_print(p, &text);
     if (!st) st = text.status;
     if (!st) write(user, text.data, text.len);

@@ -1,6 +1,7 @@
 /* generate.c - ids to streamed text: whole characters only, and never a piece of a stop string.
  *
  * Text is held back while its end could be the beginning of a stop string; it is given out as soon as it cannot. */
+#include "kwaai/speculate.h"
 #include "run/session.h"
 #include <string.h>
 
@@ -105,9 +106,18 @@ static int32_t last_id(const kw_session *s)
     return n ? ids[n - 1] : -1;
 }
 
+static void count(const kw_session *s, const kw_guess_counts *before, kw_generate_result *out)
+{
+    kw_guess_counts now = kw_session_guesses(s);
+    out->n_runs = (int)(now.runs - before->runs);
+    out->n_drafted = (int)(now.drafted - before->drafted);
+    out->n_accepted = (int)(now.accepted - before->accepted);
+}
+
 kw_status kw_session_generate(kw_session *s, const kw_generate_args *args, kw_generate_result *out)
 {
     uint64_t start = kw_now_ns();
+    kw_guess_counts before = kw_session_guesses(s);
     *out = (kw_generate_result){ .end_id = -1 };
     stream t = { .s = s, .args = args, .held = KW_BUF(HELD_MAX, KW_PAY_TEXT) };
     if (s->m->tokenizer)
@@ -120,6 +130,7 @@ kw_status kw_session_generate(kw_session *s, const kw_generate_args *args, kw_ge
     }
     if (st == KW_ECANCELED) out->finish = KW_FINISH_CANCELED;
     out->total_ms = ms_since(start);
+    count(s, &before, out);
     kw_buf_free(&t.held);
     return st;
 }

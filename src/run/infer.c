@@ -176,8 +176,8 @@ static kw_status forward_chunk(infer *f, size_t row, size_t n)
     bool trace = wants(f, WANT_HIDDEN);
     kw_eval_mode mode = trace ? KW_EVAL_TRACE : KW_EVAL_ALL;
     size_t from = f->s->n_done;
-    kw_status st = kw_eval_chunk(&f->s->eval, mode, &f->s->pages, f->s->ids.ids, from, n);
-    float *const *out = f->s->eval.out[mode].at;
+    float *const *out = NULL;
+    kw_status st = kw_session_hidden(f->s, mode, n, &out);
     for (size_t i = 0; i < f->n_want && !st; i++) {
         const want *w = &f->want[i];
         if (w->kind == WANT_HIDDEN) scatter(f, w, row, from, out[w->layer], n);

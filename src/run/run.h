@@ -61,15 +61,28 @@ kw_status kw_pages_fork(const kw_pages *p, kw_pages *out);
 void kw_pages_cut(kw_pages *p, size_t length); /* gives back the pages behind `length` positions */
 kw_cache_use kw_pages_use(const kw_pages *p);
 
-/* ---- eval.c: plans of a session, by shape class ---- */
+/* ---- angles.c: the rope frequencies of a text ---- */
+typedef struct kw_angles {
+    float *freq; /* [n_rope] */
+    float scale;
+    int64_t length; /* that they depend on; 0: on none */
+} kw_angles;
+kw_status kw_angles_open(const kw_model *m, kw_angles *a);
+void kw_angles_close(kw_angles *a);
+/* For a text of this length; true when they changed, so that cached keys are stale. */
+bool kw_angles_set(const kw_model *m, kw_angles *a, int64_t length);
+
+/* ---- eval.c: plans by shape class, for the rows of one sequence or of many ---- */
 typedef enum kw_eval_mode {
-    KW_EVAL_LAST,  /* logits of the last row */
+    KW_EVAL_ONE,   /* logits of one row */
+    KW_EVAL_FEW,   /* of up to KW_FEW_ROWS picked ones */
+    KW_EVAL_MANY,  /* of up to KW_MANY_ROWS */
     KW_EVAL_ALL,   /* hidden.final of every row; kw_eval_head makes logits of it */
     KW_EVAL_TRACE, /* hidden.0 .. hidden.L and hidden.final of every row */
     KW_EVAL_HEAD,
     KW_EVAL_MODES
 } kw_eval_mode;
-enum { KW_CLASSES = 4, KW_HEAD_ROWS = 32 };
+enum { KW_CLASSES = 4, KW_HEAD_ROWS = 32, KW_FEW_ROWS = 8, KW_MANY_ROWS = 64 };
 
 typedef struct kw_recorded {
     kw_plan *plan;
@@ -88,20 +101,29 @@ typedef struct kw_eval {
     kw_session_options options;
     kw_recorded recorded[KW_EVAL_MODES][KW_CLASSES];
     kw_memory *scratch;
-    int32_t *ids, *rows, *out_rows; /* inputs of a chunk */
-    float *freq;
-    float rope_scale;
-    int64_t length;                   /* that freq was computed for */
-    kw_output_set out[KW_EVAL_MODES]; /* logits, final states, traces */
+    int32_t *ids, *rows, *out_rows; /* inputs of a run, for options.batch rows */
+    kw_memory *const **sequences;   /* [options.batch] */
+    kw_output_set out[KW_EVAL_MODES];
 } kw_eval;
+
+/* The rows of one sequence in a run. Its pages reach them already. */
+typedef struct kw_eval_part {
+    const kw_pages *pages;
+    const kw_angles *angles; /* the same length in all parts of a run */
+    const int32_t *ids;      /* [n], at positions from .. from + n - 1 */
+    size_t from, n;
+    size_t n_out; /* logits are wanted of this many of its last rows */
+} kw_eval_part;
 
 kw_status kw_eval_open(kw_model *m, const kw_session_options *o, kw_eval *e);
 void kw_eval_close(kw_eval *e);
-/* Frequencies for a text of this length; true when they changed, so that cached keys are stale. */
-bool kw_eval_set_length(kw_eval *e, int64_t length);
-/* Computes rows from..from+n of ids into the cache; results in e->out[mode]. n <= options.batch. */
-kw_status kw_eval_chunk(kw_eval *e, kw_eval_mode mode, kw_pages *pages, const int32_t *ids,
-                        size_t from, size_t n);
+/* Computes the parts' rows into their caches, options.batch rows and KW_MANY_ROWS logits at most in all.
+ * *logits: [sum of n_out][n_vocab], in order, valid until the next call. */
+kw_status kw_eval_logits(kw_eval *e, const kw_eval_part *part, size_t n_parts,
+                         const float **logits);
+/* KW_EVAL_ALL or _TRACE of one part: *out by slot, each [n][dim]. */
+kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part,
+                         float *const **out);
 /* Logits of n <= KW_HEAD_ROWS final rows: [n][n_vocab], valid until the next call. */
 kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **logits);
 /* Natural logarithms of the softmax at `id`, in double. */

@@ -10,6 +10,7 @@
 void kw_sample_scratch_free(kw_sample_scratch *s)
 {
     kw_free(s->choices);
+    kw_free(s->dense);
     *s = (kw_sample_scratch){ 0 };
 }
 
@@ -45,7 +46,8 @@ kw_status kw_sampling_check(const kw_sampling *p, int n_vocab)
 static void bias(const kw_sample_args *a, kw_sample_scratch *s)
 {
     for (size_t i = 0; i < a->p->n_logit_bias; i++)
-        s->choices[a->p->logit_bias[i].id].logit += a->p->logit_bias[i].bias;
+        if ((size_t)a->p->logit_bias[i].id < s->n) /* a draft model may know fewer ids */
+            s->choices[a->p->logit_bias[i].id].logit += a->p->logit_bias[i].bias;
 }
 
 /* Candidates still stand at their ids. The count of an id is gathered in p. */
@@ -144,21 +146,15 @@ static void min_p(const kw_sample_args *a, kw_sample_scratch *s)
     while (s->n > 1 && s->choices[s->n - 1].p < least) s->n--;
 }
 
-static void draw(const kw_sample_args *a, kw_sample_scratch *s)
+/* A single candidate is certain: no chance is spent on it. */
+static void weigh(const kw_sample_args *a, kw_sample_scratch *s)
 {
-    if (s->n < 2) return;
-    softmax(s, (double)a->p->temperature);
-    double u = kw_rng_f64(a->rng), sum = 0;
-    size_t i = 0;
-    for (; i + 1 < s->n; i++) {
-        sum += (double)s->choices[i].p;
-        if (u < sum) break;
-    }
-    s->choices[0] = s->choices[i];
+    if (s->n < 2) s->choices[0].p = 1;
+    else softmax(s, (double)a->p->temperature);
 }
 
 static void (*const stages[])(const kw_sample_args *, kw_sample_scratch *) = {
-    bias, penalties, greedy, top_k, top_p, min_p, draw,
+    bias, penalties, greedy, top_k, top_p, min_p, weigh,
 };
 
 static kw_status take(const kw_sample_args *a, kw_sample_scratch *s)
@@ -181,13 +177,92 @@ static kw_status take(const kw_sample_args *a, kw_sample_scratch *s)
     return KW_OK;
 }
 
-kw_status kw_sample(const kw_sample_args *a, kw_sample_scratch *s, int32_t *id)
+kw_status kw_sample_weigh(const kw_sample_args *a, kw_sample_scratch *s)
 {
     if (a->n_vocab == 0) return kw_fail(KW_EINVAL, "no logits to choose from");
     kw_status st = take(a, s);
     if (st) return st;
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) stages[i](a, s);
-    *id = s->choices[0].id;
+    return KW_OK;
+}
+
+int32_t kw_sample_draw(const kw_sample_scratch *s, kw_rng *rng)
+{
+    if (s->n < 2) return s->choices[0].id;
+    double u = kw_rng_f64(rng), sum = 0;
+    size_t last = 0; /* what rounding leaves above the sum of all is its, not an impossible id's */
+    for (size_t i = 0; i < s->n && u >= sum; i++) {
+        sum += (double)s->choices[i].p;
+        if (s->choices[i].p > 0) last = i;
+    }
+    return s->choices[last].id;
+}
+
+kw_status kw_sample(const kw_sample_args *a, kw_sample_scratch *s, int32_t *id)
+{
+    kw_status st = kw_sample_weigh(a, s);
+    if (!st) *id = kw_sample_draw(s, a->rng);
+    return st;
+}
+
+/* ---- beside a guess ---- */
+
+kw_status kw_guess_keep(kw_guess *g, const kw_sample_scratch *s)
+{
+    if (g->cap < s->n) {
+        kw_choice *bigger = kw_realloc(g->q, s->n * sizeof *bigger, KW_PAY_SCRATCH);
+        if (!bigger) return KW_ENOMEM;
+        g->q = bigger;
+        g->cap = s->n;
+    }
+    memcpy(g->q, s->choices, s->n * sizeof *g->q);
+    g->n = s->n;
+    return KW_OK;
+}
+
+static kw_status reach_dense(kw_sample_scratch *s, size_t n)
+{
+    if (s->n_dense >= n) return KW_OK;
+    kw_free(s->dense);
+    s->n_dense = 0;
+    s->dense = kw_calloc(n, sizeof *s->dense, KW_PAY_SCRATCH);
+    if (!s->dense) return KW_ENOMEM;
+    s->n_dense = n;
+    return KW_OK;
+}
+
+/* The candidates' p becomes max(0, p - q), made to sum to 1. Where p and q are the same up to rounding nothing is left of
+ * it, but then no guess is refused either, up to rounding: p stays. */
+static void subtract(kw_sample_scratch *s, const float *q)
+{
+    double left = 0;
+    for (size_t i = 0; i < s->n; i++)
+        left += fmax((double)s->choices[i].p - (double)q[s->choices[i].id], 0);
+    for (size_t i = 0; i < s->n && left > 0; i++)
+        s->choices[i].p =
+            (float)(fmax((double)s->choices[i].p - (double)q[s->choices[i].id], 0) / left);
+}
+
+static float p_of(const kw_sample_scratch *s, int32_t id)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->choices[i].id == id) return s->choices[i].p;
+    return 0;
+}
+
+kw_status kw_sample_or_keep(const kw_sample_args *a, kw_sample_scratch *s, const kw_guess *g,
+                            int32_t *id)
+{
+    if (g->n == 0) return kw_sample(a, s, id);
+    kw_status st = kw_sample_weigh(a, s);
+    if (!st) st = reach_dense(s, a->n_vocab);
+    if (st) return st;
+    for (size_t i = 0; i < g->n; i++) s->dense[g->q[i].id] = g->q[i].p;
+    float p = p_of(s, g->id), q = s->dense[g->id];
+    bool is_kept = p >= q || kw_rng_f64(a->rng) * (double)q < (double)p;
+    if (!is_kept) subtract(s, s->dense);
+    *id = is_kept ? g->id : kw_sample_draw(s, a->rng);
+    for (size_t i = 0; i < g->n; i++) s->dense[g->q[i].id] = 0;
     return KW_OK;
 }
 

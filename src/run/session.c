@@ -1,10 +1,10 @@
-/* session.c - one text in motion.
+/* session.c - one text in motion: its options, its ids and its part of the cache.
  *
- * The caller hands over whole texts; what the cache already holds of them is kept. The newest id is computed lazily: a
- * step first evaluates the id that the last step chose, then chooses the next, so the first id of an answer is out as
- * soon as the prompt is done. */
+ * The caller hands over whole texts; what the cache already holds of them is kept. Nothing is computed here: step.c
+ * advances a text, score.c judges one. */
+#include "kwaai/batch.h"
+#include "kwaai/speculate.h"
 #include "run/session.h"
-#include <math.h>
 #include <string.h>
 
 static kw_status check_options(const kw_model *m, kw_session_options *o)
@@ -62,7 +62,9 @@ static kw_status fill(kw_session *s, kw_model *m, const kw_session_options *o)
                                        .head_dim = m->shape.head_dim,
                                        .page_rows = KW_PAGE_ROWS,
                                        .tiled = !o->exact && kw_cpu_tiles_cache(m->engine->device) } };
-    st = kw_eval_open(m, &s->options, &s->eval);
+    kw_speculation_open(&s->speculation, s->options.lookup);
+    st = kw_angles_open(m, &s->angles);
+    if (!st) st = kw_eval_open(m, &s->options, &s->eval);
     return st ? st : kw_session_set_sampling(s, NULL);
 }
 
@@ -80,7 +82,11 @@ kw_status kw_session_open(kw_model *m, const kw_session_options *o, kw_session *
 void kw_session_close(kw_session *s)
 {
     if (!s) return;
+    if (s->batch) kw_batch_remove(s->batch, s);
     kw_eval_close(&s->eval);
+    kw_speculation_close(&s->speculation);
+    kw_angles_close(&s->angles);
+    kw_free(s->window.own);
     kw_pages_cut(&s->pages, 0);
     kw_ids_free(&s->ids);
     kw_sample_scratch_free(&s->scratch);
@@ -89,22 +95,29 @@ void kw_session_close(kw_session *s)
     kw_free(s);
 }
 
+/* What the other text and its cache hold, and its draft model's. */
+static kw_status copy_text(kw_session *to, kw_session *from)
+{
+    kw_status st = kw_pages_fork(&from->pages, &to->pages);
+    for (size_t i = 0; i < from->ids.n && !st; i++) st = kw_ids_push(&to->ids, from->ids.ids[i]);
+    if (!st) st = kw_session_set_sampling(to, &from->sampling);
+    if (!st && from->speculation.draft)
+        st = kw_session_fork(from->speculation.draft, &to->speculation.draft);
+    if (st) return st;
+    kw_speculation_resume(&to->speculation, &from->speculation);
+    kw_angles_set(to->m, &to->angles, from->angles.length);
+    to->n_done = from->n_done > 0 ? from->n_done - 1 : 0; /* its last logits are not shared */
+    return KW_OK;
+}
+
 kw_status kw_session_fork(kw_session *s, kw_session **out)
 {
     kw_session *f = NULL;
     kw_status st = kw_session_open(s->m, &s->options, &f);
-    if (!st) st = kw_pages_fork(&s->pages, &f->pages);
-    for (size_t i = 0; i < s->ids.n && !st; i++) st = kw_ids_push(&f->ids, s->ids.ids[i]);
-    if (!st) st = kw_session_set_sampling(f, &s->sampling);
-    if (st) {
-        kw_session_close(f);
-        return st;
-    }
-    kw_eval_set_length(&f->eval, s->eval.length);
-    f->n_done =
-        s->n_done > 0 ? s->n_done - 1 : 0; /* the last row again: its logits are not shared */
-    *out = f;
-    return KW_OK;
+    if (!st) st = copy_text(f, s);
+    if (st) kw_session_close(f);
+    else *out = f;
+    return st;
 }
 
 kw_status kw_session_set_sampling(kw_session *s, const kw_sampling *p)
@@ -122,34 +135,9 @@ kw_status kw_session_set_sampling(kw_session *s, const kw_sampling *p)
     s->bias = bias;
     s->sampling = all;
     s->sampling.logit_bias = bias;
-    kw_rng_seed(&s->rng, all.seed ? all.seed : kw_random_seed());
-    return KW_OK;
-}
-
-void kw_session_cancel(kw_session *s)
-{
-    atomic_store_explicit(&s->canceled, true, memory_order_relaxed);
-}
-
-static kw_status take_cancel(kw_session *s)
-{
-    if (!atomic_exchange_explicit(&s->canceled, false, memory_order_relaxed)) return KW_OK;
-    s->finish = KW_FINISH_CANCELED;
-    return kw_fail(KW_ECANCELED, "canceled after %zu of %zu tokens", s->n_done, s->ids.n);
-}
-
-/* Computes what is not in the cache yet, chunk by chunk. */
-static kw_status catch_up(kw_session *s)
-{
-    while (s->n_done < s->ids.n) {
-        kw_status st = take_cancel(s);
-        if (st) return st;
-        size_t left = s->ids.n - s->n_done, batch = (size_t)s->options.batch;
-        size_t n = left < batch ? left : batch;
-        st = kw_eval_chunk(&s->eval, KW_EVAL_LAST, &s->pages, s->ids.ids, s->n_done, n);
-        if (st) return st;
-        s->n_done += n;
-    }
+    uint64_t seed = all.seed ? all.seed : kw_random_seed();
+    kw_rng_seed(&s->rng, seed);
+    kw_rng_seed(&s->speculation.rng, ~seed); /* draws of their own: the text's stay as they are */
     return KW_OK;
 }
 
@@ -180,9 +168,10 @@ kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n)
     kw_status st = check_ids(s, ids, n);
     if (st) return st;
     size_t keep = common_prefix(s, ids, n);
-    if (kw_eval_set_length(&s->eval, (int64_t)n))
+    if (kw_angles_set(s->m, &s->angles, (int64_t)n))
         keep = 0;                /* cached keys were rotated for another length */
     if (keep == n) keep = n - 1; /* the last row gives the logits */
+    kw_session_forget(s);
     s->n_done = s->ids.n = keep;
     s->finish = KW_FINISH_NONE;
     kw_pages_cut(&s->pages, keep);
@@ -190,45 +179,11 @@ kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n)
     return st;
 }
 
-kw_status kw_session_sync(kw_session *s, const int32_t *ids, size_t n)
-{
-    kw_status st = kw_session_replace(s, ids, n);
-    return st ? st : catch_up(s);
-}
-
-static bool is_end(const kw_session *s, int32_t id)
+bool kw_session_ends_with(const kw_session *s, int32_t id)
 {
     for (size_t i = 0; i < s->m->n_end_ids; i++)
-        if (s->m->end_ids[i] == id) return true;
+        if (s->m->end_ids[i] == id) return !s->sampling.ignore_eos;
     return false;
-}
-
-kw_status kw_session_step(kw_session *s, int32_t *id)
-{
-    *id = -1;
-    if (s->ids.n == 0) return kw_fail(KW_EINVAL, "a step before the first sync");
-    kw_status st = take_cancel(s);
-    if (!st) st = catch_up(s);
-    if (st) return st;
-    if (s->ids.n >= (size_t)s->options.ctx) {
-        s->finish = KW_FINISH_LENGTH;
-        return KW_DONE;
-    }
-    kw_sample_args args = {
-        .p = &s->sampling,
-        .logits = s->eval.out[KW_EVAL_LAST].at[0],
-        .n_vocab = (size_t)s->m->shape.n_vocab,
-        .recent = s->ids.ids,
-        .n_recent = s->ids.n,
-        .rng = &s->rng,
-    };
-    st = kw_sample(&args, &s->scratch, id);
-    if (st) return st;
-    if (!s->sampling.ignore_eos && is_end(s, *id)) {
-        s->finish = KW_FINISH_STOP;
-        return KW_DONE;
-    }
-    return kw_ids_push(&s->ids, *id);
 }
 
 kw_status kw_session_poll(kw_session *s)
@@ -258,7 +213,7 @@ kw_cache_use kw_session_cache(const kw_session *s) { return kw_pages_use(&s->pag
 const float *kw_session_logits(kw_session *s, size_t *n_vocab)
 {
     *n_vocab = (size_t)s->m->shape.n_vocab;
-    return s->n_done && s->eval.out[KW_EVAL_LAST].at ? s->eval.out[KW_EVAL_LAST].at[0] : NULL;
+    return s->logits;
 }
 
 kw_status kw_session_top(kw_session *s, int k, kw_logprob *out, int *n)
@@ -269,44 +224,9 @@ kw_status kw_session_top(kw_session *s, int k, kw_logprob *out, int *n)
     return kw_top_logprobs(logits, n_vocab, k, out, n);
 }
 
-double kw_logprob_of(const float *logits, size_t n, int32_t id)
+kw_guess_counts kw_session_guesses(const kw_session *s)
 {
-    double sum = 0, max = -INFINITY;
-    for (size_t i = 0; i < n; i++) max = logits[i] > max ? logits[i] : max;
-    for (size_t i = 0; i < n; i++) sum += kw_exp(logits[i] - max);
-    return logits[id] - max - kw_log_e(sum);
-}
-
-/* Scores rows from..from+n, whose final states were just computed. */
-static kw_status score_chunk(kw_session *s, size_t from, size_t n, double *logprob)
-{
-    size_t dim = (size_t)s->m->shape.dim, n_vocab = (size_t)s->m->shape.n_vocab;
-    for (size_t at = 0; at < n; at += KW_HEAD_ROWS) {
-        size_t rows = n - at < KW_HEAD_ROWS ? n - at : KW_HEAD_ROWS;
-        const float *logits;
-        kw_status st =
-            kw_eval_head(&s->eval, s->eval.out[KW_EVAL_ALL].at[0] + at * dim, rows, &logits);
-        if (st) return st;
-        for (size_t i = 0; i < rows && from + at + i + 1 < s->ids.n; i++)
-            logprob[from + at + i] =
-                kw_logprob_of(logits + i * n_vocab, n_vocab, s->ids.ids[from + at + i + 1]);
-    }
-    return KW_OK;
-}
-
-kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, double *logprob)
-{
-    if (n < 2) return kw_fail(KW_EINVAL, "scoring needs at least 2 tokens, not %zu", n);
-    s->n_done = 0;
-    kw_status st = kw_session_replace(s, ids, n);
-    while (!st && s->n_done < n) {
-        st = take_cancel(s);
-        size_t left = n - s->n_done, batch = (size_t)s->options.batch,
-               rows = left < batch ? left : batch;
-        if (!st) st = kw_eval_chunk(&s->eval, KW_EVAL_ALL, &s->pages, s->ids.ids, s->n_done, rows);
-        if (!st) st = score_chunk(s, s->n_done, rows, logprob);
-        if (!st) s->n_done += rows;
-    }
-    if (s->n_done) s->n_done--; /* a later step computes the last row again, for its logits */
-    return st;
+    return (kw_guess_counts){ .runs = s->n_runs,
+                              .drafted = s->speculation.n_drafted,
+                              .accepted = s->speculation.n_accepted };
 }

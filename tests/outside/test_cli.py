@@ -248,6 +248,37 @@ def test_tokenize_and_back():
     assert 2 not in json.loads(ok("tokenize", model, "--json", "--no-parse-special", text))
 
 
+def test_generate_counts_runs_and_guesses():
+    args = ("generate", GGUF, "--ids", "3,4,5,3,4,5,3", "-n", 40, "--ignore-eos", "--json")
+    plain, guessed = json.loads(ok(*args)), json.loads(ok(*args, "--lookup"))
+    assert guessed["ids"] == plain["ids"]
+    t = plain["timings"]
+    assert (t["drafted"], t["accepted"], t["runs"]) == (0, 0, 39), t    # the first id comes with the prompt
+    t = guessed["timings"]
+    assert t["accepted"] <= t["drafted"] and t["runs"] + t["accepted"] >= 39, t
+
+
+def test_a_draft_model_must_have_the_vocabulary():
+    fails(64, ["263", "307"], "generate", FOLDER, "--draft", local("golden/llama3-gqa-tied"), "--ids", "1,2")
+    fails(66, "there is no model", "generate", GGUF, "--draft", "nosuchmodel", "--ids", "1,2")
+    same = ("generate", GGUF, "--ids", "1,2,3", "-n", 8, "--ignore-eos")
+    assert ok(*same) == ok(*same, "--draft", local("golden/gguf-tiny-llama/q4_0.gguf"))
+
+
+def test_cache_types():
+    args = ("generate", GGUF, "--ids", "1,2,3", "-n", 4)
+    for kind in ("f32", "f16", "bf16"): ok(*args, "--kv-type", kind)
+    fails(64, ["q3", "bf16"], *args, "--kv-type", "q3")
+    fails(64, ["exact", "f16"], *args, "--kv-type", "f16", "--exact")
+
+
+def test_bench_decodes_many_sequences_at_once():
+    args = ("bench", GGUF, "-p", 0, "-n", 8, "-r", 3, "-t", 1)
+    out = json.loads(ok(*args, "--batch", 5, "-o", "json"))
+    assert [(t["test"], t["batch"]) for t in out] == [("tg8", 5)] and out[0]["tok_s"] > 0
+    assert "tg8 x5" in ok(*args, "--batch", 5).decode()
+
+
 def test_bench_gives_json():
     out = json.loads(ok("bench", GGUF, "-p", 16, "-n", 4, "-r", 3, "-t", 2, "-o", "json"))
     assert [t["test"] for t in out] == ["pp16", "tg4"]

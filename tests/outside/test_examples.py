@@ -20,6 +20,12 @@ def test_chat_knows_the_capital_of_france():
     assert b"Paris" in example("chat", smollm2(), "What is the capital of France?")
 
 
+def test_batch_says_what_generate_says():
+    model, prompts = smollm2(), ["Once upon a time", "Two and two"]    # 7 ids: the bits of each alone
+    want = "".join(p + ok("generate", model, "-p", p, "-n", 16).decode() for p in prompts)
+    assert example("batch", model, *prompts).decode() == want
+
+
 def test_logits_are_sorted():
     lines = example("logits", local("golden/llama2-mha"), "1,2,3").decode().splitlines()
     values = [float(l.split()[1]) for l in lines]

@@ -48,6 +48,21 @@ def test_smollm2_greedy_ids_are_those_of_transformers():
     return "%d prompts" % len(cases)
 
 
+def test_smollm2_says_the_same_with_guesses():
+    """Greedy ids of every golden prompt, and of one that repeats itself, with and without --lookup."""
+    drafted = accepted = 0
+    repeated = json.loads(ok("tokenize", smollm2(), "--json", "The fox saw the river. The river saw the fox. " * 8))
+    for ids in [case["ids"] for case in golden()["cases"]] + [repeated]:
+        for extra in ([], ["--exact"]) if ids is repeated else ([],):
+            args = ("generate", smollm2(), "--ids", ",".join(map(str, ids)), "-n", 32, "--ignore-eos", "--json", *extra)
+            plain, guessed = json.loads(ok(*args)), json.loads(ok(*args, "--lookup"))
+            assert guessed["ids"] == plain["ids"], (ids[:8], extra)
+            assert plain["timings"]["drafted"] == 0
+            drafted, accepted = drafted + guessed["timings"]["drafted"], accepted + guessed["timings"]["accepted"]
+    assert accepted > 20, accepted
+    return "%d of %d guesses right" % (accepted, drafted)
+
+
 def test_smollm2_prompts_have_the_ids_of_transformers():
     model, n = smollm2(), 0
     for case in golden()["cases"]:

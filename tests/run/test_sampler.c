@@ -1,4 +1,5 @@
 /* test_sampler.c - the stages of sampling, on distributions small enough to know the answer. */
+#include "run/chi.h"
 #include "run/sampler.h"
 #include "test.h"
 #include <math.h>
@@ -156,4 +157,145 @@ TEST(top_logprobs_are_sorted_and_sum_to_one)
     assert_int_equal(top[0].id, 2);
     assert_int_equal(top[3].id, 1);
     assert_true(fabs((double)top[0].logprob - log(0.5)) < 1e-6);
+}
+
+/* ---- beside a guess: the id is distributed as without one ---- */
+
+enum { IDS = 24, DRAWS = 20000 };
+
+static void random_logits(kw_rng *r, float *x, float spread)
+{
+    for (int i = 0; i < IDS; i++) x[i] = spread * kw_rng_normal(r);
+}
+
+static kw_sample_args args_of(const kw_sampling *p, const float *x, kw_rng *rng)
+{
+    static const int32_t recent[4] = { 3, 5, 5, 7 };
+    return (kw_sample_args){
+        .p = p, .logits = x, .n_vocab = IDS, .recent = recent, .n_recent = 4, .rng = rng
+    };
+}
+
+static void target_of(const kw_sample_args *a, double *p)
+{
+    kw_sample_scratch s = { .n = 0 };
+    assert_int_equal(kw_sample_weigh(a, &s), KW_OK);
+    for (int i = 0; i < IDS; i++) p[i] = 0;
+    for (size_t i = 0; i < s.n; i++) p[s.choices[i].id] = (double)s.choices[i].p;
+    kw_sample_scratch_free(&s);
+}
+
+typedef struct guessing {
+    int count[IDS], n_kept;
+    int drafted[IDS]; /* the guesses themselves */
+} guessing;
+
+/* DRAWS ids that are sampled beside guesses from other logits (NULL: beside the same looked-up id). */
+static guessing sample_beside(const kw_sample_args *a, const float *draft)
+{
+    guessing g = { .n_kept = 0 };
+    kw_sample_scratch s = { .n = 0 };
+    kw_guess guess = { .id = 3 };
+    kw_rng own;
+    kw_sample_args d = *a;
+    kw_rng_seed(&own, 99);
+    d.logits = draft;
+    for (int i = 0; i < DRAWS; i++) {
+        int32_t id;
+        if (draft) {
+            assert_int_equal(kw_sample_weigh(&d, &s), KW_OK);
+            assert_int_equal(kw_guess_keep(&guess, &s), KW_OK);
+            guess.id = kw_sample_draw(&s, &own);
+        }
+        assert_int_equal(kw_sample_or_keep(a, &s, &guess, &id), KW_OK);
+        g.count[id]++;
+        g.drafted[guess.id]++;
+        g.n_kept += id == guess.id;
+    }
+    kw_free(guess.q);
+    kw_sample_scratch_free(&s);
+    return g;
+}
+
+static const struct {
+    float temperature, top_p, min_p, repeat, presence, spread, draft_spread;
+    int top_k;
+} mixes[] = {
+    { 1.0f, 1.0f, 0.0f, 1.0f, 0.0f, 1.0f, 1.0f, 0 },
+    { 0.7f, 0.9f, 0.0f, 1.0f, 0.0f, 2.0f, 1.0f, 0 },
+    { 1.3f, 1.0f, 0.1f, 1.2f, 0.5f, 1.0f, 2.0f, 0 },
+    { 0.8f, 0.95f, 0.05f, 1.0f, 0.0f, 1.5f, 1.5f, 6 },
+    { 1.0f, 1.0f, 0.0f, 1.0f, 0.0f, 0.5f, 1.00f, 3 },
+};
+
+TEST(beside_a_guess_the_distribution_is_the_samplers_own)
+{
+    kw_rng rng;
+    kw_rng_seed(&rng, 2024);
+    for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) {
+        float x[IDS], draft[IDS];
+        double want[IDS];
+        int freedom;
+        kw_sampling p = plain();
+        p.temperature = mixes[i].temperature;
+        p.top_p = mixes[i].top_p;
+        p.min_p = mixes[i].min_p;
+        p.top_k = mixes[i].top_k;
+        p.repeat_penalty = mixes[i].repeat;
+        p.presence_penalty = mixes[i].presence;
+        random_logits(&rng, x, mixes[i].spread);
+        random_logits(&rng, draft, mixes[i].draft_spread);
+        for (int k = 0; k < IDS; k++) draft[k] = 0.6f * x[k] + draft[k]; /* they agree somewhat */
+        kw_sample_args a = args_of(&p, x, &rng);
+        target_of(&a, want);
+        for (int looked_up = 0; looked_up < 2; looked_up++) {
+            guessing g = sample_beside(&a, looked_up ? NULL : draft);
+            double chi = chi_square(g.count, want, IDS, DRAWS, &freedom);
+            printf("chi-square %.1f of %d, bound %.1f; %d of %d kept\n", chi, freedom,
+                   chi_bound(freedom), g.n_kept, DRAWS);
+            assert_true(chi < chi_bound(freedom));
+            if (looked_up) continue;
+            double off = chi_square(g.drafted, want, IDS, DRAWS, &freedom);
+            assert_true(off > 3 * chi_bound(freedom)); /* the guesses alone would be found out */
+        }
+    }
+}
+
+TEST(guesses_are_kept_as_often_as_the_distributions_overlap)
+{
+    float x[IDS], draft[IDS];
+    double p[IDS], q[IDS], overlap = 0;
+    kw_rng rng;
+    kw_sampling options = plain();
+    kw_rng_seed(&rng, 5);
+    random_logits(&rng, x, 1);
+    random_logits(&rng, draft, 1);
+    kw_sample_args a = args_of(&options, x, &rng), d = args_of(&options, draft, &rng);
+    target_of(&a, p);
+    target_of(&d, q);
+    for (int i = 0; i < IDS; i++) overlap += fmin(p[i], q[i]);
+    guessing g = sample_beside(&a, draft);
+    double deviation = sqrt(DRAWS * overlap * (1 - overlap));
+    assert_true(fabs(g.n_kept - DRAWS * overlap) < 4 * deviation);
+    g = sample_beside(&a, x); /* the same distribution: all are */
+    assert_int_equal(g.n_kept, DRAWS);
+}
+
+TEST(at_temperature_0_a_guess_is_kept_only_when_it_is_the_likeliest)
+{
+    kw_sample_scratch s = { .n = 0 };
+    kw_rng rng;
+    kw_sampling p = plain();
+    p.temperature = 0;
+    kw_rng_seed(&rng, 1);
+    for (int32_t guessed = 0; guessed < 4; guessed++)
+        for (int drawn = 0; drawn < 2; drawn++) {
+            int32_t id = -1;
+            kw_choice q[1] = { { guessed, 0, 1 } };
+            kw_guess g = { .id = guessed, .q = q, .n = (size_t)drawn };
+            kw_sample_args a = { .p = &p, .logits = logits, .n_vocab = 4, .rng = &rng };
+            assert_int_equal(kw_sample_or_keep(&a, &s, &g, &id), KW_OK);
+            assert_int_equal(id, 2);
+        }
+    kw_sample_scratch_free(&s);
 }

@@ -1,0 +1,45 @@
+/* score.c - how likely a text is: every row's final state, and the head over it in slices. */
+#include "run/session.h"
+#include <math.h>
+
+double kw_logprob_of(const float *logits, size_t n, int32_t id)
+{
+    double sum = 0, max = -INFINITY;
+    for (size_t i = 0; i < n; i++) max = logits[i] > max ? logits[i] : max;
+    for (size_t i = 0; i < n; i++) sum += kw_exp(logits[i] - max);
+    return logits[id] - max - kw_log_e(sum);
+}
+
+/* Scores the n rows behind n_done, whose final states were just computed. */
+static kw_status score_rows(kw_session *s, const float *final, size_t n, double *logprob)
+{
+    size_t dim = (size_t)s->m->shape.dim, n_vocab = (size_t)s->m->shape.n_vocab;
+    for (size_t at = 0; at < n; at += KW_HEAD_ROWS) {
+        size_t rows = n - at < KW_HEAD_ROWS ? n - at : KW_HEAD_ROWS, from = s->n_done + at;
+        const float *logits;
+        kw_status st = kw_eval_head(&s->eval, final + at * dim, rows, &logits);
+        if (st) return st;
+        for (size_t i = 0; i < rows && from + i + 1 < s->ids.n; i++)
+            logprob[from + i] =
+                kw_logprob_of(logits + i * n_vocab, n_vocab, s->ids.ids[from + i + 1]);
+    }
+    return KW_OK;
+}
+
+kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, double *logprob)
+{
+    if (n < 2) return kw_fail(KW_EINVAL, "scoring needs at least 2 tokens, not %zu", n);
+    s->n_done = 0;
+    kw_status st = kw_session_replace(s, ids, n);
+    while (!st && s->n_done < n) {
+        float *const *states = NULL;
+        size_t left = n - s->n_done, batch = (size_t)s->options.batch,
+               rows = left < batch ? left : batch;
+        st = kw_session_take_cancel(s);
+        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, rows, &states);
+        if (!st) st = score_rows(s, states[0], rows, logprob);
+        if (!st) s->n_done += rows;
+    }
+    if (s->n_done) s->n_done--; /* a later step computes the last row again, for its logits */
+    return st;
+}
