@@ -4,14 +4,17 @@
  * wide register is touched. The compiler's builtin asks both. */
 #include "cpu/generic/generic.h"
 
-extern const kw_kernels kw_kernels_avx2, kw_kernels_avx512, kw_kernels_avx512vnni;
+extern const kw_kernels kw_kernels_sse2, kw_kernels_avx2, kw_kernels_avx512, kw_kernels_avx512vnni;
 
+/* clang-format off */
 static const kw_kernels *const rows[] = {
     &kw_kernels_generic,
+    &kw_kernels_sse2,
     &kw_kernels_avx2,
     &kw_kernels_avx512,
     &kw_kernels_avx512vnni,
 };
+/* clang-format on */
 
 const kw_kernels *const *kw_kernel_rows(size_t *n)
 {
@@ -19,7 +22,9 @@ const kw_kernels *const *kw_kernel_rows(size_t *n)
     return rows;
 }
 
+/* clang-format off */
 static const kw_cpu_feature names[] = {
+    { "sse2", KW_CPU_SSE2 },
     { "sse4.2", KW_CPU_SSE42 },
     { "avx2", KW_CPU_AVX2 },
     { "fma", KW_CPU_FMA },
@@ -30,6 +35,7 @@ static const kw_cpu_feature names[] = {
     { "avx512dq", KW_CPU_AVX512DQ },
     { "avx512vnni", KW_CPU_AVX512VNNI },
 };
+/* clang-format on */
 
 const kw_cpu_feature *kw_cpu_feature_names(size_t *n)
 {
@@ -41,6 +47,7 @@ uint64_t kw_cpu_features(void)
 {
     __builtin_cpu_init();
     uint64_t f = 0;
+    f |= __builtin_cpu_supports("sse2") ? KW_CPU_SSE2 : 0;
     f |= __builtin_cpu_supports("sse4.2") ? KW_CPU_SSE42 : 0;
     f |= __builtin_cpu_supports("avx2") ? KW_CPU_AVX2 : 0;
     f |= __builtin_cpu_supports("fma") ? KW_CPU_FMA : 0;

@@ -142,6 +142,11 @@ enum {
     KW_CPU_SSE42 = 512,
     KW_CPU_AMX_INT8 = 1024,
     KW_CPU_AMX_BF16 = 2048,
+    KW_CPU_SSE2 = 4096,
+    KW_CPU_NEON = 8192,
+    KW_CPU_DOTPROD = 16384,
+    KW_CPU_I8MM = 32768,
+    KW_CPU_SIMD128 = 65536,
 };
 
 #endif
