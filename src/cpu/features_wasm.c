@@ -1,7 +1,10 @@
-/* features_wasm.c - the rows of this build: generic only, so far. */
+/* features_wasm.c - the rows of a WebAssembly build. An engine without SIMD128 refuses the whole module, so a module that
+ * runs has it. */
 #include "cpu/generic/generic.h"
 
-static const kw_kernels *const rows[] = { &kw_kernels_generic };
+extern const kw_kernels kw_kernels_wasm128;
+
+static const kw_kernels *const rows[] = { &kw_kernels_generic, &kw_kernels_wasm128 };
 
 const kw_kernels *const *kw_kernel_rows(size_t *n)
 {
@@ -9,10 +12,12 @@ const kw_kernels *const *kw_kernel_rows(size_t *n)
     return rows;
 }
 
+static const kw_cpu_feature names[] = { { "simd128", KW_CPU_SIMD128 } };
+
 const kw_cpu_feature *kw_cpu_feature_names(size_t *n)
 {
-    *n = 0;
-    return NULL;
+    *n = sizeof names / sizeof *names;
+    return names;
 }
 
-uint64_t kw_cpu_features(void) { return 0; }
+uint64_t kw_cpu_features(void) { return KW_CPU_SIMD128; }

@@ -5,16 +5,19 @@
 #include "cpu/generic/generic.h"
 #include <cpuid.h>
 
-extern const kw_kernels kw_kernels_avx2, kw_kernels_avx512, kw_kernels_avx512vnni,
+extern const kw_kernels kw_kernels_sse2, kw_kernels_avx2, kw_kernels_avx512, kw_kernels_avx512vnni,
     kw_kernels_amx;
 
+/* clang-format off */
 static const kw_kernels *const rows[] = {
     &kw_kernels_generic,
+    &kw_kernels_sse2,
     &kw_kernels_avx2,
     &kw_kernels_avx512,
     &kw_kernels_avx512vnni,
     &kw_kernels_amx,
 };
+/* clang-format on */
 
 const kw_kernels *const *kw_kernel_rows(size_t *n)
 {
@@ -22,7 +25,9 @@ const kw_kernels *const *kw_kernel_rows(size_t *n)
     return rows;
 }
 
+/* clang-format off */
 static const kw_cpu_feature names[] = {
+    { "sse2", KW_CPU_SSE2 },
     { "sse4.2", KW_CPU_SSE42 },
     { "avx2", KW_CPU_AVX2 },
     { "fma", KW_CPU_FMA },
@@ -35,6 +40,7 @@ static const kw_cpu_feature names[] = {
     { "avx512bf16", KW_CPU_AVX512BF16 },
     { "amx_bf16", KW_CPU_AMX_BF16 },
 };
+/* clang-format on */
 
 const kw_cpu_feature *kw_cpu_feature_names(size_t *n)
 {
@@ -54,6 +60,7 @@ uint64_t kw_cpu_features(void)
 {
     __builtin_cpu_init();
     uint64_t f = 0;
+    f |= __builtin_cpu_supports("sse2") ? KW_CPU_SSE2 : 0;
     f |= __builtin_cpu_supports("sse4.2") ? KW_CPU_SSE42 : 0;
     f |= __builtin_cpu_supports("avx2") ? KW_CPU_AVX2 : 0;
     f |= __builtin_cpu_supports("fma") ? KW_CPU_FMA : 0;

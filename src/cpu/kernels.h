@@ -216,6 +216,11 @@ enum {
     KW_CPU_SSE42 = 512,
     KW_CPU_AVX512BF16 = 1024,
     KW_CPU_AMX_BF16 = 2048, /* tiles too, and the system's permission to use them */
+    KW_CPU_SSE2 = 4096,
+    KW_CPU_NEON = 8192,
+    KW_CPU_DOTPROD = 16384,
+    KW_CPU_I8MM = 32768,
+    KW_CPU_SIMD128 = 65536,
 };
 
 #endif

@@ -198,6 +198,21 @@ static void check_decoders(const kw_kernels *row)
 
 TEST(decoders_have_the_bits_of_the_format) { each_row(check_decoders); }
 
+static void check_halves(const kw_kernels *row)
+{
+    static uint16_t every[65536];
+    static float got[65536], want[65536];
+    for (int i = 0; i < 65536; i++) every[i] = (uint16_t)i;
+    row->decode[KW_F16](every, got, 65536);
+    for (int i = 0; i < 65536; i++) want[i] = kw_f16_to_f32(every[i]);
+    assert_true(same(got, want, 65536));
+    row->decode[KW_BF16](every, got, 65536);
+    for (int i = 0; i < 65536; i++) want[i] = kw_bf16_to_f32(every[i]);
+    assert_true(same(got, want, 65536));
+}
+
+TEST(all_65536_halves_have_the_bits_of_the_format) { each_row(check_halves); }
+
 static void check_q8(const kw_kernels *row)
 {
     enum { K = 512, W = 7, X = 5 };
@@ -245,6 +260,50 @@ static void check_q8(const kw_kernels *row)
 }
 
 TEST(int8_dots_are_within_1e4_and_do_not_depend_on_the_batch) { each_row(check_q8); }
+
+/* Codes and activations as large as they come, so that a sum kept in too few bits shows. */
+static void check_q8_extremes(const kw_kernels *row)
+{
+    enum { K = 64, W = 3, X = 3 };
+    static const float edge[X][2] = { { 1, 1 }, { -1, -1 }, { 1, 0.998f } };
+    static unsigned char packed[W * 68], codes[X * (2 * K + K / 4 + 64)];
+    float x[K], got[W * X];
+    if (!row->dots_q8[KW_Q8_0]) return;
+    size_t stride = kw_q8_row_bytes(K);
+    for (int i = 0; i < X; i++) {
+        for (int e = 0; e < K; e++) x[e] = edge[i][e & 1];
+        row->encode_q8(x, codes + (size_t)i * stride, K);
+    }
+    for (int i = 0; i < W * 68; i++) packed[i] = i % 34 == 0 ? 0 : i % 34 == 1 ? 0x3c : 0x80;
+    for (int i = 68; i < 136; i++) packed[i] = i % 34 < 2 ? packed[i] : 0x7f; /* 127 in row 1 */
+    row->dots_q8[KW_Q8_0](&(kw_dots_q8){ got, packed, codes, W, 68, stride, W, X, K });
+    for (int i = 0; i < X; i++)
+        for (int j = 0; j < W; j++) {
+            double want =
+                (j == 1 ? 127 : -128) * (double)(K / 2) * ((double)edge[i][0] + (double)edge[i][1]);
+            assert_true(fabs((double)got[i * W + j] - want) <= 2e-5 * fabs(want));
+        }
+}
+
+TEST(int8_dots_hold_the_largest_codes) { each_row(check_q8_extremes); }
+
+static void check_encode(const kw_kernels *row)
+{
+    enum { K = 480 };
+    static float x[K];
+    static unsigned char got[2 * K + K / 4 + 64], want[2 * K + K / 4 + 64];
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        fill(x, K, seed, false);
+        for (int i = 0; i < 32; i++) x[i] = 0; /* a block of nothing */
+        for (size_t k = 32; k <= K; k += 32) {
+            row->encode_q8(x, got, k);
+            generic()->encode_q8(x, want, k);
+            assert_memory_equal(got, want, 2 * k + k / 4);
+        }
+    }
+}
+
+TEST(encoded_activations_have_the_bits_of_the_generic_row) { each_row(check_encode); }
 
 TEST(an_unknown_cap_lists_the_rows)
 {

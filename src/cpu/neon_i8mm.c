@@ -1,0 +1,48 @@
+/* neon_i8mm.c - int8 products by SMMLA (Armv8.6): two rows of weights times value and remainder of one row of
+ * activations, 8 deep, in one instruction. No sums across lanes are left over:
+ *
+ *     | w0[8] | w1[8] |  x  | q[8] | r[8] |   =   | w0.q | w0.r | w1.q | w1.r |  */
+#include "cpu/generic/generic.h"
+#include "cpu/simd/neon.h"
+#include "cpu/codes4.inc"
+
+typedef struct acts {
+    B v[4]; /* 8 values and 8 remainders */
+} acts;
+
+static inline acts acts_at(const signed char *codes)
+{
+    acts x;
+    for (int g = 0; g < 4; g++)
+        x.v[g] = vcombine_s8(vld1_s8(codes + 8 * g), vld1_s8(codes + 32 + 8 * g));
+    return x;
+}
+
+/* The first or second 8 codes of two rows. */
+static inline B first(B a, B b) { return vcombine_s8(vget_low_s8(a), vget_low_s8(b)); }
+static inline B second(B a, B b) { return vcombine_s8(vget_high_s8(a), vget_high_s8(b)); }
+
+/* Lane r: the sum of row r's products in the halves from..to-1. */
+static inline I sums4(const B c[4][2], const acts *x, const int from, const int to)
+{
+    I low = i_zero(), high = i_zero(); /* rows 0 and 1, rows 2 and 3 */
+    for (int h = from; h < to; h++) {
+        low = vmmlaq_s32(low, first(c[0][h], c[1][h]), x->v[2 * h]);
+        low = vmmlaq_s32(low, second(c[0][h], c[1][h]), x->v[2 * h + 1]);
+        high = vmmlaq_s32(high, first(c[2][h], c[3][h]), x->v[2 * h]);
+        high = vmmlaq_s32(high, second(c[2][h], c[3][h]), x->v[2 * h + 1]);
+    }
+    return vaddq_s32(vshlq_n_s32(vuzp1q_s32(low, high), 8), vuzp2q_s32(low, high));
+}
+
+#include "cpu/q8x4.inc"
+
+const kw_kernels kw_kernels_i8mm = {
+    .name = "i8mm",
+    .needs = KW_CPU_NEON | KW_CPU_I8MM,
+    .dots_q8 = { [KW_Q4_0] = dots_q4_0,
+                 [KW_Q4_1] = dots_q4_1,
+                 [KW_Q8_0] = dots_q8_0,
+                 [KW_Q4_K] = dots_q4_k,
+                 [KW_Q6_K] = dots_q6_k },
+};

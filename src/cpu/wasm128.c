@@ -1,0 +1,43 @@
+/* wasm128.c - the WebAssembly row: two vectors of four lanes for the eight running sums. */
+#include "cpu/generic/generic.h"
+#include "cpu/simd/wasm128.h"
+#include <math.h>
+
+/* x86 behind the engine has 16 registers: 2 x 2 accumulators and 2 weights, of two vectors each. */
+#define TILE_X 2
+#define PANEL_V 2
+#define EXACT_W 2
+#include "cpu/vec.inc"
+#include "cpu/exact8.inc"
+#include "cpu/lanes4.inc"
+#include "cpu/encode4.inc"
+#include "cpu/sums4.inc"
+#include "cpu/q8x4.inc"
+
+const kw_kernels kw_kernels_wasm128 = {
+    .name = "wasm128",
+    .needs = KW_CPU_SIMD128,
+    .add = add,
+    .mul = mul,
+    .silu = silu,
+    .swiglu = swiglu,
+    .rms_norm = rms_norm,
+    .dots_exact = dots_exact,
+    .panel = PANEL,
+    .pack = pack,
+    .gemm = gemm,
+    .attend = attend,
+    .encode_q8 = encode_q8,
+    .decode = { [KW_F16] = decode_f16,
+                [KW_BF16] = decode_bf16,
+                [KW_Q8_0] = decode_q8_0,
+                [KW_Q4_0] = decode_q4_0,
+                [KW_Q4_1] = decode_q4_1,
+                [KW_Q4_K] = decode_q4_k,
+                [KW_Q6_K] = decode_q6_k },
+    .dots_q8 = { [KW_Q4_0] = dots_q4_0,
+                 [KW_Q4_1] = dots_q4_1,
+                 [KW_Q8_0] = dots_q8_0,
+                 [KW_Q4_K] = dots_q4_k,
+                 [KW_Q6_K] = dots_q6_k },
+};
