@@ -132,16 +132,8 @@ class Kwaai(Engine):
         """Of a text that comes with the project, in windows of 512; mode: exact, fast, or int8 for its cache."""
         command = [self.program, "perplexity", self.models.path(t.model), os.path.join(ROOT, "docs", "ARCHITECTURE.md"), "-c", "512",
                    "--tokens", str(tokens), "-b", str(chunk), "-t", str(t.threads), "--json"]
-        if mode == "int8":
-            command += ["--kv-type", self.int8_name()]
-        return {"perplexity": read_json(must(command + ["--exact"] * (mode == "exact")))["perplexity"]}
-
-    def int8_name(self):
-        line = next((x for x in must([self.program, "bench", "--help"]).out.splitlines() if "--kv-type" in x), "")
-        for name in ("q8_0", "int8", "i8", "q8"):
-            if name in line:
-                return name
-        raise Failed("this kwaai keeps no int8 cache (%s)" % " ".join(line.split()))
+        more = {"exact": ["--exact"], "int8": ["--kv-type", "int8"], "fast": []}[mode]
+        return {"perplexity": read_json(must(command + more))["perplexity"]}
 
     def op(self, t, *options):
         return read_json(must([self.ops, "-t", str(t.threads), "--json"] + list(options)))[0]
