@@ -1,5 +1,5 @@
 # A thin front of CMake: `make` builds, `make test` checks. CONTRIBUTING.md says more.
-.PHONY: all run test test-all lint bench fuzz install clean
+.PHONY: all run test test-all lint bench bench-vs fuzz install clean
 all:
 	@test -f build/build.ninja || cmake --preset release
 	@cmake --build build
@@ -12,7 +12,12 @@ test-all: all
 lint:
 	@tools/lint/lint
 bench: all
+	@cmake --build build --target bench-ops
+	@build/bench/bench-ops
 	@build/kwaai bench smollm2
+bench-vs: all
+	@cmake --build build --target bench-ops
+	@bench/vs $(if $(QUICK),--quick) $(if $(ROWS),--rows "$(ROWS)")
 fuzz:
 	@scripts/fuzz
 install: all

@@ -5,7 +5,7 @@ import glob, re, sys
 GENERATED = {"src/text/unicode_tables.c"}
 LONG_FILES = {}      # path: lines; may only shrink
 bad = []
-for path in sorted(glob.glob("src/**/*.[ch]", recursive=True) + glob.glob("src/**/*.inc", recursive=True) + glob.glob("tests/**/*.[ch]", recursive=True)):
+for path in sorted(glob.glob("src/**/*.[ch]", recursive=True) + glob.glob("src/**/*.inc", recursive=True) + glob.glob("tests/**/*.[ch]", recursive=True) + glob.glob("bench/**/*.[ch]", recursive=True)):
     if path in GENERATED: continue
     lines, start = open(path).read().split("\n"), 0
     if len(lines) > LONG_FILES.get(path, 500): bad.append("%s: %d lines" % (path, len(lines)))
