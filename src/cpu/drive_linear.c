@@ -65,7 +65,8 @@ static const float *decoded(const kw_run *r, int64_t from, int64_t n)
 static void linear_exact(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
-    int64_t k = kw_tensor_cols(kw_linear_weight(r)), m = kw_tensor_rows(kw_linear_weight(r)), panel = panel_of(k);
+    int64_t k = kw_tensor_cols(kw_linear_weight(r)), m = kw_tensor_rows(kw_linear_weight(r)),
+            panel = panel_of(k);
     int64_t from = chunk * panel, n = kw_least(panel, m - from);
     float *dst = kw_place(r, op->dst);
     kw_dots d = {
@@ -232,9 +233,12 @@ static size_t no_bytes(const kw_cpu_program *g, const kw_op *op)
     return 0;
 }
 
-static const kw_op_driver drive_exact = { .chunks = panels, .run = linear_exact }, drive_f32 = { .chunks = gemm_chunks, .run = linear_f32 },
+static const kw_op_driver drive_exact = { .chunks = panels, .run = linear_exact },
+                          drive_f32 = { .chunks = gemm_chunks, .run = linear_f32 },
                           drive_q8 = { .chunks = q8_chunks, .run = linear_q8 },
-                          drive_encode_q8 = { .chunks = encode_chunks, .run = encode_q8, .helps = true };
+                          drive_encode_q8 = { .chunks = encode_chunks,
+                                              .run = encode_q8,
+                                              .helps = true };
 static const kw_linear_way exact = { &drive_exact, .worker_bytes = panel_bytes };
 static const kw_linear_way f32 = { &drive_f32, .worker_bytes = gemm_bytes };
 static const kw_linear_way q8 = { &drive_q8, &drive_encode_q8, kw_q8_row_bytes, no_bytes };
@@ -245,6 +249,7 @@ const kw_linear_way *kw_linear_way_of(const kw_cpu_program *g, const kw_op *op)
     int64_t rows = kw_tensor_rows(&kw_plan_value(g->plan, op->src[0])->t);
     if (g->exact) return &exact;
     if (w->packed && rows > KW_FEW_ROWS) return &kw_linear_wide;
-    if (w->packed) return kw_dtype_get(w->dtype)->block == 1 ? &kw_linear_few_plain : &kw_linear_few;
+    if (w->packed)
+        return kw_dtype_get(w->dtype)->block == 1 ? &kw_linear_few_plain : &kw_linear_few;
     return rows <= Q8_ROWS && g->kernels.dots_q8[w->dtype] ? &q8 : &f32;
 }

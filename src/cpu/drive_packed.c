@@ -171,9 +171,13 @@ static size_t wide_worker_bytes(const kw_cpu_program *g, const kw_op *op)
     return MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS * sizeof(float) + KW_WIDE_SCRATCH;
 }
 
-static const kw_op_driver drive_encode_few = { .chunks = encode_chunks, .run = encode_few, .helps = true },
+static const kw_op_driver drive_encode_few = { .chunks = encode_chunks,
+                                               .run = encode_few,
+                                               .helps = true },
                           drive_few = { .chunks = few_chunks, .run = linear_few },
-                          drive_encode_wide = { .chunks = encode_chunks, .run = encode_wide, .helps = true },
+                          drive_encode_wide = { .chunks = encode_chunks,
+                                                .run = encode_wide,
+                                                .helps = true },
                           drive_wide = { .chunks = wide_chunks, .run = linear_wide };
 const kw_linear_way kw_linear_few = { &drive_few, &drive_encode_few, few_row_bytes,
                                       few_worker_bytes };
@@ -185,8 +189,8 @@ const kw_linear_way kw_linear_wide = { &drive_wide, &drive_encode_wide, kw_wide_
 
 bool kw_cpu_packs(const kw_device *d, const kw_tensor *t)
 {
-    return t->rank == 2 && d->kernels.few[t->dtype] && d->kernels.wide && d->kernels.tile[t->dtype] &&
-           kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t)));
+    return t->rank == 2 && d->kernels.few[t->dtype] && d->kernels.wide &&
+           d->kernels.tile[t->dtype] && kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t)));
 }
 
 size_t kw_cpu_panels(const kw_tensor *t)

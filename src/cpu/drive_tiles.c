@@ -26,7 +26,8 @@ size_t kw_tiles_part_bytes(const kw_plan *p, const kw_op *op)
 {
     if (!is_few(p, op)) return 0;
     size_t rows = (size_t)kw_tensor_rows(&kw_plan_value(p, op->dst)->t);
-    return rows * (size_t)op->p.attend.n_heads * SPANS * state_floats(&op->p.attend) * sizeof(float);
+    return rows * (size_t)op->p.attend.n_heads * SPANS * state_floats(&op->p.attend) *
+           sizeof(float);
 }
 
 /* Turns x by a Hadamard matrix (its own inverse), in blocks of the largest power of two that divides n. Some channels of k

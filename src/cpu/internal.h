@@ -30,7 +30,8 @@ typedef struct kw_op_driver {
 struct kw_step {
     const kw_op_driver *driver;
     const kw_op *op;
-    size_t twin;  /* offset in scratch: LINEAR's encoded rows of src[0], ATTEND's parts; in fast mode */
+    size_t
+        twin; /* offset in scratch: LINEAR's encoded rows of src[0], ATTEND's parts; in fast mode */
     bool barrier; /* wait for all workers before this step */
     kw_counter counter;
 };
@@ -70,7 +71,7 @@ void kw_cpu_drop(kw_program *g);
 /* How a LINEAR runs. */
 typedef struct kw_linear_way {
     const kw_op_driver *multiply;
-    const kw_op_driver *encode; /* NULL: reads x as it is */
+    const kw_op_driver *encode;    /* NULL: reads x as it is */
     size_t (*row_bytes)(size_t k); /* of an encoded row of x */
     size_t (*worker_bytes)(const kw_cpu_program *g, const kw_op *op);
 } kw_linear_way;

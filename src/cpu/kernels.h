@@ -79,16 +79,18 @@ typedef struct kw_dots_q8 {
  * Products of few rows are defined to the bit, for every row of kernels: activations are integers X, the sum of a group's
  * products is exact, and f32 sums of even and odd k meet their groups in order:
  *     d = max |x| / 32512,  X = round(x * (32512 / max)), ties to even          a group: 32 k
- *     acc[c] = fma((float)sum((code - bias) * X, k = c mod 2), scale * d, acc[c])   a group, or half of it where scales stand for 16 k
+ *     acc[c] = fma((float)sum((code - bias) * X, k = c mod 2), scale * d, acc[c])
+ *                                            a group, or half of it where scales stand for 16 k
  *     least  = fma(minimum, d * sum(X), least)                                    formats with a minimum
  *     result = (acc[0] + acc[1]) + least
  * F16 and BF16: acc[c] = fma(w, x, acc[c]) over k = c mod 2 in order, result = acc[0] + acc[1]. */
 #define KW_GROUP_MOST 32512.0f /* 127 * 256: X is 256 q + r with two int8 */
 #define KW_GROUP_LEAST 1e-30f  /* below this a group counts as zeros */
 typedef struct kw_group_x {
-    unsigned char code[64]; /* X, in the order that a row of kernels likes: int16[32], or q int8[32] and r int8[32] */
-    int32_t sum[4];         /* of X: k 0-15 even, odd, 16-31 even, odd */
-    float d, total[3];      /* total: d times the sum of X of the group, of its halves */
+    unsigned char code
+        [64]; /* X, in the order that a row of kernels likes: int16[32], or q int8[32] and r int8[32] */
+    int32_t sum[4];    /* of X: k 0-15 even, odd, 16-31 even, odd */
+    float d, total[3]; /* total: d times the sum of X of the group, of its halves */
 } kw_group_x;
 
 static inline void kw_group_x_finish(kw_group_x *g, float max)

@@ -13,7 +13,7 @@
  *   nibbles   4 vectors  low half of a byte: h = 0, high half: h = 1
  *   plane     1 vector   behind nibbles or pairs: bit 2 i + h of a byte is the next bit of vector 2 i + h
  *   bytes     8 vectors
- *   six       6 vectors  A B C for each 16 k: vectors v0 v1 v2 of six bits, whose two top bits hold v3: A |= v3 << 6, B |= v3 >> 2 << 6 ...
+ *   six       6 vectors  A B C for each 16 k: vectors v0 v1 v2 of six bits, with two bits of v3 each on top
  *   pairs     2 vectors  two bits: vector v lies in bits 2 (v & 3) of vector v >> 2
  *   halves   16 vectors  k and k + 1 of rows 0-7, then of rows 8-15, as f16 or bf16
  *

@@ -174,12 +174,14 @@ static kw_status lay_out(preparing *s)
                       : is_tiled(g)              ? kw_tiles_worker_bytes(op)
                                                  : kw_attend_worker_bytes(op);
         worker = want > worker ? want : worker;
-        size_t part = op->code == KW_OP_ATTEND && is_tiled(g) ? kw_tiles_part_bytes(g->plan, op) : 0;
+        size_t part =
+            op->code == KW_OP_ATTEND && is_tiled(g) ? kw_tiles_part_bytes(g->plan, op) : 0;
         s->part_bytes = part > s->part_bytes ? part : s->part_bytes;
         if (op->code != KW_OP_LINEAR || !kw_linear_way_of(g, op)->encode) continue;
         const kw_tensor *x = &kw_plan_value(g->plan, op->src[0])->t;
         size_t row = kw_linear_way_of(g, op)->row_bytes((size_t)kw_tensor_cols(x));
-        size_t rows = ((size_t)kw_tensor_rows(x) + KW_WIDE_BLOCK - 1) & ~(size_t)(KW_WIDE_BLOCK - 1);
+        size_t rows =
+            ((size_t)kw_tensor_rows(x) + KW_WIDE_BLOCK - 1) & ~(size_t)(KW_WIDE_BLOCK - 1);
         size_t twin = (row * rows + 63) & ~(size_t)63;
         s->twin_bytes = twin > s->twin_bytes ? twin : s->twin_bytes;
     }

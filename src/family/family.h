@@ -38,7 +38,8 @@ enum {
     KW_W_OPTIONAL = 2, /* NULL when absent */
     KW_W_TIED = 4,     /* absent: the embedding (row 0 of the table) takes its place */
     KW_W_F32 = 8,      /* a vector that kernels read as f32: converted at load */
-    KW_W_TABLE = 16,   /* rows are looked up, nothing is multiplied: never packed on its own account */
+    KW_W_TABLE =
+        16, /* rows are looked up, nothing is multiplied: never packed on its own account */
 };
 
 typedef struct kw_weight_row {

@@ -55,13 +55,14 @@ static kw_status fill(kw_session *s, kw_model *m, const kw_session_options *o)
     if (!st) st = cache_dtype(m, &s->options, &dtype);
     if (st) return st;
     s->m = kw_model_retain(m);
-    s->pages = (kw_pages){ .engine = m->engine,
-                           .layout = { .dtype = dtype,
-                                       .n_layers = m->shape.n_layers,
-                                       .n_kv_heads = m->shape.n_kv_heads,
-                                       .head_dim = m->shape.head_dim,
-                                       .page_rows = KW_PAGE_ROWS,
-                                       .tiled = !o->exact && kw_cpu_tiles_cache(m->engine->device) } };
+    s->pages =
+        (kw_pages){ .engine = m->engine,
+                    .layout = { .dtype = dtype,
+                                .n_layers = m->shape.n_layers,
+                                .n_kv_heads = m->shape.n_kv_heads,
+                                .head_dim = m->shape.head_dim,
+                                .page_rows = KW_PAGE_ROWS,
+                                .tiled = !o->exact && kw_cpu_tiles_cache(m->engine->device) } };
     kw_speculation_open(&s->speculation, s->options.lookup);
     st = kw_angles_open(m, &s->angles);
     if (!st) st = kw_eval_open(m, &s->options, &s->eval);

@@ -8,8 +8,9 @@
 
 enum { ROWS = 64, MOST_K = 768, MOST_X = 75 };
 
-static const kw_dtype packed_types[] = { KW_Q4_0, KW_Q4_1, KW_Q5_0, KW_Q5_1,   KW_Q8_0,   KW_Q2_K, KW_Q3_K,
-                                         KW_Q4_K, KW_Q5_K, KW_Q6_K, KW_IQ4_NL, KW_IQ4_XS, KW_F16,  KW_BF16 };
+static const kw_dtype packed_types[] = { KW_Q4_0,   KW_Q4_1,   KW_Q5_0, KW_Q5_1, KW_Q8_0,
+                                         KW_Q2_K,   KW_Q3_K,   KW_Q4_K, KW_Q5_K, KW_Q6_K,
+                                         KW_IQ4_NL, KW_IQ4_XS, KW_F16,  KW_BF16 };
 enum { N_TYPES = sizeof packed_types / sizeof *packed_types };
 
 /* A matrix of one dtype: in the file's blocks, as f32, and packed. */
@@ -30,7 +31,9 @@ static void put_f16(unsigned char *p, double x)
 /* Random codes under scales that models have. */
 static void fill_block(kw_dtype t, unsigned char *b, kw_rng *rng)
 {
-    static const unsigned char d_at[KW_DTYPE_COUNT] = { [KW_Q2_K] = 80, [KW_Q3_K] = 108, [KW_Q6_K] = 208 };
+    static const unsigned char d_at[KW_DTYPE_COUNT] = {
+        [KW_Q2_K] = 80, [KW_Q3_K] = 108, [KW_Q6_K] = 208
+    };
     const kw_dtype_info *info = kw_dtype_get(t);
     for (size_t i = 0; i < info->bytes; i++) b[i] = (unsigned char)kw_rng_u64(rng);
     double d = (0.5 + kw_rng_f64(rng)) / (info->block == 256 ? 500 : 10);
@@ -49,7 +52,8 @@ static matrix *make(kw_dtype t, size_t k, size_t rows)
     m.type = t, m.k = k, m.rows = rows;
     m.row_bytes = k / info->block * info->bytes;
     m.panel_bytes = kw_panel_bytes(t, k);
-    for (size_t at = 0; at < rows * m.row_bytes; at += info->bytes) fill_block(t, m.blocks + at, &rng);
+    for (size_t at = 0; at < rows * m.row_bytes; at += info->bytes)
+        fill_block(t, m.blocks + at, &rng);
     info->decode(m.blocks, m.plain, rows * k);
     for (size_t row = 0; row < rows; row += KW_PANEL_ROWS) {
         size_t left = rows - row;
@@ -114,7 +118,8 @@ static void each_row(check_fn check, double all_bound, double tiles_bound)
         for (size_t type = 0; type < N_TYPES; type++) {
             check(&row, type, &t);
             if (!(t.worst[type] <= bound))
-                printf("%s %s: %.2e\n", t.row, kw_dtype_get(packed_types[type])->name, t.worst[type]);
+                printf("%s %s: %.2e\n", t.row, kw_dtype_get(packed_types[type])->name,
+                       t.worst[type]);
             assert_true(t.worst[type] <= bound);
         }
         double worst = 0;
@@ -146,7 +151,8 @@ static void check_tiles(const kw_kernels *row, size_t type, tally *t)
                 for (size_t j = 0; j < KW_GROUP; j++) {
                     float got = tile[j / 2][r / 8 * 16 + r % 8 * 2 + j % 2];
                     float want = m->plain[r * *k + g * KW_GROUP + j];
-                    if (got != want) t->worst[type] = fmax(t->worst[type], fabs((double)(got - want)));
+                    if (got != want)
+                        t->worst[type] = fmax(t->worst[type], fabs((double)(got - want)));
                     t->n++;
                 }
         }
@@ -169,7 +175,12 @@ static void run_few(const kw_kernels *row, const matrix *m, const float *x, size
 {
     static kw_group_x codes[KW_FEW_ROWS * MOST_K / KW_GROUP];
     encode(row, x, n_x, m->k, codes);
-    kw_few d = { .x = codes, .plain = x, .plain_stride = m->k, .dst_stride = m->rows, .n_x = n_x, .groups = m->k / KW_GROUP };
+    kw_few d = { .x = codes,
+                 .plain = x,
+                 .plain_stride = m->k,
+                 .dst_stride = m->rows,
+                 .n_x = n_x,
+                 .groups = m->k / KW_GROUP };
     for (size_t p = 0; p < m->rows / KW_PANEL_ROWS; p++) {
         d.w[p] = m->packed + p * m->panel_bytes;
         d.dst[p] = out + p * KW_PANEL_ROWS;
@@ -226,7 +237,8 @@ static void check_wide(const kw_kernels *row, size_t type, tally *t)
 {
     kw_dtype dtype = packed_types[type];
     static float x[MOST_X * MOST_K], got[(MOST_X + 32) * ROWS];
-    static _Alignas(64) unsigned char codes[(MOST_X + 16) * (2 * MOST_K + 512)], scratch[KW_WIDE_SCRATCH];
+    static _Alignas(64) unsigned char codes[(MOST_X + 16) * (2 * MOST_K + 512)],
+        scratch[KW_WIDE_SCRATCH];
     for (const size_t *k = lengths(dtype); *k; k++)
         for (size_t n_x = 1; n_x <= MOST_X; n_x += n_x < 14 ? 1 : 20) {
             matrix *m = make(dtype, *k, KW_PANEL_ROWS * (1 + n_x % 4));
@@ -245,7 +257,8 @@ static void check_wide(const kw_kernels *row, size_t type, tally *t)
             for (size_t i = 0; i < n_x; i++)
                 for (size_t r = 0; r < m->rows; r++, t->n++) {
                     double size, want = dot(m, r, x + i * *k, KW_WIDE_SLICE, &size);
-                    t->worst[type] = fmax(t->worst[type], fabs((double)got[i * m->rows + r] - want) / size);
+                    t->worst[type] =
+                        fmax(t->worst[type], fabs((double)got[i * m->rows + r] - want) / size);
                 }
         }
 }

@@ -45,8 +45,8 @@ static inline B b_right(B a, int n) { return _mm256_srl_epi16(a, _mm_cvtsi32_si1
 static inline B b_left(B a, int n) { return _mm256_sll_epi16(a, _mm_cvtsi32_si128(n)); }
 static inline B b_lookup(const unsigned char table[16], B index)
 {
-    return _mm256_shuffle_epi8(
-        _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)), index);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)),
+                               index);
 }
 /* Byte t of every dword. */
 static inline V v_byte(B a, int t)
@@ -65,8 +65,7 @@ static inline V v_bytes(const void *p)
 }
 static inline V v_bf16(const void *p)
 {
-    return _mm256_castsi256_ps(
-        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
 }
 static inline V v_signed_bytes(__m128i x, int at)
 {
@@ -103,7 +102,9 @@ static inline B b_dword(const void *p)
 static inline B b_dot_words(B sum, B a, B b)
 {
     B product;
-    __asm__("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(a), "x"(b));
+    __asm__("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0"
+            : "+x"(sum), "=&x"(product)
+            : "x"(a), "x"(b));
     return sum;
 }
 static inline V v_from_ints(B a) { return _mm256_cvtepi32_ps(a); }
@@ -111,8 +112,7 @@ static inline void v_panel_rows(V v[2]) { v_rows(v[0], v[1], &v[0], &v[1]); }
 static inline void v_store_words(void *p, V a)
 {
     B x = _mm256_cvtps_epi32(a);
-    _mm_storeu_si128(
-        p, _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
+    _mm_storeu_si128(p, _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
 }
 static inline float v_most(V a)
 {

@@ -67,8 +67,7 @@ static inline V v_bytes(const void *p)
 }
 static inline V v_bf16(const void *p)
 {
-    return _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16));
 }
 static inline V v_signed_bytes(__m128i x, int at)
 {
