@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 uint64_t kw_now_ns(void);      /* monotonic */
+int64_t kw_wall_ns(void);      /* since 1970: only to compare with times of files */
 uint64_t kw_random_seed(void); /* unpredictable; for seeds that nobody chose */
 
 #endif

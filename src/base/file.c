@@ -76,7 +76,11 @@ kw_status kw_file_open(const char *path, kw_file_options o, kw_file *out)
     kw_status st = open_regular(path, &fd, &info);
     if (st) return st;
     kw_file f = {
-        .size = (size_t)info.size, .fd = -1, .mtime_ns = info.mtime_ns, .inode = info.inode
+        .size = (size_t)info.size,
+        .fd = -1,
+        .mtime_ns = info.mtime_ns,
+        .inode = info.inode,
+        .changed_ns = info.changed_ns,
     };
     if (f.size && !o.no_mmap) f.data = kw_port_map(fd, f.size);
     f.is_mapped = f.data != NULL;
@@ -106,21 +110,33 @@ void kw_file_close(kw_file *f)
     *f = (kw_file){ .fd = -1 };
 }
 
+static kw_status check_size(const kw_file *f, kw_port_info *now)
+{
+    int error;
+    char scratch[REASON_BYTES];
+    if (!kw_port_info_of(f->fd, now, &error))
+        return kw_fail(KW_EIO, "the file cannot be examined any more\nwhy: %s",
+                       kw_port_reason(error, scratch, sizeof scratch));
+    if (now->size != f->size)
+        return kw_fail(KW_EIO, "the file changed from %zu to %llu bytes while it was in use",
+                       f->size, (unsigned long long)now->size);
+    return KW_OK;
+}
+
+kw_status kw_file_check_size(const kw_file *f)
+{
+    kw_port_info now;
+    return f->is_mapped ? check_size(f, &now) : KW_OK;
+}
+
 kw_status kw_file_check(const kw_file *f)
 {
     kw_port_info now;
-    int error;
-    char scratch[REASON_BYTES];
     if (!f->is_mapped) return KW_OK;
-    if (!kw_port_info_of(f->fd, &now, &error))
-        return kw_fail(KW_EIO, "the file cannot be examined any more\nwhy: %s",
-                       kw_port_reason(error, scratch, sizeof scratch));
-    if (now.size != f->size)
-        return kw_fail(KW_EIO, "the file changed from %zu to %llu bytes while it was in use",
-                       f->size, (unsigned long long)now.size);
-    if (now.mtime_ns != f->mtime_ns)
-        return kw_fail(KW_EIO, "the file was written to while it was in use");
-    return KW_OK;
+    kw_status st = check_size(f, &now);
+    if (!st && now.mtime_ns != f->mtime_ns)
+        st = kw_fail(KW_EIO, "the file was written to while it was in use");
+    return st;
 }
 
 void kw_file_forget(const kw_file *f, size_t at, size_t len)
@@ -134,6 +150,11 @@ bool kw_path_exists(const char *path)
     kw_port_info info;
     int error;
     return kw_port_info_at(path, &info, &error);
+}
+
+void kw_path_full(const char *path, char *out, size_t cap)
+{
+    if (!kw_port_full_path(path, out, cap)) out[0] = 0;
 }
 
 bool kw_path_is_dir(const char *path)

@@ -13,8 +13,8 @@ typedef struct kw_file {
     const unsigned char *data;
     size_t size;
     bool is_mapped;
-    int fd;                  /* kept open while mapped, else -1 */
-    int64_t mtime_ns, inode; /* as at opening */
+    int fd;                              /* kept open while mapped, else -1 */
+    int64_t mtime_ns, inode, changed_ns; /* as at opening */
 } kw_file;
 
 /* Messages name the path: missing (KW_ENOTFOUND), a folder, pipe or device (KW_EINVAL), not
@@ -24,11 +24,15 @@ void kw_file_close(kw_file *f); /* a zeroed kw_file is fine */
 /* KW_EIO when a mapped file shrank or was changed since it was opened: reading it would fault or
  * mix versions. A file that was replaced or removed is fine, the mapping keeps the old one. */
 kw_status kw_file_check(const kw_file *f);
+/* The same for size alone: for a file whose owner may patch it. */
+kw_status kw_file_check_size(const kw_file *f);
 /* Tells the system that these bytes will not be read again soon (mapped files only; a hint). */
 void kw_file_forget(const kw_file *f, size_t at, size_t len);
 
 bool kw_path_exists(const char *path);
 bool kw_path_is_dir(const char *path);
+/* The path from the root, without links; "" when it cannot be told. cap >= 4096. */
+void kw_path_full(const char *path, char *out, size_t cap);
 /* Reads a file of at most `max` bytes. The text is NUL-terminated (not counted in len, which may be
  * NULL) and the caller's (kw_free). */
 kw_status kw_file_read(const char *path, size_t max, char **text, size_t *len);
@@ -41,5 +45,16 @@ kw_status kw_file_create(const char *path, kw_file_writer **out);
 kw_status kw_file_append(kw_file_writer *w, const void *data, size_t len);
 kw_status kw_file_commit(kw_file_writer *w); /* frees w, also on failure */
 void kw_file_abort(kw_file_writer *w);       /* NULL is fine */
+
+/* For a file that several processes may want to write at once, piece by piece, in any order. The temporary is
+ * `path`.tmp, held by one process: *out is NULL (with KW_OK) while another has it, and what a killed one left is
+ * overwritten. kw_file_reserve takes the disk's space for all of it, so that writing does not fail half-way. */
+kw_status kw_file_create_alone(const char *path, kw_file_writer **out);
+kw_status kw_file_reserve(kw_file_writer *w, uint64_t size);
+kw_status kw_file_write_at(kw_file_writer *w, uint64_t at, const void *data, size_t len);
+/* Overwrites bytes of an existing file in place. */
+kw_status kw_file_patch(const char *path, uint64_t at, const void *data, size_t len);
+/* Makes a folder and those above it. */
+kw_status kw_folder_make(const char *path);
 
 #endif

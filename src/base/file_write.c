@@ -4,6 +4,9 @@
  * over `path`. Whoever looks sees the old file or the new one, never half of either, and whatever
  * goes wrong leaves the old one as it was and no debris.
  *
+ * Several processes may want to write the same file at once, and may be killed at it: then the temporary has one name for
+ * all of them and a lock that the system takes back from the dead. Whoever does not get it does without the file.
+ *
  * A target that exists must be a regular file: renaming over /dev/null would be a bad joke. The new
  * file gets fresh permissions (0666 less the umask), and a symbolic link is replaced, not followed.
  */
@@ -43,7 +46,7 @@ static kw_file_writer *new_writer(const char *path)
 {
     const char *slash = strrchr(path, '/');
     size_t n_path = strlen(path), n_folder = slash ? (size_t)(slash - path) + 1 : 0;
-    size_t total = sizeof(kw_file_writer) + (n_path + 1) + (n_folder + 2) + (n_folder + NAME_BYTES);
+    size_t total = sizeof(kw_file_writer) + (n_path + 1) + (n_folder + 2) + (n_path + NAME_BYTES);
     kw_file_writer *w = kw_calloc(1, total, KW_PAY_FILE);
     if (!w) return NULL;
     w->fd = -1;
@@ -83,6 +86,44 @@ kw_status kw_file_create(const char *path, kw_file_writer **out)
     return st;
 }
 
+/* The temporary that all writers of this path share. */
+static kw_status open_shared(kw_file_writer *w)
+{
+    int error;
+    memcpy(w->temporary, w->path, strlen(w->path)); /* NAME_BYTES is room for the ending */
+    memcpy(w->temporary + strlen(w->path), ".tmp", sizeof ".tmp");
+    w->fd = kw_port_create_alone(w->temporary, &error);
+    if (w->fd < 0 && error) return fail_write(w, error);
+    return KW_OK;
+}
+
+kw_status kw_file_create_alone(const char *path, kw_file_writer **out)
+{
+    *out = NULL;
+    kw_status st = check_target(path);
+    if (st) return st;
+    kw_file_writer *w = new_writer(path);
+    if (!w) return KW_ENOMEM;
+    st = open_shared(w);
+    if (!st && w->fd >= 0) *out = w;
+    else kw_free(w);
+    return st;
+}
+
+kw_status kw_file_reserve(kw_file_writer *w, uint64_t size)
+{
+    int error;
+    return kw_port_reserve(w->fd, size, &error) ? KW_OK : fail_write(w, error);
+}
+
+kw_status kw_file_write_at(kw_file_writer *w, uint64_t at, const void *data, size_t len)
+{
+    int error;
+    if (!kw_port_write_at(w->fd, at, data, len, &error)) return fail_write(w, error);
+    kw_port_begin_sync(w->fd, at, len);
+    return KW_OK;
+}
+
 kw_status kw_file_append(kw_file_writer *w, const void *data, size_t len)
 {
     int error;
@@ -91,14 +132,14 @@ kw_status kw_file_append(kw_file_writer *w, const void *data, size_t len)
 
 kw_status kw_file_commit(kw_file_writer *w)
 {
-    int error, fd = w->fd;
-    bool synced = kw_port_sync(fd, &error);
+    int error;
+    bool synced = kw_port_sync(w->fd, &error);
     kw_status st = synced ? KW_OK : fail_write(w, error);
-    w->fd = -1;
-    if (!kw_port_close(fd, &error) && !st) st = fail_write(w, error);
+    /* renamed while it is open, for a shared temporary is held only until it is closed */
     if (!st && !kw_port_rename(w->temporary, w->path, &error)) st = fail_write(w, error);
     if (st) kw_port_remove(w->temporary);
-    else kw_port_sync_folder(w->folder);
+    kw_port_close(w->fd, &error); /* nothing is left to fail: all bytes are synced */
+    if (!st) kw_port_sync_folder(w->folder);
     kw_free(w);
     return st;
 }
@@ -107,7 +148,37 @@ void kw_file_abort(kw_file_writer *w)
 {
     int error;
     if (!w) return;
+    kw_port_remove(w->temporary); /* before the close: afterwards it may be another process's */
     kw_port_close(w->fd, &error);
-    kw_port_remove(w->temporary);
     kw_free(w);
+}
+
+kw_status kw_file_patch(const char *path, uint64_t at, const void *data, size_t len)
+{
+    int error;
+    char scratch[REASON_BYTES];
+    int fd = kw_port_open_to_patch(path, &error);
+    bool ok = fd >= 0 && kw_port_write_at(fd, at, data, len, &error);
+    kw_status st = ok ? KW_OK
+                      : kw_fail(KW_EIO, "%s: cannot be written\nwhy: %s", path,
+                                kw_port_reason(error, scratch, sizeof scratch));
+    if (fd >= 0) kw_port_close(fd, &error);
+    return st;
+}
+
+kw_status kw_folder_make(const char *path)
+{
+    char part[4096], scratch[REASON_BYTES];
+    size_t n = strlen(path);
+    if (!n || n >= sizeof part) return kw_fail(KW_EINVAL, "a folder with a path of %zu bytes", n);
+    for (size_t i = 1; i <= n; i++) {
+        int error;
+        if (i < n && path[i] != '/') continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (kw_path_is_dir(part) || kw_port_make_folder(part, &error)) continue;
+        return kw_fail(KW_EIO, "the folder %s cannot be made\nwhy: %s", part,
+                       kw_port_reason(error, scratch, sizeof scratch));
+    }
+    return KW_OK;
 }

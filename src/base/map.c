@@ -1,6 +1,6 @@
 /* map.c - a hash map from byte strings to 64-bit values.
  *
- *     slots:   [ . 3 . . 1 2 . . ]      index + 1 into entries, linear probing, at most half full
+ *     slots:   [ . 3 . . 1 2 . . ]      half the hash and index + 1 into entries, linear probing, at most half full
  *     entries: [ a, b, c ]              in order of insertion, each with its hash
  *
  * Keys may come from a hostile file, so the hash is SipHash-1-3 under a key that each map draws at
@@ -54,26 +54,38 @@ static uint64_t hash_of(kw_str key, uint64_t seed)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+static kw_map_entry *entry_in(const kw_map *m, size_t slot)
+{
+    return &m->entries[(uint32_t)m->slots[slot] - 1];
+}
+
 /* The slot that holds `key`, or the empty one where it would go. */
 static size_t find_slot(const kw_map *m, kw_str key, uint64_t hash)
 {
     size_t mask = m->n_slots - 1, at = (size_t)hash & mask;
     for (; m->slots[at]; at = (at + 1) & mask) {
-        const kw_map_entry *e = &m->entries[m->slots[at] - 1];
+        if ((m->slots[at] ^ hash) >> 32) continue; /* without a look at the entry: it is far away */
+        const kw_map_entry *e = entry_in(m, at);
         if (e->hash == hash && kw_str_eq(e->key, key)) break;
     }
     return at;
 }
 
+static uint64_t slot_of(uint64_t hash, size_t entry)
+{
+    return (hash & ~(uint64_t)UINT32_MAX) | (uint32_t)(entry + 1);
+}
+
 static kw_status rebuild_slots(kw_map *m, size_t n_slots)
 {
-    uint32_t *slots = kw_calloc(n_slots, sizeof *slots, m->payer);
+    uint64_t *slots = kw_calloc(n_slots, sizeof *slots, m->payer);
     if (!slots) return KW_ENOMEM;
     kw_free(m->slots);
     m->slots = slots;
     m->n_slots = n_slots;
     for (size_t i = 0; i < m->n; i++)
-        m->slots[find_slot(m, m->entries[i].key, m->entries[i].hash)] = (uint32_t)i + 1;
+        m->slots[find_slot(m, m->entries[i].key, m->entries[i].hash)] =
+            slot_of(m->entries[i].hash, i);
     return KW_OK;
 }
 
@@ -94,7 +106,8 @@ kw_status kw_map_reserve(kw_map *m, size_t n)
     return st;
 }
 
-kw_status kw_map_put(kw_map *m, kw_str key, int64_t value)
+/* The key's entry, a new one with this value when there was none. */
+static kw_status find_or_add(kw_map *m, kw_str key, int64_t value, kw_map_entry **out)
 {
     if (m->n == m->cap) {
         kw_status st = kw_map_reserve(m, m->n + 1);
@@ -102,13 +115,26 @@ kw_status kw_map_put(kw_map *m, kw_str key, int64_t value)
     }
     uint64_t hash = hash_of(key, m->seed);
     size_t at = find_slot(m, key, hash);
-    if (m->slots[at]) {
-        m->entries[m->slots[at] - 1].value = value;
-        return KW_OK;
+    if (!m->slots[at]) {
+        m->entries[m->n] = (kw_map_entry){ .key = key, .hash = hash, .value = value };
+        m->slots[at] = slot_of(hash, m->n++);
     }
-    m->entries[m->n++] = (kw_map_entry){ .key = key, .hash = hash, .value = value };
-    m->slots[at] = (uint32_t)m->n;
+    *out = entry_in(m, at);
     return KW_OK;
+}
+
+kw_status kw_map_put(kw_map *m, kw_str key, int64_t value)
+{
+    kw_map_entry *e;
+    kw_status st = find_or_add(m, key, value, &e);
+    if (!st) e->value = value;
+    return st;
+}
+
+kw_status kw_map_add(kw_map *m, kw_str key, int64_t value)
+{
+    kw_map_entry *e;
+    return find_or_add(m, key, value, &e);
 }
 
 bool kw_map_get(const kw_map *m, kw_str key, int64_t *value)
@@ -116,7 +142,7 @@ bool kw_map_get(const kw_map *m, kw_str key, int64_t *value)
     if (!m->n_slots) return false;
     size_t at = find_slot(m, key, hash_of(key, m->seed));
     if (!m->slots[at]) return false;
-    if (value) *value = m->entries[m->slots[at] - 1].value;
+    if (value) *value = entry_in(m, at)->value;
     return true;
 }
 

@@ -16,7 +16,7 @@ typedef struct kw_map_entry {
 
 typedef struct kw_map {
     kw_map_entry *entries; /* insertion order */
-    uint32_t *slots;       /* index + 1 into entries, 0 = empty */
+    uint64_t *slots;       /* upper half of the hash | index + 1 into entries; 0 = empty */
     size_t n, cap, n_slots;
     uint64_t seed; /* drawn with the first slots */
     kw_payer payer;
@@ -25,6 +25,7 @@ typedef struct kw_map {
 #define KW_MAP(payer_) ((kw_map){ .payer = (payer_) })
 kw_status kw_map_reserve(kw_map *m, size_t n);
 kw_status kw_map_put(kw_map *m, kw_str key, int64_t value); /* replaces the value of an equal key */
+kw_status kw_map_add(kw_map *m, kw_str key, int64_t value); /* leaves the value of an equal key */
 bool kw_map_get(const kw_map *m, kw_str key, int64_t *value);
 void kw_map_free(kw_map *m);
 

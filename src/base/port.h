@@ -22,20 +22,32 @@ typedef struct kw_port_info {
     kw_port_kind kind;
     uint64_t size;
     int64_t mtime_ns, inode;
+    int64_t changed_ns; /* when content or attributes last changed; nobody can set it */
 } kw_port_info;
 
 int kw_port_open(const char *path, int *error);   /* for reading; never waits for a FIFO's writer */
 int kw_port_create(const char *path, int *error); /* for writing; fails where something exists */
+int kw_port_open_to_patch(const char *path, int *error); /* for writing what is there */
+/* For writing, emptied, made when missing; held by this process alone until it is closed. -1 with
+ * *error 0: another process holds it. */
+int kw_port_create_alone(const char *path, int *error);
 bool kw_port_close(int fd, int *error);
 bool kw_port_info_of(int fd, kw_port_info *out, int *error);
 bool kw_port_info_at(const char *path, kw_port_info *out, int *error);
 /* Reads until `len` bytes or the end of the file; *got says how many. */
 bool kw_port_read(int fd, void *dst, size_t len, size_t *got, int *error);
 bool kw_port_write(int fd, const void *src, size_t len, int *error); /* all of it */
+bool kw_port_write_at(int fd, uint64_t at, const void *src, size_t len, int *error);
+/* Takes the file's space from the disk now; false where there is too little. */
+bool kw_port_reserve(int fd, uint64_t size, int *error);
+void kw_port_begin_sync(int fd, uint64_t at, uint64_t len); /* a hint; does not wait */
 bool kw_port_sync(int fd, int *error);
 void kw_port_sync_folder(const char *path); /* best effort */
 bool kw_port_rename(const char *from, const char *to, int *error);
 void kw_port_remove(const char *path);
+bool kw_port_make_folder(const char *path, int *error); /* one that exists already is fine */
+/* The path from the root, without links; false when that does not fit or cannot be found. */
+bool kw_port_full_path(const char *path, char *out, size_t cap);
 bool kw_port_is_missing(int error);   /* the code means "no such file" */
 bool kw_port_is_no_memory(int error); /* ... "out of memory" */
 const char *kw_port_reason(int error, char *scratch, size_t len);

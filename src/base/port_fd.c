@@ -32,6 +32,13 @@ int kw_port_create(const char *path, int *error)
     return fd;
 }
 
+int kw_port_open_to_patch(const char *path, int *error)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+    done(fd >= 0, error);
+    return fd;
+}
+
 bool kw_port_close(int fd, int *error) { return done(close(fd) == 0, error); }
 
 static void describe(const struct stat *s, kw_port_info *out)
@@ -42,6 +49,7 @@ static void describe(const struct stat *s, kw_port_info *out)
     out->size = (uint64_t)s->st_size;
     out->mtime_ns = (int64_t)s->st_mtim.tv_sec * 1000000000 + s->st_mtim.tv_nsec;
     out->inode = (int64_t)s->st_ino;
+    out->changed_ns = (int64_t)s->st_ctim.tv_sec * 1000000000 + s->st_ctim.tv_nsec;
 }
 
 bool kw_port_info_of(int fd, kw_port_info *out, int *error)
@@ -87,6 +95,19 @@ bool kw_port_write(int fd, const void *src, size_t len, int *error)
     return true;
 }
 
+bool kw_port_write_at(int fd, uint64_t at, const void *src, size_t len, int *error)
+{
+    for (const char *from = src; len;) {
+        ssize_t n = pwrite(fd, from, len < most_at_once ? len : most_at_once, (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return done(false, error);
+        from += n;
+        at += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
 bool kw_port_sync(int fd, int *error)
 {
     /* some file systems cannot sync at all, and say so with EINVAL or ENOTSUP */
@@ -107,6 +128,11 @@ bool kw_port_rename(const char *from, const char *to, int *error)
 }
 
 void kw_port_remove(const char *path) { (void)unlink(path); }
+
+bool kw_port_make_folder(const char *path, int *error)
+{
+    return done(mkdir(path, 0700) == 0 || errno == EEXIST, error);
+}
 
 bool kw_port_is_missing(int error) { return error == ENOENT || error == ENOTDIR; }
 

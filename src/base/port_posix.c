@@ -1,6 +1,6 @@
 /* port_posix.c - Linux: mapped files, threads, futexes, cores, time and chance.
  *
- * The one file that speaks to the system beyond descriptors. Worker threads block every signal, so
+ * The one file that speaks to the system beyond plain descriptors. Worker threads block every signal, so
  * that a program's Ctrl-C handler runs on a thread of the program. Another POSIX system needs its
  * own kw_port_sleep_on and kw_port_cores; nothing else here is particular to Linux. */
 #define _GNU_SOURCE
@@ -9,14 +9,19 @@
 #include "base/port.h"
 #include "base/thread.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +45,59 @@ uint64_t kw_random_seed(void)
 const char *kw_port_reason(int error, char *scratch, size_t len)
 {
     return strerror_r(error, scratch, len);
+}
+
+int64_t kw_wall_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- files ---- */
+
+/* Does the path still lead to this open file? Whoever held it may have renamed it meanwhile. */
+static bool is_at(const char *path, int fd)
+{
+    struct stat here, open_one;
+    return stat(path, &here) == 0 && fstat(fd, &open_one) == 0 && here.st_ino == open_one.st_ino &&
+           here.st_dev == open_one.st_dev;
+}
+
+int kw_port_create_alone(const char *path, int *error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); /* the umask applies */
+    if (fd < 0) {
+        *error = errno;
+        return -1;
+    }
+    bool held = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    *error = held || errno == EWOULDBLOCK ? 0 : errno;
+    if (held && is_at(path, fd)) {
+        if (ftruncate(fd, 0) == 0) return fd;
+        *error = errno;
+    }
+    (void)close(fd);
+    return -1;
+}
+
+bool kw_port_reserve(int fd, uint64_t size, int *error)
+{
+    struct rlimit most; /* asked first: passing it would raise SIGXFSZ */
+    bool fits =
+        getrlimit(RLIMIT_FSIZE, &most) || most.rlim_cur == RLIM_INFINITY || most.rlim_cur >= size;
+    *error = fits ? posix_fallocate(fd, 0, (off_t)size) : EFBIG;
+    return *error == 0;
+}
+
+void kw_port_begin_sync(int fd, uint64_t at, uint64_t len)
+{
+    (void)sync_file_range(fd, (off_t)at, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
+bool kw_port_full_path(const char *path, char *out, size_t cap)
+{
+    return cap >= PATH_MAX && realpath(path, out);
 }
 
 /* ---- memory ---- */
@@ -69,6 +127,7 @@ static void advise(const void *data, size_t size, size_t page, int advice)
 
 void kw_port_forget(const void *data, size_t at, size_t len)
 {
+    (void)munlock((const char *)data + at, len); /* locked pages would stay */
     advise((const char *)data + at, len, (size_t)sysconf(_SC_PAGESIZE), MADV_DONTNEED);
 }
 
@@ -88,7 +147,10 @@ struct kw_port_thread {
 bool kw_allow_tiles(void)
 {
 #ifdef SYS_arch_prctl
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* Linux: Documentation/arch/x86/xstate.rst */
+    enum {
+        REQUEST_PERMISSION = 0x1023,
+        TILE_DATA = 18
+    }; /* Linux: Documentation/arch/x86/xstate.rst */
     return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 #else
     return false;

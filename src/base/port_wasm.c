@@ -31,6 +31,37 @@ const char *kw_port_reason(int error, char *scratch, size_t len)
     return strerror(error);
 }
 
+int64_t kw_wall_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- files: no locks ---- */
+
+int kw_port_create_alone(const char *path, int *error)
+{
+    (void)path;
+    *error = ENOSYS;
+    return -1;
+}
+
+bool kw_port_reserve(int fd, uint64_t size, int *error)
+{
+    (void)fd, (void)size;
+    *error = ENOSYS;
+    return false;
+}
+
+void kw_port_begin_sync(int fd, uint64_t at, uint64_t len) { (void)fd, (void)at, (void)len; }
+
+bool kw_port_full_path(const char *path, char *out, size_t cap)
+{
+    (void)path, (void)out, (void)cap;
+    return false;
+}
+
 /* ---- memory ---- */
 
 const void *kw_port_map(int fd, size_t size)

@@ -68,19 +68,18 @@ static bool is_special(const kw_token *t)
 static kw_status index_token(kw_tokenizer *t, int32_t id)
 {
     kw_token *k = &t->tokens[id];
-    int64_t first;
     int byte = t->model == KW_VOCAB_SPM ? byte_token(k->text) : -1;
     if (byte >= 0) k->type = KW_TOKEN_BYTE;
     k->bytes = k->text;
     kw_status st = KW_OK;
     if (t->model == KW_VOCAB_BPE && !is_special(k)) st = kw_bpe_unmap(t, k->text, &k->bytes);
-    if (!st && !kw_map_get(&t->by_text, k->text, &first)) st = kw_map_put(&t->by_text, k->text, id);
+    if (!st) st = kw_map_add(&t->by_text, k->text, id);
     if (st) return st;
     if (byte >= 0) t->byte_id[byte] = id;
     bool plain =
         k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && t->model == KW_VOCAB_SPM);
     if (!plain || k->bytes.n == 0) return KW_OK;
-    if (!kw_map_get(&t->by_bytes, k->bytes, &first)) st = kw_map_put(&t->by_bytes, k->bytes, id);
+    st = kw_map_add(&t->by_bytes, k->bytes, id);
     if (t->model == KW_VOCAB_BPE && k->bytes.n == 1) t->byte_id[(unsigned char)k->bytes.p[0]] = id;
     return st;
 }
