@@ -1,7 +1,8 @@
 /* panel.c - from the blocks of a file to panels, in plain C: it runs once for every model.
  *
  * A row's block is taken apart into plain codes first (one function a format), then 16 rows of codes are folded into
- * vectors (one function a way of folding) and the scales are laid beside them. */
+ * vectors (one function a way of folding) and the scales are laid beside them. All of it works on words of eight codes: a word is
+ * what a row has in a vector, so nothing crosses rows. */
 #include "cpu/panel.h"
 #include <string.h>
 
@@ -48,168 +49,201 @@ static size_t blocks_of(kw_dtype t, size_t k)
 
 size_t kw_panel_bytes(kw_dtype t, size_t k) { return blocks_of(t, k) * formats[t].bytes; }
 
-/* ---- a block of one row as plain codes ---- */
-
-static void nibbles_of_32(const unsigned char *p, unsigned char *code)
+uint64_t kw_panel_hash(kw_dtype t, uint64_t seed)
 {
-    for (size_t j = 0; j < 16; j++) {
-        code[j] = p[j] & 15;
-        code[j + 16] = p[j] >> 4;
+    const kw_panel_format *f = &formats[t];
+    uint64_t all[7] = { (uint64_t)f->k, f->bytes,          f->codes_at,        f->group_bytes,
+                        f->scales_at,   (uint64_t)f->bias, (uint64_t)f->scales };
+    return kw_hash64(all, sizeof all, seed);
+}
+
+/* ---- a block of one row as plain codes, eight to a word ---- */
+
+#define EACH(byte) ((uint64_t)(byte)*UINT64_C(0x0101010101010101))
+
+static uint64_t word_at(const unsigned char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* 16 bytes hold 32 values: low nibbles first, then the high ones. */
+static void nibbles_of_32(const unsigned char *p, uint64_t *code)
+{
+    for (size_t i = 0; i < 2; i++) {
+        code[i] = word_at(p + 8 * i) & EACH(15);
+        code[i + 2] = word_at(p + 8 * i) >> 4 & EACH(15);
     }
 }
 
-static void fifth_of_32(const unsigned char *high, unsigned char *code)
+/* Bit j of a byte as bit 4 of byte j. */
+static uint64_t fifths(unsigned bits)
 {
-    for (size_t j = 0; j < 32; j++) code[j] |= (unsigned char)((high[j >> 3] >> (j & 7) & 1) << 4);
+    uint64_t apart = EACH(bits) & UINT64_C(0x8040201008040201);
+    return (apart + EACH(127)) >> 3 & EACH(16);
 }
 
-static void q4_0_codes(const unsigned char *b, unsigned char *code) { nibbles_of_32(b + 2, code); }
+static void fifth_of_32(const unsigned char *high, uint64_t *code)
+{
+    for (size_t i = 0; i < 4; i++) code[i] |= fifths(high[i]);
+}
 
-static void q4_1_codes(const unsigned char *b, unsigned char *code) { nibbles_of_32(b + 4, code); }
+static void q4_0_codes(const unsigned char *b, uint64_t *code) { nibbles_of_32(b + 2, code); }
 
-static void q5_0_codes(const unsigned char *b, unsigned char *code)
+static void q4_1_codes(const unsigned char *b, uint64_t *code) { nibbles_of_32(b + 4, code); }
+
+static void q5_0_codes(const unsigned char *b, uint64_t *code)
 {
     nibbles_of_32(b + 6, code);
     fifth_of_32(b + 2, code);
 }
 
-static void q5_1_codes(const unsigned char *b, unsigned char *code)
+static void q5_1_codes(const unsigned char *b, uint64_t *code)
 {
     nibbles_of_32(b + 8, code);
     fifth_of_32(b + 4, code);
 }
 
-static void q8_0_codes(const unsigned char *b, unsigned char *code)
+static void q8_0_codes(const unsigned char *b, uint64_t *code)
 {
-    for (size_t j = 0; j < 32; j++) code[j] = b[2 + j] ^ 128;
+    for (size_t i = 0; i < 4; i++) code[i] = word_at(b + 2 + 8 * i) ^ EACH(128);
 }
 
+/* Words of 256 values below come in this order: word i holds values 8 i and on. */
+
 /* Codes of two bits: halves of 128 values, in each 32 bytes hold four parts of 32 by bit position. */
-static void pairs_of_256(const unsigned char *p, unsigned char *code)
+static void pairs_of_256(const unsigned char *p, uint64_t *code)
 {
-    for (size_t j = 0; j < 256; j++) code[j] = p[j / 128 * 32 + j % 32] >> (j % 128 / 32 * 2) & 3;
+    for (size_t i = 0; i < 32; i++)
+        code[i] = word_at(p + i / 16 * 32 + i % 4 * 8) >> (i % 16 / 4 * 2) & EACH(3);
 }
 
 /* Nibbles of 256 values: 32 bytes hold two parts of 32. */
-static void nibbles_of_256(const unsigned char *p, unsigned char *code)
+static void nibbles_of_256(const unsigned char *p, uint64_t *code)
 {
-    for (size_t j = 0; j < 256; j++) code[j] = p[j / 64 * 32 + j % 32] >> (j % 64 / 32 * 4) & 15;
+    for (size_t i = 0; i < 32; i++)
+        code[i] = word_at(p + i / 8 * 32 + i % 4 * 8) >> (i % 8 / 4 * 4) & EACH(15);
 }
 
 /* One more bit for each of 256 values: bit j / 32 of byte j % 32. */
-static void bit_of_256(const unsigned char *p, unsigned char *code, int at)
+static void bit_of_256(const unsigned char *p, uint64_t *code, int at)
 {
-    for (size_t j = 0; j < 256; j++)
-        code[j] |= (unsigned char)((p[j % 32] >> (j / 32) & 1) << at);
+    for (size_t i = 0; i < 32; i++) code[i] |= (word_at(p + i % 4 * 8) >> (i / 4) & EACH(1)) << at;
 }
 
-static void q2_k_codes(const unsigned char *b, unsigned char *code) { pairs_of_256(b + 16, code); }
+static void q2_k_codes(const unsigned char *b, uint64_t *code) { pairs_of_256(b + 16, code); }
 
-static void q3_k_codes(const unsigned char *b, unsigned char *code)
+static void q3_k_codes(const unsigned char *b, uint64_t *code)
 {
     pairs_of_256(b + 32, code);
     bit_of_256(b, code, 2);
 }
 
-static void q4_k_codes(const unsigned char *b, unsigned char *code)
-{
-    nibbles_of_256(b + 16, code);
-}
+static void q4_k_codes(const unsigned char *b, uint64_t *code) { nibbles_of_256(b + 16, code); }
 
-static void q5_k_codes(const unsigned char *b, unsigned char *code)
+static void q5_k_codes(const unsigned char *b, uint64_t *code)
 {
     nibbles_of_256(b + 48, code);
     bit_of_256(b + 16, code, 4);
 }
 
-static void q6_k_codes(const unsigned char *b, unsigned char *code)
+static void q6_k_codes(const unsigned char *b, uint64_t *code)
 {
-    for (size_t j = 0; j < 256; j++) {
-        size_t half = j / 128, part = j % 128 / 32, at = j % 32;
-        unsigned low = b[64 * half + 32 * (part & 1) + at] >> (part & 2 ? 4 : 0) & 15u;
-        unsigned high = b[128 + 32 * half + at] >> (2 * part) & 3u;
-        code[j] = (unsigned char)(low | high << 4);
+    for (size_t i = 0; i < 32; i++) {
+        size_t half = i / 16, part = i % 16 / 4, at = i % 4 * 8;
+        uint64_t low = word_at(b + 64 * half + 32 * (part & 1) + at) >> (part & 2 ? 4 : 0);
+        uint64_t high = word_at(b + 128 + 32 * half + at) >> (2 * part);
+        code[i] = (low & EACH(15)) | (high & EACH(3)) << 4;
     }
 }
 
-static void iq4_xs_codes(const unsigned char *b, unsigned char *code)
+static void iq4_xs_codes(const unsigned char *b, uint64_t *code)
 {
-    for (size_t g = 0; g < 8; g++) nibbles_of_32(b + 8 + 16 * g, code + 32 * g);
+    for (size_t g = 0; g < 8; g++) nibbles_of_32(b + 8 + 16 * g, code + 4 * g);
 }
 
-typedef void (*codes_fn)(const unsigned char *block, unsigned char *code);
+typedef void (*codes_fn)(const unsigned char *block, uint64_t *code);
 static const codes_fn codes[KW_DTYPE_COUNT] = {
-    [KW_Q4_0] = q4_0_codes,   [KW_Q4_1] = q4_1_codes,     [KW_Q5_0] = q5_0_codes,
-    [KW_Q5_1] = q5_1_codes,   [KW_Q8_0] = q8_0_codes,     [KW_Q2_K] = q2_k_codes,
-    [KW_Q3_K] = q3_k_codes,   [KW_Q4_K] = q4_k_codes,     [KW_Q5_K] = q5_k_codes,
-    [KW_Q6_K] = q6_k_codes,   [KW_IQ4_NL] = q4_0_codes,   [KW_IQ4_XS] = iq4_xs_codes,
+    [KW_Q4_0] = q4_0_codes, [KW_Q4_1] = q4_1_codes,   [KW_Q5_0] = q5_0_codes,
+    [KW_Q5_1] = q5_1_codes, [KW_Q8_0] = q8_0_codes,   [KW_Q2_K] = q2_k_codes,
+    [KW_Q3_K] = q3_k_codes, [KW_Q4_K] = q4_k_codes,   [KW_Q5_K] = q5_k_codes,
+    [KW_Q6_K] = q6_k_codes, [KW_IQ4_NL] = q4_0_codes, [KW_IQ4_XS] = iq4_xs_codes,
 };
 
-/* ---- 16 rows of a group as vectors of bytes, then folded ---- */
+/* ---- 16 rows of a group as vectors, then folded; word p of a vector belongs to row p (or 8 + p) ---- */
 
-typedef unsigned char rows_of_codes[ROWS][MOST_K];
+typedef uint64_t rows_of_codes[ROWS][MOST_K / 8];
 typedef struct vectors {
-    unsigned char v[8][64];
+    uint64_t v[8][8];
 } vectors;
 
-static void group_vectors(const rows_of_codes code, size_t at, vectors *out)
+/* Even bytes, then odd ones. */
+static uint64_t by_parity(uint64_t w)
 {
-    for (size_t i = 0; i < 4; i++)
-        for (size_t row = 0; row < ROWS; row++)
-            for (size_t k = 0; k < 8; k++)
-                out->v[2 * i + row / 8][4 * (2 * (row % 8) + (k & 1)) + k / 2] =
-                    code[row][at + 8 * i + k];
+    uint64_t t = (w ^ w >> 8) & UINT64_C(0x0000ff000000ff00);
+    w ^= t ^ t << 8;
+    t = (w ^ w >> 16) & UINT64_C(0x00000000ffff0000);
+    return w ^ t ^ t << 16;
 }
 
-static void fold_nibbles(const vectors *g, unsigned char *out)
+static void group_vectors(const rows_of_codes code, size_t group, vectors *out)
 {
-    for (size_t i = 0; i < 4; i++)
-        for (size_t p = 0; p < 64; p++)
-            out[64 * i + p] = (unsigned char)((g->v[2 * i][p] & 15) | g->v[2 * i + 1][p] << 4);
+    for (size_t row = 0; row < ROWS; row++)
+        for (size_t i = 0; i < 4; i++)
+            out->v[2 * i + row / 8][row % 8] = by_parity(code[row][4 * group + i]);
 }
 
-static void fold_plane(const vectors *g, int bit, unsigned char *out)
+static void fold_nibbles(const vectors *g, uint64_t *out)
 {
-    for (size_t p = 0; p < 64; p++) {
-        unsigned all = 0;
-        for (size_t v = 0; v < 8; v++) all |= (g->v[v][p] >> bit & 1u) << v;
-        out[p] = (unsigned char)all;
+    for (size_t i = 0; i < 4; i++)
+        for (size_t p = 0; p < 8; p++)
+            out[8 * i + p] = (g->v[2 * i][p] & EACH(15)) | (g->v[2 * i + 1][p] & EACH(15)) << 4;
+}
+
+static void fold_plane(const vectors *g, int bit, uint64_t *out)
+{
+    for (size_t p = 0; p < 8; p++) {
+        uint64_t all = 0;
+        for (size_t v = 0; v < 8; v++) all |= (g->v[v][p] >> bit & EACH(1)) << v;
+        out[p] = all;
     }
 }
 
-static void fold_five(const vectors *g, unsigned char *out)
+static void fold_five(const vectors *g, uint64_t *out)
 {
     fold_nibbles(g, out);
-    fold_plane(g, 4, out + 256);
+    fold_plane(g, 4, out + 32);
 }
 
-static void fold_bytes(const vectors *g, unsigned char *out) { memcpy(out, g, sizeof *g); }
+static void fold_bytes(const vectors *g, uint64_t *out) { memcpy(out, g, sizeof *g); }
 
-static void fold_six(const vectors *g, unsigned char *out)
+static void fold_six(const vectors *g, uint64_t *out)
 {
     for (size_t half = 0; half < 2; half++)
-        for (size_t p = 0; p < 64; p++)
-            for (size_t v = 0; v < 3; v++)
-                out[192 * half + 64 * v + p] = (unsigned char)(
-                    g->v[4 * half + v][p] | (g->v[4 * half + 3][p] >> (2 * v) & 3) << 6);
+        for (size_t v = 0; v < 3; v++)
+            for (size_t p = 0; p < 8; p++)
+                out[24 * half + 8 * v + p] =
+                    g->v[4 * half + v][p] | (g->v[4 * half + 3][p] >> (2 * v) & EACH(3)) << 6;
 }
 
-static void fold_pairs(const vectors *g, unsigned char *out)
+static void fold_pairs(const vectors *g, uint64_t *out)
 {
-    for (size_t p = 0; p < 64; p++)
-        for (size_t v = 0; v < 8; v++) {
-            unsigned two = (g->v[v][p] & 3u) << (2 * (v & 3));
-            out[v / 4 * 64 + p] = (unsigned char)(v & 3 ? out[v / 4 * 64 + p] | two : two);
+    for (size_t h = 0; h < 2; h++)
+        for (size_t p = 0; p < 8; p++) {
+            uint64_t all = 0;
+            for (size_t v = 0; v < 4; v++) all |= (g->v[4 * h + v][p] & EACH(3)) << (2 * v);
+            out[8 * h + p] = all;
         }
 }
 
-static void fold_three(const vectors *g, unsigned char *out)
+static void fold_three(const vectors *g, uint64_t *out)
 {
     fold_pairs(g, out);
-    fold_plane(g, 2, out + 128);
+    fold_plane(g, 2, out + 16);
 }
 
-typedef void (*fold_fn)(const vectors *g, unsigned char *out);
+typedef void (*fold_fn)(const vectors *g, uint64_t *out);
 static const fold_fn folds[KW_DTYPE_COUNT] = {
     [KW_Q4_0] = fold_nibbles, [KW_Q4_1] = fold_nibbles,   [KW_Q5_0] = fold_five,
     [KW_Q5_1] = fold_five,    [KW_Q8_0] = fold_bytes,     [KW_Q2_K] = fold_pairs,
@@ -297,8 +331,8 @@ static void put_iq4_xs(const lane_of *l)
 
 typedef void (*put_scales_fn)(const lane_of *l);
 static const put_scales_fn put_scales[KW_DTYPE_COUNT] = {
-    [KW_Q4_0] = put_f16, [KW_Q4_1] = put_min,  [KW_Q5_0] = put_f16,  [KW_Q5_1] = put_min,
-    [KW_Q8_0] = put_f16, [KW_Q2_K] = put_q2_k, [KW_Q3_K] = put_q3_k, [KW_Q4_K] = put_k4,
+    [KW_Q4_0] = put_f16, [KW_Q4_1] = put_min,  [KW_Q5_0] = put_f16,   [KW_Q5_1] = put_min,
+    [KW_Q8_0] = put_f16, [KW_Q2_K] = put_q2_k, [KW_Q3_K] = put_q3_k,  [KW_Q4_K] = put_k4,
     [KW_Q5_K] = put_k4,  [KW_Q6_K] = put_q6_k, [KW_IQ4_NL] = put_f16, [KW_IQ4_XS] = put_iq4_xs,
 };
 
@@ -311,20 +345,22 @@ static void pack_block(const kw_panel_source *s, size_t at, unsigned char *out)
     const kw_dtype_info *type = kw_dtype_get(s->dtype);
     size_t k = (size_t)f->k, step = type->block, left = s->k - at * k, n = k < left ? k : left;
     rows_of_codes code;
-    memset(code, 0, sizeof code);
+    if (s->n < ROWS) memset(code, 0, sizeof code);
     memset(out, 0, f->bytes);
     for (size_t lane = 0; lane < ROWS; lane++) {
         size_t row = kw_panel_order[lane];
         const unsigned char *src = s->rows + row * s->row_bytes + at * k / step * type->bytes;
         for (size_t e = 0; row < s->n && e < n; e += step, src += type->bytes) {
-            codes[s->dtype](src, code[row] + e);
+            codes[s->dtype](src, code[row] + e / 8);
             put_scales[s->dtype](&(lane_of){ src, out + f->scales_at, lane, e / step });
         }
     }
-    for (size_t e = 0; e < n; e += KW_GROUP) {
+    for (size_t e = 0; e < n / KW_GROUP; e++) {
         vectors g;
-        group_vectors((const unsigned char(*)[MOST_K])code, e, &g);
-        folds[s->dtype](&g, out + f->codes_at + e / KW_GROUP * f->group_bytes);
+        uint64_t folded[64]; /* no layout needs more: eight vectors of bytes */
+        group_vectors((const uint64_t(*)[MOST_K / 8]) code, e, &g);
+        folds[s->dtype](&g, folded);
+        memcpy(out + f->codes_at + e * f->group_bytes, folded, f->group_bytes);
     }
 }
 

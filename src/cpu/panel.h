@@ -28,10 +28,10 @@
 enum { KW_PANEL_ROWS = 16, KW_GROUP = 32, KW_PANEL_VERSION = 1 };
 
 typedef enum kw_scale_kind {
-    KW_SCALE_NONE,   /* halves */
-    KW_SCALE_F16,    /* d[16] f16 a group, behind the codes of the block */
-    KW_SCALE_MIN,    /* d[16] m[16] f16 a group: w = d q + m */
-    KW_SCALE_K4,     /* d[16] dmin[16] f16 | S: 8 x 16 B, low and high nibble: bits 0-3 of scale and minimum | T: 4 x 16 B */
+    KW_SCALE_NONE, /* halves */
+    KW_SCALE_F16,  /* d[16] f16 a group, behind the codes of the block */
+    KW_SCALE_MIN,  /* d[16] m[16] f16 a group: w = d q + m */
+    KW_SCALE_K4, /* d[16] dmin[16] f16 | S: 8 x 16 B, low and high nibble: bits 0-3 of scale and minimum | T: 4 x 16 B */
     KW_SCALE_BYTE16, /* d[16] f32 | 16 x 16 B: a signed scale each 16 k */
     KW_SCALE_BYTE32, /* d[16] f32 | 8 x 16 B: a signed scale a group */
     KW_SCALE_K2,     /* d[16] dmin[16] f16 | 16 x 16 B: nibbles of scale and minimum each 16 k */
@@ -54,6 +54,7 @@ const kw_panel_format *kw_panel_format_of(kw_dtype t); /* k is 0 when there is n
 /* Whether a matrix of this dtype and k columns can be packed; bytes of one panel. */
 bool kw_panel_fits(kw_dtype t, size_t k);
 size_t kw_panel_bytes(kw_dtype t, size_t k);
+uint64_t kw_panel_hash(kw_dtype t, uint64_t seed); /* over the description of one layout */
 /* Packs n <= 16 rows of k values, row_bytes apart, into one panel. */
 typedef struct kw_panel_source {
     kw_dtype dtype;
