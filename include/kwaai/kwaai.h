@@ -6,6 +6,7 @@
 #include "kwaai/log.h"
 #include "kwaai/model.h"
 #include "kwaai/options.h"
+#include "kwaai/pack.h"
 #include "kwaai/session.h"
 #include "kwaai/status.h"
 #include "kwaai/text.h"

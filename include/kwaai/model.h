@@ -37,6 +37,10 @@ typedef struct kw_model_info {
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab;
     int ctx_train; /* tokens the model was trained for */
     size_t n_tensors, n_meta;
+    /* Weights in the layout of the device's kernels: "file", "memory", or "none"; where and how much. */
+    const char *packed;
+    const char *pack_path; /* "" unless in a file */
+    uint64_t pack_bytes;
 } kw_model_info;
 KW_API kw_model_info kw_model_describe(const kw_model *m);
 

@@ -24,10 +24,16 @@ typedef struct kw_engine_options {
 #include "kwaai/options.def"
 } kw_engine_options;
 
+/* How far a long piece of work is, in bytes; done == total comes once, at its end. */
+typedef void (*kw_progress_fn)(void *user, const char *what, uint64_t done, uint64_t total);
+
 /* How a model's files are opened. */
 typedef struct kw_model_options {
 #define KW_MODEL_OPT(...) KW_MEMBER(__VA_ARGS__)
 #include "kwaai/options.def"
+    /* Called while something takes long ("packing"), on the calling thread; NULL is fine. */
+    kw_progress_fn on_progress;
+    void *progress_user; /* first argument of on_progress */
 } kw_model_options;
 
 /* One conversation or text in motion. */

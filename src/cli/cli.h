@@ -109,7 +109,9 @@ void out_json_number(double v);
 int cli_open_engine(cli *c);
 int cli_open_model(cli *c);              /* takes the first argument, or -m, away from the others */
 int cli_model_path(cli *c, char **path); /* a file, a folder or a name of the catalogue; free it */
-char *cli_cache_folder(void);            /* free it */
+char *cli_cache_folder(const char *what); /* "models", "packs"; free it */
+char *cli_pack_folder(const cli *c);      /* --pack-dir or the usual one; free it */
+int cli_use_packs(cli *c); /* sets the folder of packed weights, and how progress is shown */
 
 /* input.c */
 int cli_read_file(const char *path, char **text,

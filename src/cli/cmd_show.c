@@ -7,6 +7,28 @@ static void print_shape(const kw_tensor_info *t, const char *gap)
     for (int i = 0; i < t->rank; i++) printf("%s%lld", i ? gap : "", (long long)t->shape[i]);
 }
 
+/* The packed weights on this machine, or nothing. */
+static bool find_pack(const cli *c, char *path, size_t cap, kw_pack_info *info)
+{
+    return kw_model_pack_path(c->open_model, c->model.pack_dir, path, cap) == KW_OK && path[0] &&
+           kw_pack_describe(path, info) == KW_OK;
+}
+
+static void show_pack(const cli *c)
+{
+    char path[4096];
+    kw_pack_info info;
+    bool is_here = find_pack(c, path, sizeof path, &info);
+    if (c->json && is_here) {
+        printf(",\"pack\":{\"path\":");
+        out_json_string(path, strlen(path));
+        printf(",\"bytes\":%llu}", (unsigned long long)info.bytes);
+    } else if (!c->json) {
+        if (is_here) printf("%-12s %.1f MB, %s\n", "packed", (double)info.bytes / 1e6, path);
+        else printf("%-12s no\n", "packed");
+    }
+}
+
 static void show_json(const cli *c, const kw_model_info *m)
 {
     kw_tensor_info t;
@@ -39,7 +61,9 @@ static void show_json(const cli *c, const kw_model_info *m)
         print_shape(&t, ",");
         printf("],\"bytes\":%llu}", (unsigned long long)t.bytes);
     }
-    printf("%s}\n", c->tensors ? "]" : "");
+    printf("%s", c->tensors ? "]" : "");
+    show_pack(c);
+    printf("}\n");
 }
 
 static void show_text(const cli *c, const kw_model_info *m)
@@ -54,8 +78,10 @@ static void show_text(const cli *c, const kw_model_info *m)
     printf("%-12s %.1f M in %zu tensors\n", "parameters", (double)m->n_params / 1e6, m->n_tensors);
     printf("%-12s %d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", "shape", m->n_layers,
            m->dim, m->ffn_dim, m->n_heads, m->n_kv_heads, m->head_dim);
-    printf("%-12s %d\n%-12s %d tokens, %s\n\n", "context", m->ctx_train, "vocabulary", m->n_vocab,
+    printf("%-12s %d\n%-12s %d tokens, %s\n", "context", m->ctx_train, "vocabulary", m->n_vocab,
            tokenizer ? kw_tokenizer_kind(tokenizer) : "no tokenizer");
+    show_pack(c);
+    printf("\n");
     for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {
         for (char *p = value; *p; p++)
             if (*p == '\n') *p = ' ';

@@ -16,14 +16,14 @@ static const struct {
 };
 enum { N_CATALOGUE = sizeof catalogue / sizeof *catalogue };
 
-char *cli_cache_folder(void)
+char *cli_cache_folder(const char *what)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    size_t n = strlen(cache ? cache : "") + strlen(home ? home : "") + 64;
+    size_t n = strlen(cache ? cache : "") + strlen(home ? home : "") + strlen(what) + 64;
     char *path = malloc(n);
     if (!path) return NULL;
-    if (cache && *cache) snprintf(path, n, "%s/kwaai/models", cache);
-    else snprintf(path, n, "%s/.cache/kwaai/models", home ? home : "");
+    if (cache && *cache) snprintf(path, n, "%s/kwaai/%s", cache, what);
+    else snprintf(path, n, "%s/.cache/kwaai/%s", home ? home : "", what);
     return path;
 }
 
@@ -57,7 +57,7 @@ static int from_catalogue(const char *word, char **path)
 {
     for (int i = 0; i < N_CATALOGUE; i++) {
         if (strcmp(word, catalogue[i].name)) continue;
-        char *folder = cli_cache_folder();
+        char *folder = cli_cache_folder("models");
         size_t n = folder ? strlen(folder) + strlen(catalogue[i].file) + 2 : 0;
         *path = folder ? malloc(n) : NULL;
         if (!*path) {
@@ -105,10 +105,48 @@ int cli_open_engine(cli *c)
     return st ? out_status(st, NULL) : EXIT_OK;
 }
 
+/* Drawn over itself, and wiped off at the end. */
+static void show_progress(void *user, const char *what, uint64_t done, uint64_t total)
+{
+    static int shown = -1;
+    int percent = total ? (int)(done / (total / 100 + 1)) : 100;
+    (void)user;
+    if (done == total) fprintf(stderr, "\r\033[K");
+    else if (percent != shown) fprintf(stderr, "\r%s the model's weights: %d %%", what, percent);
+    shown = done == total ? -1 : percent;
+    fflush(stderr);
+}
+
+char *cli_pack_folder(const cli *c)
+{
+    return c->model.pack_dir[0] ? strdup(c->model.pack_dir) : cli_cache_folder("packs");
+}
+
+int cli_use_packs(cli *c)
+{
+    if (!c->quiet && isatty(STDERR_FILENO)) c->model.on_progress = show_progress;
+    if (c->model.pack_dir[0]) return EXIT_OK;
+    char *folder = cli_pack_folder(c);
+    int code = folder ? cli_set(c, "pack_dir", folder) : out_fail(EXIT_OS, "out of memory");
+    free(folder);
+    return code;
+}
+
+/* Packed weights are for computing with them, and exact results never do. */
+static int choose_packing(cli *c)
+{
+    bool computes = (commands[c->command].groups & SESSION) && c->command != CMD_INDEX_PLAN;
+    if ((!computes && c->command != CMD_INDEX_PACK) ||
+        (c->session.exact && !cli_was_set(c, "pack")))
+        c->model.pack = "off";
+    return cli_use_packs(c);
+}
+
 int cli_open_model(cli *c)
 {
     char *path = NULL;
     int code = cli_model_path(c, &path);
+    if (!code) code = choose_packing(c);
     if (!code) code = cli_open_engine(c);
     if (!code) {
         kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_model);

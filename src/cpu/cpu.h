@@ -12,10 +12,14 @@ void kw_cpu_list_rows(kw_buf *out);         /* "generic avx2 [avx512]" */
 void kw_cpu_list_features(kw_buf *out);
 
 /* Packed weights (panel.h): whether this device multiplies the tensor faster from a layout of its own, how many bytes that
- * takes, and making it (all threads of the device's pool; out is 64-byte aligned). */
+ * takes, and making it: panels from..from+n, each of 16 rows (all threads of the device's pool; out is 64-byte aligned). */
 bool kw_cpu_packs(const kw_device *d, const kw_tensor *t);
-size_t kw_cpu_packed_bytes(const kw_tensor *t);
-void kw_cpu_pack(kw_device *d, const kw_tensor *t, void *out);
+size_t kw_cpu_panels(const kw_tensor *t);
+size_t kw_cpu_panel_bytes(const kw_tensor *t);
+void kw_cpu_pack(kw_device *d, const kw_tensor *t, size_t from, size_t n, void *out);
+/* What the layouts are: packed weights of another version, or another description, are another thing. */
+uint32_t kw_cpu_layout_version(void);
+uint64_t kw_cpu_layouts(void);
 
 /* Bytes a second that all threads together read (memory, four streams each); the best of `runs` passes. */
 kw_status kw_cpu_bandwidth(kw_pool *pool, int runs, double *bytes_per_second);

@@ -189,15 +189,20 @@ bool kw_cpu_packs(const kw_device *d, const kw_tensor *t)
            kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t)));
 }
 
-size_t kw_cpu_packed_bytes(const kw_tensor *t)
+size_t kw_cpu_panels(const kw_tensor *t)
 {
-    size_t panels = (size_of(kw_tensor_rows(t)) + KW_PANEL_ROWS - 1) / KW_PANEL_ROWS;
-    return panels * kw_panel_bytes(t->dtype, size_of(kw_tensor_cols(t)));
+    return (size_of(kw_tensor_rows(t)) + KW_PANEL_ROWS - 1) / KW_PANEL_ROWS;
+}
+
+size_t kw_cpu_panel_bytes(const kw_tensor *t)
+{
+    return kw_panel_bytes(t->dtype, size_of(kw_tensor_cols(t)));
 }
 
 typedef struct packing {
     const kw_tensor *t;
     unsigned char *out;
+    size_t from, n;
     kw_counter next;
 } packing;
 
@@ -205,22 +210,36 @@ static void pack_panels(void *ctx, int worker)
 {
     packing *p = ctx;
     size_t rows = size_of(kw_tensor_rows(p->t)), k = size_of(kw_tensor_cols(p->t));
+    size_t bytes = kw_cpu_panel_bytes(p->t);
     (void)worker;
     for (;;) {
-        size_t from = (size_t)kw_counter_take(&p->next, 1) * KW_PANEL_ROWS;
-        if (from >= rows) return;
+        size_t i = (size_t)kw_counter_take(&p->next, 1), row = (p->from + i) * KW_PANEL_ROWS;
+        if (i >= p->n) return;
         kw_panel_source s = { .dtype = p->t->dtype,
-                              .rows = kw_tensor_row(p->t, (int64_t)from),
+                              .rows = kw_tensor_row(p->t, (int64_t)row),
                               .row_bytes = kw_tensor_row_bytes(p->t),
-                              .n = rows - from < KW_PANEL_ROWS ? rows - from : KW_PANEL_ROWS,
+                              .n = rows - row < KW_PANEL_ROWS ? rows - row : KW_PANEL_ROWS,
                               .k = k };
-        kw_panel_pack(&s, p->out + from / KW_PANEL_ROWS * kw_panel_bytes(s.dtype, k));
+        kw_panel_pack(&s, p->out + i * bytes);
     }
 }
 
-void kw_cpu_pack(kw_device *d, const kw_tensor *t, void *out)
+void kw_cpu_pack(kw_device *d, const kw_tensor *t, size_t from, size_t n, void *out)
 {
-    packing p = { .t = t, .out = out };
+    packing p = { .t = t, .out = out, .from = from, .n = n };
     kw_counter_reset(&p.next);
     kw_pool_run(d->pool, pack_panels, &p);
+}
+
+uint32_t kw_cpu_layout_version(void) { return KW_PANEL_VERSION; }
+
+uint64_t kw_cpu_layouts(void)
+{
+    uint64_t h = kw_hash64(kw_panel_order, sizeof kw_panel_order, 0);
+    for (int t = 0; t < KW_DTYPE_COUNT; t++) {
+        const char *name = kw_dtype_get((kw_dtype)t)->name;
+        h = kw_hash64(name, strlen(name), h);
+        h = kw_panel_hash((kw_dtype)t, h);
+    }
+    return h;
 }

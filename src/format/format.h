@@ -19,7 +19,9 @@ typedef struct kw_source {
     void (*forget)(struct kw_source *s, uint64_t at,
                    uint64_t len); /* hint: not needed soon; may be NULL */
     void (*close)(struct kw_source *s);
-    char *name; /* for messages: path or "memory" */
+    char *name;     /* for messages: path or "memory" */
+    bool is_mapped; /* unused bytes take no memory */
+    uint64_t stamp; /* of the file's size, times and inode; 0: there is none to rely on */
 } kw_source;
 
 kw_status kw_source_file(const char *path, kw_file_options o, kw_source **out);
@@ -120,6 +122,16 @@ const kw_json *kw_checkpoint_config(const kw_checkpoint *ck);            /* conf
 const kw_json *kw_checkpoint_generation_config(const kw_checkpoint *ck); /* or NULL */
 /* KW_EIO when a weights file shrank or changed on disk since it was opened. Cheap: one fstat a file. */
 kw_status kw_checkpoint_check(const kw_checkpoint *ck);
+/* What tells one set of weights from another, wherever the files lie: names, types, shapes, sizes, and a sample of every
+ * tensor. Two files with one identity are likely, but not certainly, the same. */
+typedef struct kw_identity {
+    uint64_t word[2];
+} kw_identity;
+kw_identity kw_checkpoint_identity(const kw_checkpoint *ck);
+/* The state of the files themselves: any write, and any copy, gives another stamp. 0: there is none to rely on, for a file
+ * changed so recently that a further change would not show. */
+uint64_t kw_checkpoint_stamp(const kw_checkpoint *ck);
+bool kw_checkpoint_is_mapped(const kw_checkpoint *ck); /* all of its files */
 /* Hint that a tensor's bytes were copied and will not be read in the map again. */
 void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t);
 

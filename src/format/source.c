@@ -36,6 +36,17 @@ static char *copy_name(const char *name)
     return copy;
 }
 
+/* Times of files move in steps of some milliseconds: what changed less than this long ago may change again unseen. */
+static const int64_t settled_ns = 1000000000;
+
+static uint64_t stamp_of(const kw_file *f)
+{
+    if (kw_wall_ns() - f->changed_ns < settled_ns) return 0;
+    int64_t facts[4] = { (int64_t)f->size, f->inode, f->mtime_ns, f->changed_ns };
+    uint64_t stamp = kw_hash64(facts, sizeof facts, 0);
+    return stamp ? stamp : 1;
+}
+
 kw_status kw_source_file(const char *path, kw_file_options o, kw_source **out)
 {
     file_source *s = kw_calloc(1, sizeof *s, KW_PAY_FILE);
@@ -55,6 +66,8 @@ kw_status kw_source_file(const char *path, kw_file_options o, kw_source **out)
     s->base.check = check_file;
     s->base.forget = forget_file;
     s->base.close = close_file;
+    s->base.is_mapped = s->file.is_mapped;
+    s->base.stamp = stamp_of(&s->file);
     *out = &s->base;
     return KW_OK;
 }

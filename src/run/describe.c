@@ -40,6 +40,11 @@ kw_model_info kw_model_describe(const kw_model *m)
         .ctx_train = m->shape.ctx_train,
         .n_tensors = kw_checkpoint_count(m->ck),
         .n_meta = kw_checkpoint_meta_count(m->ck),
+        .packed = m->packed.file.data ? "file"
+                  : m->packed.bytes   ? "memory"
+                                      : "none",
+        .pack_path = m->packed.path ? m->packed.path : "",
+        .pack_bytes = m->packed.bytes,
     };
     for (size_t i = 0; i < info.n_tensors; i++) {
         const kw_tensor *t = &kw_checkpoint_at(m->ck, i)->tensor;

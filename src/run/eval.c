@@ -181,6 +181,7 @@ static kw_status run(kw_eval *e, kw_eval_mode mode, kw_recorded *r, kw_binding *
 {
     const kw_backend *backend = e->m->engine->backend;
     kw_status st = kw_checkpoint_check(e->m->ck);
+    if (!st) st = kw_file_check_size(&e->m->packed.file);
     if (st) return st;
     b->scratch = e->scratch;
     b->outputs = (void *const *)e->out[mode].at;

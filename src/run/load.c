@@ -2,7 +2,7 @@
  *
  * Everything a family needs is in its tables, so this code knows no family. What is decided here: which files are
  * asked, in which order, and how a failure is worded. */
-#include "run/run.h"
+#include "run/pack.h"
 #include <stdatomic.h>
 #include <string.h>
 
@@ -100,7 +100,7 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
     st = name_model(m, path);
     if (!st) st = load_tokenizer(m, o->tokenizer);
     if (!st) st = kw_load_end_ids(m);
-    if (!st) st = kw_model_pack(m);
+    if (!st) st = kw_model_pack(m, path, o);
     return st;
 }
 
@@ -132,6 +132,7 @@ void kw_model_release(kw_model *m)
 {
     if (!m || atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1) return;
     kw_tokenizer_close(m->tokenizer);
+    kw_model_unpack(m);
     kw_checkpoint_close(m->ck);
     kw_arena_free(&m->arena);
     kw_free(m);

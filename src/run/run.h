@@ -16,6 +16,20 @@ struct kw_engine {
     kw_buf features, rows; /* texts of kw_engine_describe */
 };
 
+/* pack.c: the matrices that the device has a layout of its own for, and where they lie in it. */
+typedef struct kw_matrix {
+    const char *name;
+    kw_tensor *t;
+} kw_matrix;
+typedef struct kw_packed {
+    kw_matrix *matrices; /* in the order of the family's table */
+    size_t n;
+    kw_file file;       /* the pack, or no data */
+    kw_memory **memory; /* [n] where there is no file; NULL from the first that found no memory */
+    const char *path;   /* of the file */
+    uint64_t bytes;
+} kw_packed;
+
 struct kw_model {
     kw_engine *engine;
     _Atomic int refs;
@@ -30,6 +44,7 @@ struct kw_model {
     kw_tokenizer *tokenizer;
     int32_t *end_ids;
     size_t n_end_ids;
+    kw_packed packed;
 };
 
 /* A layer's weights struct. */
@@ -44,7 +59,6 @@ static inline const void *kw_model_layer(const kw_model *m, int il)
 kw_status kw_load_config(kw_model *m);
 kw_status kw_load_weights(kw_model *m);
 kw_status kw_load_end_ids(kw_model *m);
-kw_status kw_model_pack(kw_model *m); /* pack.c */
 
 /* ---- kv.c: pages of the cache ---- */
 enum { KW_PAGE_ROWS = 64 };

@@ -2,12 +2,13 @@
 
 The program is $KWAAI; data of other people lies below $KWAAI_TEST_DATA, and what needs it is skipped by name without it.
 A test is a function called test_*; `main` runs those of a module and exits 1 when one failed."""
-import array, json, os, struct, subprocess, sys, time, traceback
+import array, json, os, struct, subprocess, sys, tempfile, time, traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOCAL = os.path.join(os.path.dirname(HERE), "data")
 KWAAI = os.environ.get("KWAAI", os.path.join(HERE, "..", "..", "build", "kwaai"))
 DATA = os.environ.get("KWAAI_TEST_DATA", "")
+os.environ.setdefault("KWAAI_PACK_DIR", os.path.join(os.environ.get("BUILD", tempfile.gettempdir()), "packs"))
 CODES = {"F32": "f", "F64": "d", "I32": "i", "I64": "q"}
 
 
