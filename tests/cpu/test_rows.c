@@ -261,6 +261,39 @@ static void check_q8(const kw_kernels *row)
 
 TEST(int8_dots_are_within_1e4_and_do_not_depend_on_the_batch) { each_row(check_q8); }
 
+/* Rows that differ in their integer products alone. */
+TEST(int8_dots_of_arm_have_the_same_bits_in_every_row)
+{
+    enum { K = 768, W = 6, X = 9 };
+    static const kw_dtype types[] = { KW_Q4_0, KW_Q4_1, KW_Q8_0, KW_Q4_K, KW_Q6_K };
+    static const char *const names[] = { "dotprod", "i8mm" };
+    static float x[X * K], got[W * X], want[W * X];
+    static unsigned char packed[W * K * 2], codes[X * (2 * K + K / 4 + 64)];
+    kw_kernels neon, row;
+    kw_rng rng;
+    if (kw_kernels_select(kw_cpu_features(), "neon", &neon)) {
+        test_say_skipped("this build has no row called neon");
+        return;
+    }
+    kw_rng_seed(&rng, 17);
+    fill(x, X * K, 18, false);
+    for (size_t i = 0; i < sizeof packed; i++) packed[i] = (unsigned char)(kw_rng_u64(&rng) & 0xbf);
+    size_t stride = kw_q8_row_bytes(K);
+    for (int i = 0; i < X; i++) neon.encode_q8(x + i * K, codes + (size_t)i * stride, K);
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        assert_int_equal(kw_kernels_select(kw_cpu_features(), names[n], &row), KW_OK);
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+            const kw_dtype_info *info = kw_dtype_get(types[t]);
+            size_t bytes = K / info->block * info->bytes;
+            kw_dots_q8 d = { got, packed, codes, W, bytes, stride, W, X, K };
+            row.dots_q8[types[t]](&d);
+            d.dst = want;
+            neon.dots_q8[types[t]](&d);
+            assert_true(same(got, want, W * X));
+        }
+    }
+}
+
 /* Codes and activations as large as they come, so that a sum kept in too few bits shows. */
 static void check_q8_extremes(const kw_kernels *row)
 {
