@@ -267,7 +267,7 @@ def test_a_draft_model_must_have_the_vocabulary():
 
 def test_cache_types():
     args = ("generate", GGUF, "--ids", "1,2,3", "-n", 4)
-    for kind in ("f32", "f16", "bf16"): ok(*args, "--kv-type", kind)
+    for kind in ("f32", "f16", "bf16", "int8"): ok(*args, "--kv-type", kind)
     fails(64, ["q3", "bf16"], *args, "--kv-type", "q3")
     fails(64, ["exact", "f16"], *args, "--kv-type", "f16", "--exact")
 

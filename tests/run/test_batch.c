@@ -113,6 +113,33 @@ TEST(in_fast_mode_up_to_8_sessions_have_the_bits_of_one)
         }
 }
 
+/* Far behind each other in long texts: however attention cuts a context, its cut is not the neighbours' business. */
+TEST(in_fast_mode_depths_do_not_mix)
+{
+    static const char *const types[] = { "f16", "int8" };
+    for (int t = 0; t < 2; t++) {
+        crowd c = open_crowd(models[1], false, 512);
+        kw_session_options o = kw_session_defaults();
+        kw_sampling greedy = kw_sampling_defaults();
+        o.kv_type = types[t];
+        greedy.temperature = 0;
+        greedy.ignore_eos = true;
+        for (; c.n < 6; c.n++) {
+            int32_t ids[512];
+            kw_session **s[2] = { &c.alone[c.n], &c.together[c.n] };
+            prompt(ids, 512, c.n);
+            for (int i = 0; i < 2; i++) {
+                must(kw_session_open(c.f.model, &o, s[i]));
+                must(kw_session_set_sampling(*s[i], &greedy));
+                must(kw_session_sync(*s[i], ids, (size_t)(3 + 97 * c.n)));
+            }
+            must(kw_batch_add(c.batch, c.together[c.n]));
+        }
+        for (int k = 0; k < 12; k++) assert_int_equal(step(&c, KW_OK), 6);
+        close_crowd(&c);
+    }
+}
+
 TEST(a_long_prompt_is_computed_in_pieces_beside_the_others)
 {
     crowd c = open_crowd(models[1], true, 16);

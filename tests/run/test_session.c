@@ -84,9 +84,11 @@ TEST(cache_types_are_checked)
         const char *type;
         bool exact;
         kw_status status;
-    } cases[] = { { "", true, KW_OK },       { "f32", true, KW_OK },   { "f16", true, KW_EINVAL },
-                  { "f16", false, KW_OK },   { "bf16", false, KW_OK }, { "f32", false, KW_OK },
-                  { "q4", false, KW_EINVAL } };
+    } cases[] = {
+        { "", true, KW_OK },      { "f32", true, KW_OK },      { "f16", true, KW_EINVAL },
+        { "f16", false, KW_OK },  { "bf16", false, KW_OK },    { "f32", false, KW_OK },
+        { "int8", false, KW_OK }, { "int8", true, KW_EINVAL }, { "q4", false, KW_EINVAL }
+    };
     int32_t ids[N], id;
     fixture f = open_fixture(models[0]);
     fill(ids, N);
