@@ -9,8 +9,13 @@ set(other_files ${src}/cpu/features_other.c)
 set(posix_files ${src}/base/port_posix.c)
 
 # -O3 for kernels: tiles must live in registers, which wants their loops unrolled
+# (sanitizers make those loops so long that compiling them takes minutes: there speed does not matter)
+set(kernel_level -O3)
+if(KWAAI_SANITIZE)
+    set(kernel_level -O0)
+endif()
 function(kernel_flags file)
-    set_source_files_properties(${src}/cpu/${file} PROPERTIES COMPILE_OPTIONS "-O3;${ARGN}")
+    set_source_files_properties(${src}/cpu/${file} PROPERTIES COMPILE_OPTIONS "${kernel_level};${ARGN}")
 endfunction()
 
 if(machine MATCHES "x86_64|amd64")

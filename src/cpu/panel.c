@@ -324,7 +324,7 @@ static void put_iq4_xs(const lane_of *l)
     unsigned high = (unsigned)(l->b[2] | l->b[3] << 8);
     put_d_f32(l, 0);
     for (size_t j = 0; j < 8; j++) {
-        unsigned low = l->b[4 + j / 2] >> (4 * (j & 1)) & 15u;
+        unsigned low = (unsigned)(l->b[4 + j / 2] >> (4 * (j & 1))) & 15u;
         l->out[64 + 16 * j + l->lane] = (unsigned char)((low | (high >> (2 * j) & 3) << 4) - 32);
     }
 }
