@@ -15,6 +15,9 @@
 #define assert_string_equal(a, b) assert_true(strcmp((a), (b)) == 0)
 #define assert_string_not_equal(a, b) assert_true(strcmp((a), (b)) != 0)
 #define assert_memory_equal(a, b, n) assert_true(memcmp((a), (b), (n)) == 0)
+#define assert_memory_not_equal(a, b, n) assert_true(memcmp((a), (b), (n)) != 0)
+#define assert_ptr_equal(a, b) assert_true((const void *)(a) == (const void *)(b))
+#define assert_ptr_not_equal(a, b) assert_true((const void *)(a) != (const void *)(b))
 #define fail_msg(...) TINY_FAIL(__VA_ARGS__)
 #define print_message(...) printf(__VA_ARGS__)
 #define skip() return

@@ -38,7 +38,8 @@ static void make(sample *s)
     assert_int_equal(kw_pack_write_head(&d, &head), KW_OK);
     s->head = head.len;
     memcpy(s->file, head.data, head.len);
-    for (size_t i = 0; i < N; i++) memcpy(s->file + s->entries[i].at, body[i], s->entries[i].bytes);
+    for (size_t i = 0; i < N; i++)
+        memcpy(s->file + s->entries[i].at, body[i], (size_t)s->entries[i].bytes);
     kw_buf_free(&head);
 }
 

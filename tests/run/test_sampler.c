@@ -275,8 +275,8 @@ TEST(guesses_are_kept_as_often_as_the_distributions_overlap)
     target_of(&d, q);
     for (int i = 0; i < IDS; i++) overlap += fmin(p[i], q[i]);
     guessing g = sample_beside(&a, draft);
-    double deviation = sqrt(DRAWS * overlap * (1 - overlap));
-    assert_true(fabs(g.n_kept - DRAWS * overlap) < 4 * deviation);
+    double deviation = sqrt((double)DRAWS * overlap * (1 - overlap));
+    assert_true(fabs(g.n_kept - (double)DRAWS * overlap) < 4 * deviation);
     g = sample_beside(&a, x); /* the same distribution: all are */
     assert_int_equal(g.n_kept, DRAWS);
 }
