@@ -17,6 +17,8 @@ enum { BENCH_MAX_SLOTS = 512 };
 /* A plan being recorded, and the memory that its binding will point to. */
 typedef struct maker {
     kw_plan *plan;
+    kw_device *device;
+    bool exact;
     kw_arena memory;
     const void *inputs[BENCH_MAX_SLOTS];
     void *outputs[BENCH_MAX_SLOTS];

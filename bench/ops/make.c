@@ -87,6 +87,20 @@ static kw_val weight(maker *m, kw_dtype dtype, int64_t rows, int64_t cols)
     return kw_weight(m->plan, NULL, &t);
 }
 
+/* The weight of a LINEAR as a loaded model has it: in fast mode in the device's own layout, where it has one. */
+static kw_val matrix(maker *m, kw_dtype dtype, int64_t rows, int64_t cols)
+{
+    kw_val v = weight(m, dtype, rows, cols);
+    if (m->status || m->exact || v.id == 0) return v;
+    kw_tensor *t = &m->plan->value[v.id].t;
+    if (!kw_cpu_packs(m->device, t)) return v;
+    size_t panels = kw_cpu_panels(t);
+    void *packed = room(m, panels * kw_cpu_panel_bytes(t));
+    if (packed) kw_cpu_pack(m->device, t, 0, panels, packed);
+    t->packed = packed;
+    return v;
+}
+
 static void output(maker *m, kw_val v)
 {
     const kw_value *x = kw_plan_value(m->plan, v);
@@ -111,7 +125,7 @@ void make_LINEAR(maker *m, const shape *s)
     copies = copies > BENCH_MAX_SLOTS ? BENCH_MAX_SLOTS : copies; /* tiny ones stay in the caches */
     kw_val x = numbers(m, s->rows, s->in);
     for (int i = 0; i < copies && !m->status; i++) {
-        kw_val w = weight(m, s->dtype, s->out, s->in);
+        kw_val w = matrix(m, s->dtype, s->out, s->in);
         if (!m->status) output(m, kw_linear(m->plan, x, w, KW_NONE));
     }
     m->bytes = weight_bytes + floats(s->rows * (s->in + s->out));
@@ -194,16 +208,17 @@ void make_ATTEND(maker *m, const shape *s)
                                               .n_kv_heads = KV_HEADS,
                                               .head_dim = HEAD_DIM,
                                               .scale = 0.125f }));
-    m->kv = (kw_kv_layout){ .dtype = KW_F16,
+    m->kv = (kw_kv_layout){ .dtype = m->exact ? KW_F32 : KW_F16,
                             .n_layers = KV_LAYERS,
                             .n_kv_heads = KV_HEADS,
                             .head_dim = HEAD_DIM,
-                            .page_rows = 64 };
+                            .page_rows = 64,
+                            .tiled = !m->exact && kw_cpu_tiles_cache(m->device) };
     double seen = (double)s->rows * ((double)s->at + (double)(s->rows + 1) / 2);
     m->bytes = (double)(s->at + s->rows) * KV_HEADS * HEAD_DIM * 4;
     m->flops = 4 * seen * HEADS * HEAD_DIM;
-    snprintf(m->label, sizeof m->label, "%d/%d heads, f16 cache, from %lld", HEADS, KV_HEADS,
-             (long long)s->at);
+    snprintf(m->label, sizeof m->label, "%d/%d heads, %s cache, from %lld", HEADS, KV_HEADS,
+             kw_dtype_get(m->kv.dtype)->name, (long long)s->at);
 }
 
 void make_ROWS(maker *m, const shape *s)

@@ -65,7 +65,7 @@ static kw_status open_cache(bench *b, ready *r, int64_t positions)
         if (!st) bench_fill((*page)->host, (*page)->bytes, r->n_pages);
     }
     r->sequence = r->pages;
-    r->kv = (kw_kv_binding){ .layout = r->m.kv, .pages = &r->sequence };
+    r->kv = (kw_kv_binding){ .layout = r->m.kv, .pages = &r->sequence, .n_sequences = 1 };
     r->binding.kv = &r->kv;
     return st;
 }
@@ -75,6 +75,8 @@ static kw_status get_ready(bench *b, make_fn make, const shape *s, ready *r)
     const kw_backend *cpu = &kw_backend_cpu;
     maker *m = &r->m;
     m->memory = KW_ARENA(KW_PAY_MODEL);
+    m->device = b->device;
+    m->exact = b->o.exact;
     kw_status st =
         kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = b->device }, &m->plan);
     if (st) return st;
