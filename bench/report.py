@@ -25,14 +25,16 @@ def ratio_text(line):
 def markdown(lines, about):
     out = ["# Against peers", ""]
     out += ["- %s: %s" % (k, v) for k, v in about.items()]
-    out += ["", "Medians (least..most) of rounds in which every program ran once after the other; the ratio is taken round by round. For limits it is the share of the limit.",
+    out += ["", "Medians (least..most) of rounds in which every program ran once after the other; the ratio is taken round by round. For limits it is the share of the limit. What other work took of the machine meanwhile is in the notes.",
             "", "| row | what | bar | ours | best peer | ratio | share of bandwidth | holds | note |", "|---|---|---|---|---|---|---|---|---|"]
     for x in lines:
         peer = "%s %s" % (x["peer"]["name"], spread(x["peer"])) if x["peer"] else ""
         share = "%.0f %%" % (100 * x["share"]) if x.get("share") else ""
         if x.get("aim") and x.get("share"):
             share += " (aim %.0f %%)" % (100 * x["aim"])
-        note = "; ".join(filter(None, [x["note"]] + ["%s %s" % (n, spread(s)) for n, s in x.get("info", {}).items()]))
+        others = x.get("others")
+        crowd = "other work took %.1f cores (up to %.1f)" % (others["median"], others["max"]) if others and others["max"] > 0.1 else ""
+        note = "; ".join(filter(None, [x["note"], crowd] + ["%s %s" % (n, spread(s)) for n, s in x.get("info", {}).items()]))
         out.append("| %s | %s | %s | %s | %s | %s | %s | %s | %s |" % (
             x["name"], x["what"], x["bar"], (spread(x["ours"]) + " " + x["unit"]).strip() if x["ours"] else "", peer, ratio_text(x), share, verdict(x), note))
     held = [x["holds"] for x in lines]
