@@ -97,7 +97,9 @@ TEST(cache_types_are_checked)
         kw_session *s = NULL;
         o.kv_type = cases[i].type;
         o.exact = cases[i].exact;
-        assert_int_equal(kw_session_open(f.model, &o, &s), cases[i].status);
+        bool is_int8 = strcmp(cases[i].type, "int8") == 0 && !cases[i].exact;
+        kw_status want = is_int8 && !has_int8_cache(f.model) ? KW_EUNSUPPORTED : cases[i].status;
+        assert_int_equal(kw_session_open(f.model, &o, &s), want);
         if (!s) continue;
         must(kw_session_sync(s, ids, 70));
         must(kw_session_step(s, &id));
