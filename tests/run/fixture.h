@@ -27,17 +27,17 @@ static inline bool has_int8_cache(kw_model *m)
     return st == KW_OK;
 }
 
-static inline fixture open_fixture_at(const char *path)
+static inline fixture open_fixture_at(const char *path, int threads)
 {
     fixture f = { NULL, NULL };
     kw_engine_options o = kw_engine_defaults();
-    o.threads = 2;
+    o.threads = threads;
     must(kw_engine_open(&o, &f.engine));
     must(kw_model_load(f.engine, path, NULL, &f.model));
     return f;
 }
 
-static inline fixture open_fixture(const char *rel) { return open_fixture_at(test_local(rel)); }
+static inline fixture open_fixture(const char *rel) { return open_fixture_at(test_local(rel), 2); }
 
 static inline void close_fixture(fixture *f)
 {

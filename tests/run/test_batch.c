@@ -250,7 +250,7 @@ TEST(texts_with_other_rope_frequencies_are_computed_apart)
 {
     const char *path = test_data("golden/llama-rope-dynamic");
     if (!path) SKIP("golden/llama-rope-dynamic is not below KWAAI_TEST_DATA");
-    crowd c = crowd_of(open_fixture_at(path), true, 512);
+    crowd c = crowd_of(open_fixture_at(path, 2), true, 512);
     for (int i = 0; i < 6; i++) join(&c, i % 2 ? 70 + i % 4 : 10 + i, true, i < 4);
     assert_int_equal(c.together[1]->angles.length, 71);
     for (int k = 0; k < 10; k++) assert_int_equal(step(&c, KW_OK), 6);

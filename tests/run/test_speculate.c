@@ -7,6 +7,9 @@
 static const char *const target = "golden/gguf-tiny-llama/q8_0.gguf",
                          *const draft = "golden/gguf-tiny-llama/q4_0.gguf";
 
+/* One thread: thousands of runs of a tiny model would mostly wait for a second one on a busy machine. */
+static fixture open_alone(const char *rel) { return open_fixture_at(test_local(rel), 1); }
+
 /* As if rows and drafts cost nothing: the tiny models are all of a size. */
 static void be_eager(kw_session *s)
 {
@@ -69,7 +72,7 @@ static kw_guess_counts compare(const fixture *f, bool exact, int which, kw_model
 
 TEST(greedy_texts_and_logits_are_those_without_guesses)
 {
-    fixture f = open_fixture(target), small = open_fixture(draft);
+    fixture f = open_alone(target), small = open_alone(draft);
     for (int exact = 0; exact < 2; exact++)
         for (int which = 0; which < 4; which++) {
             compare(&f, exact, which, NULL);
@@ -82,7 +85,7 @@ TEST(greedy_texts_and_logits_are_those_without_guesses)
 
 TEST(a_seed_gives_the_same_text_with_and_without_looked_up_guesses)
 {
-    fixture f = open_fixture(target);
+    fixture f = open_alone(target);
     for (int which = 0; which < 4; which++) {
         int32_t ids[40];
         kw_session *plain = open_session(&f, true, 64, 120), *looks = guessing(&f, true, 120, NULL);
@@ -173,7 +176,7 @@ TEST(sampled_texts_have_the_distribution_of_the_model_alone)
     static const kw_logit_bias bias[4] = {
         { 3, 12.0f }, { 14, 12.5f }, { 25, 11.5f }, { 41, -INFINITY }
     }; /* ids of the prompt, so that something is found there */
-    fixture f = open_fixture(target), small = open_fixture(draft);
+    fixture f = open_alone(target), small = open_alone(draft);
     tree t = { .s = open_session(&f, true, 64, 64) };
     kw_session *plain = open_session(&f, true, 64, 64), *looks = guessing(&f, true, 64, NULL),
                *drafts = guessing(&f, true, 64, small.model);
@@ -213,7 +216,7 @@ TEST(sampled_texts_have_the_distribution_of_the_model_alone)
 
 TEST(a_draft_model_with_another_vocabulary_is_refused_with_both_sizes)
 {
-    fixture f = open_fixture(models[0]), other = open_fixture(models[1]);
+    fixture f = open_alone(models[0]), other = open_alone(models[1]);
     kw_session *s = open_session(&f, true, 64, 64);
     assert_int_equal(kw_session_set_draft(s, other.model), KW_EINVAL);
     assert_non_null(strstr(kw_error_message(), "307"));
@@ -228,7 +231,7 @@ TEST(a_draft_model_with_another_vocabulary_is_refused_with_both_sizes)
 TEST(guesses_that_are_always_wrong_are_hardly_made)
 {
     int32_t ids[64];
-    fixture f = open_fixture(target);
+    fixture f = open_alone(target);
     kw_session *s = open_session(&f, true, 64, 120);
     kw_speculation *p = &s->speculation;
     p->looks_up = true;
@@ -253,7 +256,7 @@ TEST(guesses_that_are_always_wrong_are_hardly_made)
 
 TEST(rows_that_cost_time_are_weighed_and_a_disturbed_run_counts_little)
 {
-    fixture f = open_fixture(target);
+    fixture f = open_alone(target);
     kw_session *s = open_session(&f, true, 64, 120);
     kw_speculation *p = &s->speculation;
     for (int i = 0; i < 60; i++) {
@@ -276,7 +279,7 @@ TEST(rows_that_cost_time_are_weighed_and_a_disturbed_run_counts_little)
 TEST(a_draft_model_as_large_as_its_model_is_never_asked)
 {
     int32_t ids[20], id;
-    fixture f = open_fixture(target);
+    fixture f = open_alone(target);
     kw_session *s = open_session(&f, true, 64, 120);
     must(kw_session_set_draft(s, f.model));
     fill(ids, 20);
@@ -290,7 +293,7 @@ TEST(a_draft_model_as_large_as_its_model_is_never_asked)
 TEST(a_fork_guesses_on_and_a_new_prompt_forgets)
 {
     int32_t ids[60], id;
-    fixture f = open_fixture(target), small = open_fixture(draft);
+    fixture f = open_alone(target), small = open_alone(draft);
     kw_session *plain = open_session(&f, true, 64, 120), *fork = NULL;
     kw_session *s = guessing(&f, true, 120, small.model);
     refrain(ids, 60, 1);
@@ -318,7 +321,7 @@ TEST(a_fork_guesses_on_and_a_new_prompt_forgets)
 TEST(a_text_that_is_cancelled_among_guesses_goes_on)
 {
     int32_t ids[30], id;
-    fixture f = open_fixture(target), small = open_fixture(draft);
+    fixture f = open_alone(target), small = open_alone(draft);
     kw_session *plain = open_session(&f, true, 64, 120);
     kw_session *s = guessing(&f, true, 120, small.model);
     refrain(ids, 30, 1);
@@ -340,7 +343,7 @@ TEST(a_text_that_is_cancelled_among_guesses_goes_on)
 TEST(a_chunk_of_one_row_leaves_no_room_for_guesses)
 {
     int32_t ids[20], id;
-    fixture f = open_fixture(target);
+    fixture f = open_alone(target);
     kw_session *s = open_session(&f, true, 1, 64);
     s->speculation.looks_up = true;
     refrain(ids, 20, 0);
