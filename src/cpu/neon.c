@@ -8,6 +8,9 @@
 #define EXACT_W 4
 #include "cpu/vec.inc"
 #include "cpu/exact8.inc"
+#define ATTEND_X 6
+#define ATTEND_CASES(X) X(1) X(2) X(3) X(4) X(5)
+#include "cpu/tiles16.inc"
 #include "cpu/lanes4.inc"
 #include "cpu/encode4.inc"
 #include "cpu/sums4.inc"
@@ -26,6 +29,7 @@ const kw_kernels kw_kernels_neon = {
     .pack = pack,
     .gemm = gemm,
     .attend = attend,
+    .attend_tiles = attend_tiles,
     .encode_q8 = encode_q8,
     .decode = { [KW_F16] = decode_f16,
                 [KW_BF16] = decode_bf16,

@@ -9,6 +9,9 @@
 #define EXACT_W 2
 #include "cpu/vec.inc"
 #include "cpu/exact8.inc"
+#define ATTEND_X 2
+#define ATTEND_CASES(X) X(1)
+#include "cpu/tiles16.inc"
 #include "cpu/lanes4.inc"
 #include "cpu/encode4.inc"
 #include "cpu/sums4.inc"
@@ -27,6 +30,7 @@ const kw_kernels kw_kernels_wasm128 = {
     .pack = pack,
     .gemm = gemm,
     .attend = attend,
+    .attend_tiles = attend_tiles,
     .encode_q8 = encode_q8,
     .decode = { [KW_F16] = decode_f16,
                 [KW_BF16] = decode_bf16,

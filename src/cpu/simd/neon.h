@@ -80,6 +80,10 @@ static inline W w_high(B a) { return vmovl_high_s8(a); }
 /* 256 * q + r */
 static inline W w_join(W q, W r) { return vaddq_s16(vshlq_n_s16(q, 8), r); }
 static inline B b_load(const void *p) { return vld1q_s8(p); }
+static inline B b_eight(const void *p)
+{
+    return vcombine_s8(vld1_s8(p), vdup_n_s8(0));
+} /* the low half */
 /* sixteen int32 as bytes, held to -127..127 */
 static inline B b_from(const I c[4])
 {

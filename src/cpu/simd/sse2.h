@@ -87,6 +87,7 @@ static inline W w_high(B a) { return _mm_srai_epi16(_mm_unpackhi_epi8(a, a), 8);
 /* 256 * q + r */
 static inline W w_join(W q, W r) { return _mm_add_epi16(_mm_slli_epi16(q, 8), r); }
 static inline B b_load(const void *p) { return _mm_loadu_si128(p); }
+static inline B b_eight(const void *p) { return _mm_loadl_epi64(p); } /* the low half */
 /* sixteen int32 as bytes, held to -127..127 */
 static inline B b_from(const I c[4])
 {

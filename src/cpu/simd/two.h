@@ -5,6 +5,9 @@
 #ifndef KW_CPU_SIMD_TWO_H
 #define KW_CPU_SIMD_TWO_H
 
+#include <stdint.h>
+#include <string.h>
+
 typedef struct V {
     H lo, hi;
 } V;
@@ -41,5 +44,30 @@ static inline V v_scale_bits(V p, V t)
 }
 /* lanes j and j+4, then j+2, then j+1 */
 static inline float v_tree(V a) { return h_tree(h_add(a.lo, a.hi)); }
+
+/* ---- for attention over a tiled cache ---- */
+
+static inline V v_max(V a, V b) { return (V){ h_max(a.lo, b.lo), h_max(a.hi, b.hi) }; }
+static inline float v_most(V a) { return h_largest(h_max(a.lo, a.hi)); }
+static inline uint64_t eight_bytes(const void *p)
+{
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+/* Eight f16, bf16, int8. */
+static inline V v_halves(const void *p)
+{
+    return (V){ h_halves(eight_bytes(p)), h_halves(eight_bytes((const char *)p + 8)) };
+}
+static inline V v_bf16(const void *p)
+{
+    return (V){ h_bf16s(eight_bytes(p)), h_bf16s(eight_bytes((const char *)p + 8)) };
+}
+static inline V v_bytes(const void *p)
+{
+    W x = w_low(b_eight(p));
+    return (V){ h_from_i(i_low(x)), h_from_i(i_high(x)) };
+}
 
 #endif

@@ -95,6 +95,7 @@ static inline W w_high(B a) { return wasm_i16x8_extend_high_i8x16(a); }
 /* 256 * q + r */
 static inline W w_join(W q, W r) { return wasm_i16x8_add(wasm_i16x8_shl(q, 8), r); }
 static inline B b_load(const void *p) { return wasm_v128_load(p); }
+static inline B b_eight(const void *p) { return wasm_v128_load64_zero(p); } /* the low half */
 /* sixteen int32 as bytes, held to -127..127 */
 static inline B b_from(const I c[4])
 {
