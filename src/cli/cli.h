@@ -139,11 +139,17 @@ int cli_chat_template(
 
 /* interrupt.c: Ctrl-C cancels this session's next step; the second ends the program. */
 void interrupt_watch(kw_session *s); /* NULL: nothing is watched */
-bool interrupt_seen(void);           /* since the last watch */
+void interrupt_outlive(void);     /* from now on a Ctrl-C while nothing is watched does nothing */
+bool interrupt_seen(void);        /* since the last watch */
 void interrupt_watch_files(void); /* a mapped file that shrinks ends the program with a message */
 
-/* line_edit.c or line_plain.c: one line from the user, without its newline; NULL at the end. free it. */
-char *line_read(const char *prompt);
+/* line_edit.c or line_plain.c: one line from the user, without its newline; free it. */
+typedef enum line_end {
+    LINE_READ,
+    LINE_DROPPED /* by Ctrl-C */,
+    LINE_NONE /* the input ended */
+} line_end;
+line_end line_read(const char *prompt, char **line);
 void line_open(void);
 void line_close(void);
 

@@ -115,6 +115,8 @@ int conversation_answer(conversation *t, cli *c, kw_session *s, const char *chat
     interrupt_watch(s);
     double start = cli_now_ms();
     kw_status st = kw_session_sync(s, ids, n);
+    if (st == KW_ECANCELED && !interrupt_seen()) /* a Ctrl-C that came as the last answer ended */
+        st = kw_session_sync(s, ids, n);
     double prompt_ms = cli_now_ms() - start;
     if (!st && c->predict != 0) st = kw_session_generate(s, &args, &r);
     bool interrupted = interrupt_seen();

@@ -1,4 +1,5 @@
-/* interrupt.c - Ctrl-C ends the answer, not the program; the second one ends both.
+/* interrupt.c - Ctrl-C ends the answer, not the program; the second one ends both. A conversation outlives the one that comes just
+ * after its answer ended, too.
  *
  * A mapped file that another program cuts short between two looks at it raises SIGBUS in the middle of a step: that ends the
  * program too, but not without a last line. */
@@ -8,11 +9,12 @@
 #include <unistd.h>
 
 static kw_session *volatile watched;
-static volatile sig_atomic_t seen;
+static volatile sig_atomic_t seen, outlives;
 
 /* kw_session_cancel only stores a flag, which a handler may do. */
 static void on_interrupt(int signal_number)
 {
+    if (!watched && outlives) return;
     if (seen || !watched) {
         signal(signal_number, SIG_DFL);
         raise(signal_number);
@@ -21,14 +23,25 @@ static void on_interrupt(int signal_number)
     if (watched) kw_session_cancel(watched);
 }
 
-void interrupt_watch(kw_session *s)
+static void take_signals(void)
 {
     struct sigaction action = { .sa_handler = on_interrupt };
-    seen = 0;
-    watched = s;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void interrupt_watch(kw_session *s)
+{
+    seen = 0;
+    watched = s;
+    take_signals();
+}
+
+void interrupt_outlive(void)
+{
+    outlives = 1;
+    take_signals();
 }
 
 static void on_lost_page(int signal_number)

@@ -7,13 +7,11 @@ void line_open(void) {}
 
 void line_close(void) {}
 
-char *line_read(const char *prompt)
+static char *read_all(void)
 {
     size_t cap = 256, n = 0;
     char *line = malloc(cap);
     int ch = EOF;
-    fputs(prompt, stderr);
-    fflush(stderr);
     while (line && (ch = getchar()) != EOF && ch != '\n') {
         if (n + 2 > cap) {
             char *more = realloc(line, cap *= 2);
@@ -28,4 +26,12 @@ char *line_read(const char *prompt)
     }
     line[n] = 0;
     return line;
+}
+
+line_end line_read(const char *prompt, char **line)
+{
+    fputs(prompt, stderr);
+    fflush(stderr);
+    *line = read_all();
+    return *line ? LINE_READ : LINE_NONE;
 }

@@ -91,8 +91,8 @@ static void do_help(repl *r, char *rest)
     (void)rest;
     for (int i = 0; i < N_SLASH; i++)
         out_remark("  %-9s %s", slash_commands[i].word, slash_commands[i].help);
-    out_remark(
-        "  \"\"\"       begins and ends a text of several lines\n  Ctrl-C    stops the answer");
+    out_remark("  \"\"\"       begins and ends a text of several lines\n  Ctrl-C    stops the "
+               "answer, or drops the line");
 }
 
 /* An answer that failed takes its question along: the next one finds the conversation as it was. */
@@ -120,7 +120,7 @@ static void run_slash(repl *r, char *line)
     out_remark("there is no %s; /help lists what there is", line);
 }
 
-/* After a line that begins with """: up to the one that ends with it. */
+/* After a line that begins with """: up to the one that ends with it. NULL: it was dropped, or there is no memory for it. */
 static char *read_block(char *first)
 {
     char *all = strdup(first + 3);
@@ -131,8 +131,13 @@ static char *read_block(char *first)
             all[n - 3] = 0;
             return all;
         }
-        char *line = all ? line_read("... ") : NULL;
-        if (!line) return all;
+        char *line = NULL;
+        line_end end = all ? line_read("... ", &line) : LINE_DROPPED;
+        if (end == LINE_NONE) return all;
+        if (end == LINE_DROPPED) {
+            free(all);
+            return NULL;
+        }
         char *more = realloc(all, n + strlen(line) + 2);
         if (more) snprintf(more + n, strlen(line) + 2, "\n%s", line);
         else free(all);
@@ -149,9 +154,11 @@ int cli_chat_loop(cli *c, kw_session *s, const char *chat_template)
     line_open();
     out_remark("/help lists the commands, Ctrl-D leaves");
     while (!r.bye && code != EXIT_OS) {
-        char *line = line_read(">>> ");
-        if (!line) break;
-        if (!strncmp(line, "\"\"\"", 3)) line = read_block(line);
+        char *line = NULL;
+        line_end end = line_read(">>> ", &line);
+        if (end == LINE_NONE) break;
+        if (end == LINE_DROPPED) out_remark("Ctrl-D or /bye leaves");
+        if (line && !strncmp(line, "\"\"\"", 3)) line = read_block(line);
         if (line && line[0] == '/') run_slash(&r, line);
         else if (line && line[strspn(line, " \t")]) code = ask(&r, line, chat_template);
         free(line);

@@ -26,13 +26,17 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text)
 
-    def end(self, key=b""):
-        """The exit code. A key that is typed while the line editor takes the terminal over may be lost: it is typed again."""
+    def end(self, key=b"", seconds=120):
+        """Types the key and gives the exit code. What is typed while the line editor takes the terminal over is lost, as on any
+        terminal: the key is typed again until the program ends."""
+        end = time.time() + seconds
         try:
-            while True:         # the program waits until its output was taken
+            self.type(key)
+            while time.time() < end:         # the program waits until its output was taken
                 if not select.select([self.fd], [], [], 2)[0]: self.type(key)
                 elif not os.read(self.fd, 65536): break
         except OSError: pass
+        if time.time() >= end: os.kill(self.pid, 9)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -56,10 +60,9 @@ def test_a_conversation_with_commands():
         t.wait(b"... ")
         t.type(b'second line"""\n')
         t.wait(b">>> ")
-        t.type(b"/bye\n")
-        assert t.end() == 0
+        assert t.end(b"/bye\n") == 0
         history = os.path.join(d, "kwaai", "history")
-        if "none" not in ok("doctor").decode().split("line editor")[1].split("\n")[0]:
+        if has_editor():
             assert stat.S_IMODE(os.stat(history).st_mode) == 0o600
 
 
@@ -73,7 +76,35 @@ def test_control_c_stops_the_answer_and_not_the_program():
         t.wait(b" ")
         t.type(b"\x03")
         t.wait(b">>> ", 20)
-        t.type(b"\x04")
+        assert t.end(b"\x04") == 0
+
+
+def has_editor():
+    return "none" not in ok("doctor").decode().split("line editor")[1].split("\n")[0]
+
+
+def test_control_c_at_the_prompt_drops_the_line_or_the_block():
+    if not has_editor(): raise Skip("no line editor is linked")
+    with tempfile.TemporaryDirectory() as d:
+        t = conversation(d, "-n", "8")
+        for begun in (b"What is", b""):
+            t.type(begun + b"\x03")
+            assert b"^C" in t.wait(b">>> "), t.said
+        t.type(b'"""one\n')
+        t.wait(b"... ")
+        t.type(b"two\x03")
+        assert b"^C" in t.wait(b">>> "), t.said
+        t.type(b"/stats\n")
+        assert b"context 0 of" in t.wait(b">>> "), t.said
+        assert t.end(b"\x04") == 0
+
+
+def test_letters_beyond_ascii_reach_the_model():
+    with tempfile.TemporaryDirectory() as d:
+        t = conversation(d, "-n", "1")
+        t.type("/frob café 猫\n".encode())
+        assert "/frob café 猫".encode() in t.wait(b"help"), t.said
+        t.wait(b">>> ")
         assert t.end(b"\x04") == 0
 
 
@@ -84,12 +115,11 @@ def test_a_question_that_failed_is_forgotten():
         assert b"96" in t.wait(b">>> ")
         t.type(b"Hi\n")
         assert b"error" not in t.wait(b">>> "), t.said[-400:]
-        t.type(b"\x04")
-        assert t.end() == 0
+        assert t.end(b"\x04") == 0
 
 
 def test_history_outlives_a_program_that_is_killed_at_its_prompt():
-    if "none" in ok("doctor").decode().split("line editor")[1].split("\n")[0]: raise Skip("no line editor is linked")
+    if not has_editor(): raise Skip("no line editor is linked")
     with tempfile.TemporaryDirectory() as d:
         t = conversation(d, "-n", "1")
         t.type(b"/help\n")

@@ -1,4 +1,7 @@
 // run.mjs - runs a WASI command under Node: node run.mjs PROGRAM.wasm ARGUMENTS... The whole file system is visible.
+//
+// Run it with --single-threaded: with V8's background threads, Node 20.20 crashes on some machines in two runs of a hundred, in its own
+// code after the program has ended well (20 of 900 runs; none of 800 without those threads).
 import { readFile } from 'node:fs/promises';
 import { WASI } from 'node:wasi';
 
