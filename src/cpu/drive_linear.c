@@ -40,14 +40,16 @@ static int64_t panels(const kw_run *r)
     return (kw_tensor_rows(kw_linear_weight(r)) + panel - 1) / panel;
 }
 
-void kw_linear_add_bias(const kw_run *r, int64_t from, int64_t n)
+void kw_linear_finish(const kw_run *r, int64_t from, int64_t n)
 {
-    const float *bias = kw_place(r, r->step->op->src[2]);
-    float *dst = kw_place(r, r->step->op->dst);
-    int64_t m = kw_cols(r, r->step->op->dst);
-    if (!bias) return;
-    for (int64_t i = 0; i < kw_live_rows(r, r->step->op->dst); i++)
-        r->g->kernels.add(dst + i * m + from, dst + i * m + from, bias + from, (size_t)n);
+    const kw_op *op = r->step->op;
+    const float *bias = kw_place(r, op->src[2]), *onto = kw_place(r, op->src[3]);
+    int64_t m = kw_cols(r, op->dst), live = kw_live_rows(r, op->dst);
+    float *dst = (float *)kw_place(r, op->dst) + from;
+    for (int64_t i = 0; i < live && (bias || onto); i++, dst += m) {
+        if (bias) r->g->kernels.add(dst, dst, bias + from, (size_t)n);
+        if (onto) r->g->kernels.add(dst, dst, onto + i * m + from, (size_t)n);
+    }
 }
 
 /* The weight rows from..from+n as f32: where they lie, or decoded into the worker's memory. */
@@ -81,7 +83,7 @@ static void linear_exact(const kw_run *r, int64_t chunk)
         .k = (size_t)k,
     };
     r->g->kernels.dots_exact(&d);
-    kw_linear_add_bias(r, from, n);
+    kw_linear_finish(r, from, n);
 }
 
 /* ---- f32: panels packed a part of k at a time ---- */
@@ -159,7 +161,7 @@ static void linear_f32(const kw_run *r, int64_t chunk)
                        (float *)kw_worker_memory(r) + panel * PART_K + j * PART_K);
         multiply_part(r, from, n, at, part);
     }
-    kw_linear_add_bias(r, from, n);
+    kw_linear_finish(r, from, n);
 }
 
 /* Rows of a chunk in the int8 way: a multiple of 4, so that every chunk is made of whole tiles. */
@@ -186,7 +188,7 @@ static void linear_q8(const kw_run *r, int64_t chunk)
     kw_dots_q8 d = {
         .dst = dst + from,
         .w = kw_tensor_row(w, from),
-        .x = (const unsigned char *)r->b->scratch->host + r->step->twin,
+        .x = kw_twin(r),
         .dst_stride = (size_t)m,
         .w_stride = kw_tensor_row_bytes(w),
         .x_stride = kw_q8_row_bytes((size_t)k),
@@ -195,19 +197,14 @@ static void linear_q8(const kw_run *r, int64_t chunk)
         .k = (size_t)k,
     };
     r->g->kernels.dots_q8[w->dtype](&d);
-    kw_linear_add_bias(r, from, n);
+    kw_linear_finish(r, from, n);
 }
-
-static int64_t encode_chunks(const kw_run *r) { return kw_live_rows(r, r->step->op->src[0]); }
 
 static void encode_q8(const kw_run *r, int64_t row)
 {
-    const kw_op *op = r->step->op;
-    int64_t k = kw_cols(r, op->src[0]);
-    const float *x = kw_place(r, op->src[0]);
-    unsigned char *twin = (unsigned char *)r->b->scratch->host + r->step->twin;
-    r->g->kernels.encode_q8(x + row * k, twin + (size_t)row * kw_q8_row_bytes((size_t)k),
-                            (size_t)k);
+    size_t k = kw_twin_cols(r);
+    unsigned char *twin = kw_twin(r) + (size_t)row * kw_q8_row_bytes(k);
+    r->g->kernels.encode_q8(kw_twin_source(r, row, 0, k), twin, k);
 }
 
 /* ---- the ways ---- */
@@ -236,7 +233,7 @@ static size_t no_bytes(const kw_cpu_program *g, const kw_op *op)
 static const kw_op_driver drive_exact = { .chunks = panels, .run = linear_exact },
                           drive_f32 = { .chunks = gemm_chunks, .run = linear_f32 },
                           drive_q8 = { .chunks = q8_chunks, .run = linear_q8 },
-                          drive_encode_q8 = { .chunks = encode_chunks,
+                          drive_encode_q8 = { .chunks = kw_twin_rows,
                                               .run = encode_q8,
                                               .helps = true };
 static const kw_linear_way exact = { &drive_exact, .worker_bytes = panel_bytes };

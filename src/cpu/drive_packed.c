@@ -13,6 +13,7 @@
 enum {
     STREAMS = KW_FEW_PANELS,
     CHUNKS_A_WORKER = 8, /* enough that a disturbed core does not stall the op */
+    STRETCH_COLS = 2048, /* of a row encoded at once: whole groups */
     MOST_ROWS = 256,     /* rows of x in work at once: sums of 256 x 64 floats are 64 KiB */
 };
 
@@ -29,23 +30,30 @@ static int64_t panels_of(const kw_run *r)
     return (kw_tensor_rows(kw_linear_weight(r)) + KW_PANEL_ROWS - 1) / KW_PANEL_ROWS;
 }
 
-static unsigned char *twin_of(const kw_run *r)
-{
-    return (unsigned char *)r->b->scratch->host + r->step->twin;
-}
-
 /* ---- few rows ---- */
 
 static size_t few_row_bytes(size_t k) { return k / KW_GROUP * sizeof(kw_group_x); }
 
-static int64_t encode_chunks(const kw_run *r) { return kw_live_rows(r, r->step->op->src[0]); }
-
-static void encode_few(const kw_run *r, int64_t row)
+/* A chunk is a row, or a stretch of one. */
+static size_t stretch_cols(const kw_run *r)
 {
-    size_t k = size_of(kw_cols(r, r->step->op->src[0])), n = size_of(encode_chunks(r));
-    const float *x = (const float *)kw_place(r, r->step->op->src[0]) + size_of(row) * k;
-    kw_group_x *g = (kw_group_x *)(void *)twin_of(r) + row;
-    for (size_t at = 0; at < k; at += KW_GROUP, g += n) r->g->kernels.encode_group(x + at, g);
+    return kw_twin_splits(r) ? STRETCH_COLS : kw_twin_cols(r);
+}
+
+static int64_t encode_chunks(const kw_run *r)
+{
+    size_t each = stretch_cols(r);
+    return kw_twin_rows(r) * (int64_t)((kw_twin_cols(r) + each - 1) / each);
+}
+
+static void encode_few(const kw_run *r, int64_t chunk)
+{
+    size_t k = kw_twin_cols(r), rows = size_of(kw_twin_rows(r)), each = stretch_cols(r);
+    size_t row = size_of(chunk) % rows, from = size_of(chunk) / rows * each;
+    size_t n = k - from < each ? k - from : each;
+    const float *x = kw_twin_source(r, (int64_t)row, from, n);
+    kw_group_x *g = (kw_group_x *)(void *)kw_twin(r) + from / KW_GROUP * rows + row;
+    for (size_t at = 0; at < n; at += KW_GROUP, g += rows) r->g->kernels.encode_group(x + at, g);
 }
 
 /* Panels of one stream; those of a chunk in each. */
@@ -96,7 +104,7 @@ static void linear_few(const kw_run *r, int64_t chunk)
     const kw_op *op = r->step->op;
     int64_t k = kw_cols(r, op->src[0]), from = chunk * stretch_of(r);
     int64_t to = kw_least(from + stretch_of(r), stream_panels(r));
-    kw_few d = { .x = (const kw_group_x *)(const void *)twin_of(r),
+    kw_few d = { .x = (const kw_group_x *)(const void *)kw_twin(r),
                  .plain = kw_place(r, op->src[0]),
                  .plain_stride = size_of(k),
                  .n_x = size_of(kw_live_rows(r, op->src[0])),
@@ -106,7 +114,7 @@ static void linear_few(const kw_run *r, int64_t chunk)
         int64_t first = (s * stream_panels(r) + from) * KW_PANEL_ROWS;
         int64_t end = kw_least((s * stream_panels(r) + to) * KW_PANEL_ROWS,
                                kw_tensor_rows(kw_linear_weight(r)));
-        if (first < end) kw_linear_add_bias(r, first, end - first);
+        if (first < end) kw_linear_finish(r, first, end - first);
     }
 }
 
@@ -121,9 +129,8 @@ static size_t few_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 
 static void encode_wide(const kw_run *r, int64_t row)
 {
-    size_t k = size_of(kw_cols(r, r->step->op->src[0]));
-    const float *x = (const float *)kw_place(r, r->step->op->src[0]) + size_of(row) * k;
-    r->g->kernels.encode_wide(x, twin_of(r), size_of(row), k);
+    size_t k = kw_twin_cols(r);
+    r->g->kernels.encode_wide(kw_twin_source(r, row, 0, k), kw_twin(r), size_of(row), k);
 }
 
 static int64_t wide_panels(const kw_run *r)
@@ -155,13 +162,13 @@ static void linear_wide(const kw_run *r, int64_t chunk)
                   .scratch = sums + MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS };
     for (int64_t i = 0; i < live; i += MOST_ROWS) {
         d.n_x = size_of(kw_least(MOST_ROWS, live - i));
-        d.x = twin_of(r) + size_of(i) * d.x_stride;
+        d.x = kw_twin(r) + size_of(i) * d.x_stride;
         r->g->kernels.wide(&d);
         for (size_t row = 0; row < d.n_x; row++)
             memcpy(dst + (i + (int64_t)row) * m, sums + row * size_of(n) * KW_PANEL_ROWS,
                    size_of(cols) * sizeof *dst);
     }
-    kw_linear_add_bias(r, from, cols);
+    kw_linear_finish(r, from, cols);
 }
 
 static size_t wide_worker_bytes(const kw_cpu_program *g, const kw_op *op)
@@ -175,7 +182,7 @@ static const kw_op_driver drive_encode_few = { .chunks = encode_chunks,
                                                .run = encode_few,
                                                .helps = true },
                           drive_few = { .chunks = few_chunks, .run = linear_few },
-                          drive_encode_wide = { .chunks = encode_chunks,
+                          drive_encode_wide = { .chunks = kw_twin_rows,
                                                 .run = encode_wide,
                                                 .helps = true },
                           drive_wide = { .chunks = wide_chunks, .run = linear_wide };

@@ -93,20 +93,25 @@ static void rope_table(const kw_run *r, int64_t chunk)
         }
 }
 
+void kw_rotate_row(const kw_run *r, const kw_op *rope, int64_t row, float *out)
+{
+    const float *x = kw_place(r, rope->src[0]), *table = kw_place(r, rope->src[1]);
+    int64_t d = kw_cols(r, rope->dst), t = kw_cols(r, rope->src[1]);
+    r->g->kernels.rope(&(kw_rope_row){ .x = x + row * d,
+                                       .table = table + row * t,
+                                       .dst = out,
+                                       .n_heads = (int)(d / rope->p.rope.head_dim),
+                                       .head_dim = rope->p.rope.head_dim,
+                                       .half = (int)(t / 2),
+                                       .interleaved = rope->p.rope.interleaved });
+}
+
 static void rope(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
-    const float *x = kw_place(r, op->src[0]), *table = kw_place(r, op->src[1]);
     float *dst = kw_place(r, op->dst);
-    int64_t d = kw_cols(r, op->dst), t = kw_cols(r, op->src[1]);
     for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
-        r->g->kernels.rope(&(kw_rope_row){ .x = x + i * d,
-                                           .table = table + i * t,
-                                           .dst = dst + i * d,
-                                           .n_heads = (int)(d / op->p.rope.head_dim),
-                                           .head_dim = op->p.rope.head_dim,
-                                           .half = (int)(t / 2),
-                                           .interleaved = op->p.rope.interleaved });
+        kw_rotate_row(r, op, i, dst + i * kw_cols(r, op->dst));
 }
 
 static void pick_rows(const kw_run *r, int64_t chunk)

@@ -81,13 +81,24 @@ static void spread_row(const kw_kv_layout *l, const unsigned char *row, int posi
     }
 }
 
+/* A row of k or v; k is rotated beside the numbers' place where that was left to the store. */
+static const float *new_row(const kw_run *r, int64_t row, bool is_v)
+{
+    const kw_op *op = r->step->op;
+    size_t cols = (size_t)kw_cols(r, op->src[1]);
+    if (is_v || !r->step->rope)
+        return (const float *)kw_place(r, op->src[is_v ? 2 : 1]) + (size_t)row * cols;
+    float *out = (float *)kw_worker_memory(r) + 2 * (size_t)op->p.attend.head_dim;
+    kw_rotate_row(r, r->step->rope, row, out);
+    return out;
+}
+
 static void store_half(const kw_run *r, int64_t row, bool is_v)
 {
     const kw_op *op = r->step->op;
     const kw_kv_layout *l = &r->b->kv->layout;
     const int32_t *at = (const int32_t *)kw_place(r, op->src[3]) + 2 * row;
-    const float *x =
-        (const float *)kw_place(r, op->src[is_v ? 2 : 1]) + row * kw_cols(r, op->src[1]);
+    const float *x = new_row(r, row, is_v);
     unsigned char *page = r->b->kv->pages[at[0]][at[1] / l->page_rows]->host;
     unsigned char *numbers = kw_worker_memory(r);
     int position = at[1] % l->page_rows;
@@ -123,7 +134,10 @@ size_t kw_tiles_worker_bytes(const kw_op *op)
 {
     const kw_attend_args *a = &op->p.attend;
     size_t queries = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
-    return (queries * (hd + padded(a->head_dim) + 2 + KW_ATTEND_BLOCK + 2) + 64) * sizeof(float);
+    size_t attend = queries * (hd + padded(a->head_dim) + 2 + KW_ATTEND_BLOCK + 2) + 64;
+    size_t store = (2 + (size_t)a->n_kv_heads) * hd, join = (size_t)a->n_heads * hd;
+    size_t most = store > join ? store : join;
+    return (attend > most ? attend : most) * sizeof(float);
 }
 
 static int spans_of(const kw_run *r) { return is_few(r->g->plan, r->step->op) ? SPANS : 1; }
@@ -252,7 +266,7 @@ static float *part_of(const kw_run *r, int64_t row, int64_t head, int span)
     const kw_attend_args *a = &r->step->op->p.attend;
     unsigned char *scratch = r->b->scratch->host;
     size_t number = (size_t)((row * a->n_heads + head) * SPANS + span);
-    return (float *)(void *)(scratch + r->step->twin) + number * state_floats(a);
+    return (float *)(void *)(scratch + r->g->part_at) + number * state_floats(a);
 }
 
 /* The state of query h of row i: into its part, or as the result. */
@@ -308,12 +322,17 @@ static void join_head(const kw_run *r, int64_t row, int64_t head, float *dst)
     if (is_turned(r)) turn(dst, hd);
 }
 
+void kw_tiles_join_row(const kw_run *r, int64_t row, float *out)
+{
+    const kw_attend_args *a = &r->step->op->p.attend;
+    for (int64_t head = 0; head < a->n_heads; head++)
+        join_head(r, row, head, out + head * a->head_dim);
+}
+
 static void join(const kw_run *r, int64_t row)
 {
     const kw_op *op = r->step->op;
-    float *dst = (float *)kw_place(r, op->dst) + row * kw_cols(r, op->dst);
-    for (int64_t head = 0; head < op->p.attend.n_heads; head++)
-        join_head(r, row, head, dst + head * op->p.attend.head_dim);
+    kw_tiles_join_row(r, row, (float *)kw_place(r, op->dst) + row * kw_cols(r, op->dst));
 }
 
 const kw_op_driver kw_drive_tiles_store = { .chunks = store_chunks, .run = store, .helps = true };

@@ -30,8 +30,8 @@ typedef struct kw_op_driver {
 struct kw_step {
     const kw_op_driver *driver;
     const kw_op *op;
-    size_t
-        twin; /* offset in scratch: LINEAR's encoded rows of src[0], ATTEND's parts; in fast mode */
+    const kw_op *rope; /* ATTEND's store: rotates k on its way, or NULL */
+    size_t twin;       /* offset in scratch: encoded rows of a LINEAR's x; in fast mode */
     bool barrier; /* wait for all workers before this step */
     kw_counter counter;
 };
@@ -45,6 +45,7 @@ struct kw_cpu_program {
     kw_step *steps;
     uint32_t n_steps, cap_steps;
     size_t worker_at, worker_bytes; /* each worker's own memory inside scratch */
+    size_t part_at;                 /* attention in parts */
     const kw_binding *binding;      /* of the run in progress */
     uint32_t from, to;              /* the steps of the segment in progress */
 };
@@ -78,9 +79,18 @@ typedef struct kw_linear_way {
 const kw_linear_way *kw_linear_way_of(const kw_cpu_program *g, const kw_op *op);
 extern const kw_linear_way kw_linear_few, kw_linear_few_plain, kw_linear_wide; /* packed weights */
 
-/* Shared by the ways: the op's weight; adds the bias, if there is one, to columns from..from+n of the result. */
+/* Shared by the ways: the op's weight; adds what the op has of bias and residual to columns from..from+n of the result. */
 const kw_tensor *kw_linear_weight(const kw_run *r);
-void kw_linear_add_bias(const kw_run *r, int64_t from, int64_t n);
+void kw_linear_finish(const kw_run *r, int64_t from, int64_t n);
+
+/* The twin: a step's place for it, and columns from..from+n of a row of what it is made from (drive_twin.c): x, or a norm, a gate
+ * or joined attention, computed into the worker's memory. Those that do not split are asked for whole rows. */
+unsigned char *kw_twin(const kw_run *r);
+const float *kw_twin_source(const kw_run *r, int64_t row, size_t from, size_t n);
+size_t kw_twin_cols(const kw_run *r);
+int64_t kw_twin_rows(const kw_run *r);
+bool kw_twin_splits(const kw_run *r);
+bool kw_twin_makes(kw_opcode code); /* beside ATTEND of few rows */
 
 /* Drivers, by op. */
 extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul,
@@ -93,6 +103,8 @@ size_t kw_attend_worker_bytes(const kw_op *op);
 extern const kw_op_driver kw_drive_tiles_store, kw_drive_tiles_attend, kw_drive_tiles_part,
     kw_drive_tiles_join;
 size_t kw_tiles_worker_bytes(const kw_op *op);
+void kw_tiles_join_row(const kw_run *r, int64_t row, float *out);
+void kw_rotate_row(const kw_run *r, const kw_op *rope, int64_t row, float *out);
 size_t kw_tiles_part_bytes(const kw_plan *p, const kw_op *op); /* 0: many rows, nothing to join */
 
 #endif

@@ -1,7 +1,8 @@
 /* program.c - turns a sealed plan into steps, and puts barriers where they are needed.
  *
  * Most ops are one step. ATTEND is two (store, attend). In fast mode a LINEAR reads a twin of its x in integers: one
- * encoding step makes it for all LINEARs of the same x. Twins live in two places that take turns.
+ * encoding step makes it for all LINEARs of the same x. Twins live in two places that take turns. Where only those LINEARs read a
+ * norm, a gate or joined attention, its step is the encoding one (drive_twin.c); k is rotated on its way into the cache.
  *
  * A step needs a barrier when it touches memory that a step since the last barrier writes, or writes what one reads.
  * Memory is named by ranges of one address line:
@@ -32,7 +33,8 @@ typedef struct preparing {
     kw_val twin_of[2];
     const kw_op_driver *twin_by[2]; /* the encoding step's driver */
     int turn;
-    size_t part_at, part_bytes; /* of attention in parts */
+    size_t part_bytes;   /* of attention in parts */
+    const kw_op *stored; /* the ATTEND whose k and v are in the cache already */
 } preparing;
 
 static const kw_op_driver *const drivers[KW_OP_COUNT] = {
@@ -99,18 +101,39 @@ static kw_status push(preparing *s, kw_step step, touch t)
     return KW_OK;
 }
 
-/* Finds the twin of op's x that `by` makes, or adds the step that makes it. */
-static kw_status encode(preparing *s, const kw_op *op, const kw_op_driver *by, int *which)
+/* Adds the step in which `by` makes the twin of x from what op reads. */
+static kw_status add_twin(preparing *s, const kw_op *op, kw_val x, const kw_op_driver *by, touch t)
 {
-    for (*which = 0; *which < 2; ++*which)
-        if (s->twin_of[*which].id == op->src[0].id && s->twin_by[*which] == by) return KW_OK;
-    *which = s->turn;
+    int which = s->turn;
     s->turn ^= 1;
-    s->twin_of[*which] = op->src[0];
-    s->twin_by[*which] = by;
-    touch t = { .read = { range_of(s->g->plan, op->src[0]) }, .n_read = 1 };
-    t.write = (range){ s->twin_at[*which], s->twin_at[*which] + s->twin_bytes };
-    return push(s, (kw_step){ .driver = by, .op = op, .twin = s->twin_at[*which] }, t);
+    s->twin_of[which] = x;
+    s->twin_by[which] = by;
+    t.write = (range){ s->twin_at[which], s->twin_at[which] + s->twin_bytes };
+    return push(s, (kw_step){ .driver = by, .op = op, .twin = s->twin_at[which] }, t);
+}
+
+/* The twin of x that `by` makes, among the two; 2: there is none. */
+static int find_twin(const preparing *s, kw_val x, const kw_op_driver *by)
+{
+    int which = 0;
+    while (which < 2 && (s->twin_of[which].id != x.id || s->twin_by[which] != by)) which++;
+    return which;
+}
+
+/* The driver that can make op's result as a twin: its readers are LINEARs of that kind, which follow at once, and nothing else. */
+static const kw_op_driver *twin_only(const preparing *s, const kw_op *op)
+{
+    const kw_plan *p = s->g->plan;
+    const kw_value *v = kw_plan_value(p, op->dst);
+    const kw_op_driver *by = NULL;
+    if (v->kind != KW_TEMP || s->g->exact) return NULL;
+    for (const kw_op *next = op + 1; next <= &p->op[v->last]; next++) {
+        if (next->code != KW_OP_LINEAR || next->src[0].id != op->dst.id) return NULL;
+        const kw_op_driver *its = kw_linear_way_of(s->g, next)->encode;
+        if (!its || (by && its != by) || next->src[3].id == op->dst.id) return NULL;
+        by = its;
+    }
+    return by;
 }
 
 static kw_status add_linear(preparing *s, const kw_op *op)
@@ -118,9 +141,13 @@ static kw_status add_linear(preparing *s, const kw_op *op)
     touch t = touches(s->g->plan, op);
     const kw_linear_way *way = kw_linear_way_of(s->g, op);
     if (!way->encode) return push(s, (kw_step){ .driver = way->multiply, .op = op }, t);
-    int which;
-    kw_status st = encode(s, op, way->encode, &which);
-    if (st) return st;
+    int which = find_twin(s, op->src[0], way->encode);
+    if (which == 2) {
+        touch x = { .read = { range_of(s->g->plan, op->src[0]) }, .n_read = 1 };
+        kw_status st = add_twin(s, op, op->src[0], way->encode, x);
+        if (st) return st;
+        which = find_twin(s, op->src[0], way->encode);
+    }
     t.read[t.n_read++] = (range){ s->twin_at[which], s->twin_at[which] + s->twin_bytes };
     return push(s, (kw_step){ .driver = way->multiply, .op = op, .twin = s->twin_at[which] }, t);
 }
@@ -130,26 +157,57 @@ static kw_status add_tiles(preparing *s, const kw_op *op, touch t)
 {
     size_t part = kw_tiles_part_bytes(s->g->plan, op);
     if (!part) return push(s, (kw_step){ .driver = &kw_drive_tiles_attend, .op = op }, t);
-    range parts = { s->part_at, s->part_at + part }, dst = t.write;
+    range parts = { s->g->part_at, s->g->part_at + part };
+    touch join = { .read = { parts }, .n_read = 1, .write = t.write };
     t.write = parts;
-    kw_step step = { .driver = &kw_drive_tiles_part, .op = op, .twin = s->part_at };
-    kw_status st = push(s, step, t);
-    step.driver = &kw_drive_tiles_join;
-    return st ? st : push(s, step, (touch){ .read = { parts }, .n_read = 1, .write = dst });
+    kw_status st = push(s, (kw_step){ .driver = &kw_drive_tiles_part, .op = op }, t);
+    if (st) return st;
+    const kw_op_driver *by = twin_only(s, op);
+    if (by) return add_twin(s, op, op->dst, by, join);
+    return push(s, (kw_step){ .driver = &kw_drive_tiles_join, .op = op }, join);
+}
+
+static range cache_of(const kw_op *op)
+{
+    uint64_t layer = (uint64_t)op->p.attend.layer;
+    return (range){ CACHE + layer, CACHE + layer + 1 };
+}
+
+/* k and v of an ATTEND go to the cache; with `rope`, k is rotated on the way. */
+static kw_status add_store(preparing *s, const kw_op *op, const kw_op *rope)
+{
+    const kw_plan *p = s->g->plan;
+    touch t = { .n_read = 2, .write = cache_of(op) };
+    t.read[0] = range_of(p, rope ? rope->src[0] : op->src[1]);
+    t.read[1] = range_of(p, op->src[2]);
+    if (rope) t.read[t.n_read++] = range_of(p, rope->src[1]);
+    const kw_op_driver *by = is_tiled(s->g) ? &kw_drive_tiles_store : &kw_drive_store;
+    s->stored = op;
+    return push(s, (kw_step){ .driver = by, .op = op, .rope = rope }, t);
+}
+
+/* The ATTEND that alone reads this ROPE's result, as its k, when its v is there by now; or NULL. */
+static const kw_op *stores(const preparing *s, const kw_op *rope)
+{
+    const kw_plan *p = s->g->plan;
+    const kw_value *k = kw_plan_value(p, rope->dst);
+    const kw_op *end = &p->op[k->last];
+    if (!is_tiled(s->g) || k->kind != KW_TEMP || end->code != KW_OP_ATTEND) return NULL;
+    if (end->src[1].id != rope->dst.id || end->src[0].id == rope->dst.id ||
+        end->src[2].id == rope->dst.id || kw_plan_value(p, end->src[2])->first > rope - p->op)
+        return NULL;
+    for (const kw_op *op = rope + 1; op < end; op++)
+        for (int i = 0; i < KW_MAX_SRC; i++)
+            if (op->src[i].id == rope->dst.id || op->code == KW_OP_CUT) return NULL;
+    return end;
 }
 
 static kw_status add_attend(preparing *s, const kw_op *op)
 {
-    range cache = { CACHE + (uint64_t)op->p.attend.layer,
-                    CACHE + (uint64_t)op->p.attend.layer + 1 };
-    touch store = { .n_read = 2, .write = cache };
-    store.read[0] = range_of(s->g->plan, op->src[1]);
-    store.read[1] = range_of(s->g->plan, op->src[2]);
-    const kw_op_driver *by = is_tiled(s->g) ? &kw_drive_tiles_store : &kw_drive_store;
-    kw_status st = push(s, (kw_step){ .driver = by, .op = op }, store);
+    kw_status st = s->stored == op ? KW_OK : add_store(s, op, NULL);
     if (st) return st;
     touch t = touches(s->g->plan, op);
-    t.read[t.n_read++] = cache;
+    t.read[t.n_read++] = cache_of(op);
     if (is_tiled(s->g)) return add_tiles(s, op, t);
     return push(s, (kw_step){ .driver = &kw_drive_attend, .op = op }, t);
 }
@@ -158,8 +216,20 @@ static kw_status add_op(preparing *s, const kw_op *op)
 {
     if (op->code == KW_OP_LINEAR) return add_linear(s, op);
     if (op->code == KW_OP_ATTEND) return add_attend(s, op);
+    if (op->code == KW_OP_ROPE && stores(s, op)) return add_store(s, stores(s, op), op);
+    const kw_op_driver *by = kw_twin_makes(op->code) ? twin_only(s, op) : NULL;
+    if (by) return add_twin(s, op, op->dst, by, touches(s->g->plan, op));
     kw_step step = { .driver = drivers[op->code], .op = op, .barrier = op->code == KW_OP_CUT };
     return push(s, step, touches(s->g->plan, op));
+}
+
+static size_t worker_bytes(const kw_cpu_program *g, const kw_op *op)
+{
+    if (op->code == KW_OP_LINEAR) return kw_linear_way_of(g, op)->worker_bytes(g, op);
+    if (kw_twin_makes(op->code))
+        return (size_t)kw_tensor_cols(&kw_plan_value(g->plan, op->dst)->t) * sizeof(float);
+    if (op->code != KW_OP_ATTEND) return 0;
+    return is_tiled(g) ? kw_tiles_worker_bytes(op) : kw_attend_worker_bytes(op);
 }
 
 /* The working memory behind the plan's temporaries: twins, then one block for every worker. */
@@ -169,10 +239,7 @@ static kw_status lay_out(preparing *s)
     size_t worker = 0;
     for (uint32_t i = 0; i < g->plan->n_ops; i++) {
         const kw_op *op = &g->plan->op[i];
-        size_t want = op->code == KW_OP_LINEAR   ? kw_linear_way_of(g, op)->worker_bytes(g, op)
-                      : op->code != KW_OP_ATTEND ? 0
-                      : is_tiled(g)              ? kw_tiles_worker_bytes(op)
-                                                 : kw_attend_worker_bytes(op);
+        size_t want = worker_bytes(g, op);
         worker = want > worker ? want : worker;
         size_t part =
             op->code == KW_OP_ATTEND && is_tiled(g) ? kw_tiles_part_bytes(g->plan, op) : 0;
@@ -187,8 +254,8 @@ static kw_status lay_out(preparing *s)
     }
     s->twin_at[0] = (g->plan->scratch_bytes + 63) & ~(size_t)63;
     s->twin_at[1] = s->twin_at[0] + s->twin_bytes;
-    s->part_at = s->twin_at[1] + s->twin_bytes;
-    size_t end = s->part_at + s->part_bytes;
+    g->part_at = s->twin_at[1] + s->twin_bytes;
+    size_t end = g->part_at + s->part_bytes;
     g->worker_at = (end + WORKER_ALIGN - 1) & ~(size_t)(WORKER_ALIGN - 1);
     g->worker_bytes = (worker + WORKER_ALIGN - 1) & ~(size_t)(WORKER_ALIGN - 1);
     size_t workers;

@@ -202,9 +202,11 @@ static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in
     return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
 }
 
+/* Each half of a layer returns the stream x with its result added. */
 static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x, kw_val table,
                         kw_val rows_in)
 {
+    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->attn_norm), (float)c->eps);
     kw_rope_args rope = { .head_dim = c->head_dim, .interleaved = c->interleaved };
     kw_attend_args attend = {
         .layer = il,
@@ -213,19 +215,20 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_
         .head_dim = c->head_dim,
         .scale = 1.0f / sqrtf((float)c->head_dim),
     };
-    kw_val q = kw_linear(p, x, kw_bind(p, w->q), kw_bind(p, w->bq));
-    kw_val k = kw_linear(p, x, kw_bind(p, w->k), kw_bind(p, w->bk));
-    kw_val v = kw_linear(p, x, kw_bind(p, w->v), kw_bind(p, w->bv));
+    kw_val q = kw_linear(p, h, kw_bind(p, w->q), kw_bind(p, w->bq));
+    kw_val k = kw_linear(p, h, kw_bind(p, w->k), kw_bind(p, w->bk));
+    kw_val v = kw_linear(p, h, kw_bind(p, w->v), kw_bind(p, w->bv));
     kw_val o =
         kw_attend(p, kw_rope(p, q, table, rope), kw_rope(p, k, table, rope), v, rows_in, attend);
-    return kw_linear(p, o, kw_bind(p, w->o), kw_bind(p, w->bo));
+    return kw_linear_onto(p, o, kw_bind(p, w->o), kw_bind(p, w->bo), x);
 }
 
-static kw_val mlp(kw_plan *p, const layer *w, kw_val x)
+static kw_val mlp(kw_plan *p, const config *c, const layer *w, kw_val x)
 {
-    kw_val gate = kw_linear(p, x, kw_bind(p, w->gate), kw_bind(p, w->b_gate));
-    kw_val up = kw_linear(p, x, kw_bind(p, w->up), kw_bind(p, w->b_up));
-    return kw_linear(p, kw_swiglu(p, gate, up), kw_bind(p, w->down), kw_bind(p, w->b_down));
+    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->ffn_norm), (float)c->eps);
+    kw_val gate = kw_linear(p, h, kw_bind(p, w->gate), kw_bind(p, w->b_gate));
+    kw_val up = kw_linear(p, h, kw_bind(p, w->up), kw_bind(p, w->b_up));
+    return kw_linear_onto(p, kw_swiglu(p, gate, up), kw_bind(p, w->down), kw_bind(p, w->b_down), x);
 }
 
 static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il, kw_val x,
@@ -233,10 +236,7 @@ static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il,
 {
     const config *c = config_;
     const layer *w = layer_;
-    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->attn_norm), (float)c->eps);
-    x = kw_add(p, x, attention(p, c, w, il, h, table, in->rows));
-    h = kw_rms_norm(p, x, kw_bind(p, w->ffn_norm), (float)c->eps);
-    return kw_add(p, x, mlp(p, w, h));
+    return mlp(p, c, w, attention(p, c, w, il, x, table, in->rows));
 }
 
 static kw_val leave(kw_plan *p, const void *config_, const void *weights_, kw_val x)

@@ -176,10 +176,18 @@ kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table)
 
 kw_val kw_linear(kw_plan *p, kw_val x, kw_val w, kw_val bias)
 {
+    return kw_linear_onto(p, x, w, bias, KW_NONE);
+}
+
+kw_val kw_linear_onto(kw_plan *p, kw_val x, kw_val w, kw_val bias, kw_val onto)
+{
     if (!fits(p, KW_OP_LINEAR, cols_of(p, x) == cols_of(p, w), x, w)) return KW_NONE;
     if (bias.id && !fits(p, KW_OP_LINEAR, cols_of(p, bias) == rows_of(p, w), w, bias))
         return KW_NONE;
-    kw_op op = { .code = KW_OP_LINEAR, .src = { x, w, bias } };
+    bool lies = rows_of(p, onto) == rows_of(p, x) && cols_of(p, onto) == rows_of(p, w) &&
+                dim_of(p, onto) == dim_of(p, x);
+    if (onto.id && !fits(p, KW_OP_LINEAR, lies, w, onto)) return KW_NONE;
+    kw_op op = { .code = KW_OP_LINEAR, .src = { x, w, bias, onto } };
     return record(p, op, rows_of(p, x), rows_of(p, w), dim_of(p, x));
 }
 

@@ -1,0 +1,41 @@
+/* drive_twin.c - where the rows come from that LINEAR reads in integers (its twin of x).
+ *
+ * A norm, a gate or attention of few rows whose result only LINEARs read is computed here, row by row, and never lies in memory as
+ * floats: one step and one barrier instead of two (program.c decides). */
+#include "cpu/internal.h"
+
+unsigned char *kw_twin(const kw_run *r)
+{
+    return (unsigned char *)r->b->scratch->host + r->step->twin;
+}
+
+/* LINEAR's own x, or the result of the op that is computed here. */
+static kw_val value_of(const kw_op *op) { return op->code == KW_OP_LINEAR ? op->src[0] : op->dst; }
+
+size_t kw_twin_cols(const kw_run *r) { return (size_t)kw_cols(r, value_of(r->step->op)); }
+
+int64_t kw_twin_rows(const kw_run *r) { return kw_live_rows(r, value_of(r->step->op)); }
+
+bool kw_twin_splits(const kw_run *r)
+{
+    return r->step->op->code == KW_OP_LINEAR || r->step->op->code == KW_OP_SWIGLU;
+}
+
+bool kw_twin_makes(kw_opcode code) { return code == KW_OP_RMS_NORM || code == KW_OP_SWIGLU; }
+
+const float *kw_twin_source(const kw_run *r, int64_t row, size_t from, size_t n)
+{
+    const kw_op *op = r->step->op;
+    float *out = kw_worker_memory(r);
+    size_t at = (size_t)row * kw_twin_cols(r) + from;
+    if (op->code == KW_OP_ATTEND) {
+        kw_tiles_join_row(r, row, out);
+        return out;
+    }
+    const float *a = (const float *)kw_place(r, op->src[0]) + at;
+    if (op->code == KW_OP_LINEAR) return a;
+    const float *b = kw_place(r, op->src[1]);
+    if (op->code == KW_OP_RMS_NORM) r->g->kernels.rms_norm(out, a, b, n, op->p.eps);
+    else r->g->kernels.swiglu(out, a, b + at, n);
+    return out;
+}
