@@ -37,7 +37,7 @@ typedef struct member {
 } member;
 
 struct kw_pool {
-    signal_word run, phase;
+    signal_word run, phase, busy; /* busy: 1 while somebody runs a job */
     _Atomic uint32_t n_arrived;
     char apart[LINE_BYTES];
     kw_job job; /* NULL: the pool is closing */
@@ -93,9 +93,25 @@ static void work(void *arg)
     }
 }
 
+static void take_turn(kw_pool *pool)
+{
+    uint32_t is_free = 0;
+    while (!atomic_compare_exchange_strong(&pool->busy.value, &is_free, 1)) {
+        wait_for(pool, &pool->busy, 1);
+        is_free = 0;
+    }
+}
+
+static void end_turn(kw_pool *pool)
+{
+    atomic_store(&pool->busy.value, 0);
+    if (atomic_load(&pool->busy.n_sleepers)) kw_port_wake_all(&pool->busy.value);
+}
+
 void kw_pool_run(kw_pool *pool, kw_job job, void *ctx)
 {
     assert(job);
+    take_turn(pool);
     if (pool->n_workers > 1) {
         pool->job = job;
         pool->ctx = ctx;
@@ -103,6 +119,7 @@ void kw_pool_run(kw_pool *pool, kw_job job, void *ctx)
     }
     job(ctx, 0);
     kw_pool_barrier(pool, 0);
+    end_turn(pool);
 }
 
 /* How many pauses take SPIN_NS: one lasts 5 to 150 cycles, depending on the machine. The fastest of

@@ -4,7 +4,7 @@
  * takes half as long to come back) and sleeps on a futex after that; with more threads than cores
  * it yields instead of spinning. So a crowded machine is slow but right, never stuck.
  *
- * Thread word: a pool is owned: one kw_pool_run at a time. */
+ * Thread word: a pool is synced: threads that call kw_pool_run take turns. */
 #ifndef KW_BASE_THREAD_H
 #define KW_BASE_THREAD_H
 

@@ -132,6 +132,40 @@ TEST(two_pools_do_not_disturb_each_other)
     kw_pool_close(b);
 }
 
+typedef struct guests {
+    kw_pool *pool;
+    int inside, most, runs[2]; /* plain memory: turns alone guard it */
+} guests;
+
+static void visit(void *ctx, int worker)
+{
+    guests *g = ctx;
+    if (worker) return;
+    g->inside++;
+    g->most = g->inside > g->most ? g->inside : g->most;
+    g->inside--;
+}
+
+static void call_often(void *ctx, int worker)
+{
+    guests *g = ctx;
+    for (int i = 0; i < 2000; i++, g->runs[worker]++) kw_pool_run(g->pool, visit, g);
+}
+
+TEST(two_threads_that_share_a_pool_take_turns)
+{
+    kw_pool *callers = open_pool(2);
+    if (!callers) return;
+    guests g = { .pool = open_pool(3) };
+    assert_non_null(g.pool);
+    kw_pool_run(callers, call_often, &g);
+    assert_int_equal(g.most, 1);
+    assert_int_equal(g.runs[0], 2000);
+    assert_int_equal(g.runs[1], 2000);
+    kw_pool_close(g.pool);
+    kw_pool_close(callers);
+}
+
 TEST(a_pool_can_be_opened_and_closed_without_a_job)
 {
     for (int i = 0; i < 50; i++) {

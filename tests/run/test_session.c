@@ -1,4 +1,5 @@
 /* test_session.c - a text in motion: whatever way it is computed, the bits are the same; limits are errors. */
+#include "base/thread.h"
 #include "run/fixture.h"
 
 TEST(a_prompt_at_once_equals_token_by_token_in_exact_mode)
@@ -56,6 +57,42 @@ TEST(a_fork_goes_its_own_way_and_leaves_the_first_untouched)
     must(kw_session_step(b, &id)); /* pages outlive the session that made them */
     kw_session_close(b);
     kw_session_close(c);
+    close_fixture(&f);
+}
+
+typedef struct talker {
+    kw_session *session[2];
+    int32_t id[2][24];
+} talker;
+
+static void talk(void *ctx, int worker)
+{
+    talker *t = ctx;
+    int32_t ids[40];
+    fill(ids, 40);
+    for (int round = 0; round < 4; round++) {
+        must(kw_session_sync(t->session[worker], ids, 30 + (size_t)worker));
+        for (int i = 0; i < 24; i++) must(kw_session_step(t->session[worker], &t->id[worker][i]));
+    }
+}
+
+TEST(sessions_of_two_threads_take_turns_and_say_what_they_say_alone)
+{
+    fixture f = open_fixture(models[1]);
+    talker alone = { { open_session(&f, false, 64, N), open_session(&f, false, 64, N) }, { { 0 } } };
+    talker both = { { open_session(&f, false, 64, N), open_session(&f, false, 64, N) }, { { 0 } } };
+    kw_pool *callers = NULL;
+    kw_status st = kw_pool_open(2, &callers);
+    for (int worker = 0; worker < 2; worker++) talk(&alone, worker);
+    if (!st) {
+        kw_pool_run(callers, talk, &both);
+        assert_memory_equal(alone.id, both.id, sizeof alone.id);
+    } else assert_int_equal(st, KW_EUNSUPPORTED); /* no threads here */
+    kw_pool_close(callers);
+    for (int i = 0; i < 2; i++) {
+        kw_session_close(alone.session[i]);
+        kw_session_close(both.session[i]);
+    }
     close_fixture(&f);
 }
 
