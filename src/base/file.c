@@ -118,7 +118,9 @@ static kw_status check_size(const kw_file *f, kw_port_info *now)
         return kw_fail(KW_EIO, "the file cannot be examined any more\nwhy: %s",
                        kw_port_reason(error, scratch, sizeof scratch));
     if (now->size != f->size)
-        return kw_fail(KW_EIO, "the file changed from %zu to %llu bytes while it was in use",
+        return kw_fail(KW_EIO,
+                       "the file changed from %zu to %llu bytes while it was in use\n"
+                       "why: another program cut it short, or its disk failed",
                        f->size, (unsigned long long)now->size);
     return KW_OK;
 }
@@ -135,7 +137,8 @@ kw_status kw_file_check(const kw_file *f)
     if (!f->is_mapped) return KW_OK;
     kw_status st = check_size(f, &now);
     if (!st && now.mtime_ns != f->mtime_ns)
-        st = kw_fail(KW_EIO, "the file was written to while it was in use");
+        st = kw_fail(KW_EIO, "the file was written to while it was in use\n"
+                             "why: its time of change is no longer what it was");
     return st;
 }
 

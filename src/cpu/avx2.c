@@ -23,6 +23,7 @@
 #define WIDE_P 1
 #define WIDE_CASES(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #include "cpu/wide16.inc"
+#include "cpu/wide8.inc"
 
 /* ---- packing: 8 x 8 values turned at a time ---- */
 
@@ -70,5 +71,5 @@ const kw_kernels kw_kernels_avx2 = {
                  [KW_Q4_K] = dots_q4_k },
     .encode_group = encode_group, .attend_tiles = attend_tiles, .encode_wide = encode_wide, .wide = wide,
     .few = { PANEL_SHAPES(FEW_OF) [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
-    .tile = TILES,
+    .tile = TILES, .encode_wide8 = encode_wide8, .wide8 = wide8, .bytes = ALL_BYTES,
 };

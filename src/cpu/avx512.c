@@ -70,5 +70,8 @@ const kw_kernels kw_kernels_avx512 = {
     .encode_wide = encode_wide,
     .wide = wide,
     .tile = TILES,
+    .encode_wide8 = encode_wide8,
+    .wide8 = wide8,
+    .bytes = ALL_BYTES,
     .decode = { [KW_Q8_0] = decode_q8_0, [KW_Q4_0] = decode_q4_0, [KW_Q4_1] = decode_q4_1 },
 };

@@ -8,6 +8,7 @@
 #include "cpu/generic/generic.h"
 #include "cpu/panel.h"
 #include "cpu/simd/avx512.h"
+#include <math.h>
 #include "cpu/codes.inc"
 #include "cpu/few512.inc"
 #include "cpu/wide512.inc"
@@ -219,6 +220,9 @@ const kw_kernels kw_kernels_avx512vnni = {
     .encode_group = encode_group,
     .encode_wide = encode_wide,
     .wide = wide,
+    .encode_wide8 = encode_wide8,
+    .wide8 = wide8,
+    .bytes = ALL_BYTES,
     .few = { PANEL_SHAPES(FEW_OF) },
     .dots_q8 = { [KW_Q4_0] = dots_q4_0,
                  [KW_Q4_1] = dots_q4_1,

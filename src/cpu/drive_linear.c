@@ -245,7 +245,8 @@ const kw_linear_way *kw_linear_way_of(const kw_cpu_program *g, const kw_op *op)
     const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
     int64_t rows = kw_tensor_rows(&kw_plan_value(g->plan, op->src[0])->t);
     if (g->exact) return &exact;
-    if (w->packed && rows > KW_FEW_ROWS) return &kw_linear_wide;
+    if (w->packed && rows > KW_FEW_ROWS)
+        return g->kernels.bytes[w->dtype] ? &kw_linear_wide8 : &kw_linear_wide;
     if (w->packed)
         return kw_dtype_get(w->dtype)->block == 1 ? &kw_linear_few_plain : &kw_linear_few;
     return rows <= Q8_ROWS && g->kernels.dots_q8[w->dtype] ? &q8 : &f32;

@@ -4,7 +4,8 @@
  *          far apart, and a chunk takes the same stretch of each:
  *              panels   | a a a a b b b b ... | a a a a b ... | a a a a ... | a a a a ... |    chunks a, b, ...
  *   wide   more rows. Arithmetic decides: a chunk is a few panels, expanded once for a block of rows whose sums stay in the
- *          L2 cache until they are done, and then leave in one pass (bias and all).
+ *          L2 cache until they are done, and then leave in one pass (bias and all). Weights of few bits meet activations of
+ *          eight (wide8.inc), the others of fourteen (wide16.inc).
  */
 #include "cpu/internal.h"
 #include "cpu/panel.h"
@@ -127,6 +128,12 @@ static size_t few_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 
 /* ---- many rows ---- */
 
+static void encode_wide8(const kw_run *r, int64_t row)
+{
+    size_t k = kw_twin_cols(r);
+    r->g->kernels.encode_wide8(kw_twin_source(r, row, 0, k), kw_twin(r), size_of(row), k);
+}
+
 static void encode_wide(const kw_run *r, int64_t row)
 {
     size_t k = kw_twin_cols(r);
@@ -144,7 +151,9 @@ static int64_t wide_chunks(const kw_run *r)
     return (panels_of(r) + wide_panels(r) - 1) / wide_panels(r);
 }
 
-static void linear_wide(const kw_run *r, int64_t chunk)
+/* d: what the two kinds of many rows differ in. */
+static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
+                          void (*kernel)(const kw_wide *))
 {
     const kw_op *op = r->step->op;
     const kw_tensor *w = kw_linear_weight(r);
@@ -152,23 +161,38 @@ static void linear_wide(const kw_run *r, int64_t chunk)
     int64_t n = kw_least(wide_panels(r), panels_of(r) - panel), from = panel * KW_PANEL_ROWS;
     int64_t cols = kw_least(n * KW_PANEL_ROWS, m - from), live = kw_live_rows(r, op->src[0]);
     float *dst = (float *)kw_place(r, op->dst) + from, *sums = kw_worker_memory(r);
-    kw_wide d = { .w = panel_at(w, panel),
-                  .panel_bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w))),
-                  .n_panels = size_of(n),
-                  .x_stride = kw_wide_row_bytes(size_of(kw_tensor_cols(w))),
-                  .k = size_of(kw_tensor_cols(w)),
-                  .tile = r->g->kernels.tile[w->dtype],
-                  .out = sums,
-                  .scratch = sums + MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS };
+    d.w = panel_at(w, panel);
+    d.panel_bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w)));
+    d.n_panels = size_of(n);
+    d.k = size_of(kw_tensor_cols(w));
+    d.out = sums;
+    d.scratch = sums + MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS;
     for (int64_t i = 0; i < live; i += MOST_ROWS) {
         d.n_x = size_of(kw_least(MOST_ROWS, live - i));
         d.x = kw_twin(r) + size_of(i) * d.x_stride;
-        r->g->kernels.wide(&d);
+        kernel(&d);
         for (size_t row = 0; row < d.n_x; row++)
             memcpy(dst + (i + (int64_t)row) * m, sums + row * size_of(n) * KW_PANEL_ROWS,
                    size_of(cols) * sizeof *dst);
     }
     kw_linear_finish(r, from, cols);
+}
+
+static void linear_wide(const kw_run *r, int64_t chunk)
+{
+    const kw_tensor *w = kw_linear_weight(r);
+    kw_wide d = { .tile = r->g->kernels.tile[w->dtype],
+                  .x_stride = kw_wide_row_bytes(size_of(kw_tensor_cols(w))) };
+    multiply_wide(r, chunk, d, r->g->kernels.wide);
+}
+
+static void linear_wide8(const kw_run *r, int64_t chunk)
+{
+    const kw_tensor *w = kw_linear_weight(r);
+    kw_wide d = { .tile = r->g->kernels.bytes[w->dtype],
+                  .x_stride = kw_wide8_row_bytes(size_of(kw_tensor_cols(w))),
+                  .halves = kw_panel_format_of(w->dtype)->scales == KW_SCALE_BYTE16 };
+    multiply_wide(r, chunk, d, r->g->kernels.wide8);
 }
 
 static size_t wide_worker_bytes(const kw_cpu_program *g, const kw_op *op)
@@ -178,19 +202,20 @@ static size_t wide_worker_bytes(const kw_cpu_program *g, const kw_op *op)
     return MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS * sizeof(float) + KW_WIDE_SCRATCH;
 }
 
-static const kw_op_driver drive_encode_few = { .chunks = encode_chunks,
-                                               .run = encode_few,
-                                               .helps = true },
-                          drive_few = { .chunks = few_chunks, .run = linear_few },
-                          drive_encode_wide = { .chunks = kw_twin_rows,
-                                                .run = encode_wide,
-                                                .helps = true },
-                          drive_wide = { .chunks = wide_chunks, .run = linear_wide };
+static const kw_op_driver
+    drive_encode_few = { .chunks = encode_chunks, .run = encode_few, .helps = true },
+    drive_few = { .chunks = few_chunks, .run = linear_few },
+    drive_encode_wide = { .chunks = kw_twin_rows, .run = encode_wide, .helps = true },
+    drive_wide = { .chunks = wide_chunks, .run = linear_wide },
+    drive_encode_wide8 = { .chunks = kw_twin_rows, .run = encode_wide8, .helps = true },
+    drive_wide8 = { .chunks = wide_chunks, .run = linear_wide8 };
 const kw_linear_way kw_linear_few = { &drive_few, &drive_encode_few, few_row_bytes,
                                       few_worker_bytes };
 const kw_linear_way kw_linear_few_plain = { &drive_few, .worker_bytes = few_worker_bytes };
 const kw_linear_way kw_linear_wide = { &drive_wide, &drive_encode_wide, kw_wide_row_bytes,
                                        wide_worker_bytes };
+const kw_linear_way kw_linear_wide8 = { &drive_wide8, &drive_encode_wide8, kw_wide8_row_bytes,
+                                        wide_worker_bytes };
 
 /* ---- packing ---- */
 

@@ -32,7 +32,7 @@ struct kw_step {
     const kw_op *op;
     const kw_op *rope; /* ATTEND's store: rotates k on its way, or NULL */
     size_t twin;       /* offset in scratch: encoded rows of a LINEAR's x; in fast mode */
-    bool barrier; /* wait for all workers before this step */
+    bool barrier;      /* wait for all workers before this step */
     kw_counter counter;
 };
 
@@ -77,7 +77,8 @@ typedef struct kw_linear_way {
     size_t (*worker_bytes)(const kw_cpu_program *g, const kw_op *op);
 } kw_linear_way;
 const kw_linear_way *kw_linear_way_of(const kw_cpu_program *g, const kw_op *op);
-extern const kw_linear_way kw_linear_few, kw_linear_few_plain, kw_linear_wide; /* packed weights */
+extern const kw_linear_way kw_linear_few, kw_linear_few_plain, kw_linear_wide,
+    kw_linear_wide8; /* packed weights */
 
 /* Shared by the ways: the op's weight; adds what the op has of bias and residual to columns from..from+n of the result. */
 const kw_tensor *kw_linear_weight(const kw_run *r);

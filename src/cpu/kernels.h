@@ -119,12 +119,14 @@ typedef void (*kw_tile_fn)(const unsigned char *panel, size_t group, void *out);
 /* Many rows: encoded by encode_wide, each to its place in blocks of 16 rows of x_stride bytes; out is [n_x][16 * n_panels],
  * sums in the order of rows, with room for whole blocks of 32 rows. */
 enum { KW_WIDE_SLICE = 128, KW_WIDE_PANELS = 4, KW_WIDE_SCRATCH = 96 * 1024, KW_WIDE_BLOCK = 16 };
+enum { KW_WIDE8_SLICE = 256 };
 #define KW_WIDE_WEIGHT 2047.0f
 #define KW_WIDE_X_MOST 8191.0f
 typedef struct kw_wide {
     const unsigned char *w, *x;
     size_t panel_bytes, n_panels, x_stride, n_x, k;
     kw_tile_fn tile;
+    bool halves; /* wide8: scales stand for 16 k, not 32 */
     float *out;
     void *scratch; /* KW_WIDE_SCRATCH bytes, 64-byte aligned */
 } kw_wide;
@@ -132,6 +134,14 @@ typedef struct kw_wide {
 static inline size_t kw_wide_row_bytes(size_t k)
 {
     size_t bytes = 2 * k + 4 * ((k + KW_WIDE_SLICE - 1) / KW_WIDE_SLICE);
+    return (bytes + 127) / 128 * 128 + 64;
+}
+
+/* The same for wide8.inc: bytes, units of slices, steps of groups, sums of groups and their halves. */
+static inline size_t kw_wide8_row_bytes(size_t k)
+{
+    size_t slices = (k + KW_WIDE8_SLICE - 1) / KW_WIDE8_SLICE;
+    size_t bytes = k + 4 * slices + k / 32 * (4 + 12);
     return (bytes + 127) / 128 * 128 + 64;
 }
 
@@ -189,6 +199,7 @@ typedef struct kw_kernels {
     kw_dots_q8_fn dots_q8[KW_DTYPE_COUNT]; /* fast; NULL: decode and use gemm */
     kw_few_fn few[KW_DTYPE_COUNT];         /* fast, packed weights; NULL: not packed */
     kw_tile_fn tile[KW_DTYPE_COUNT];       /* with wide */
+    kw_tile_fn bytes[KW_DTYPE_COUNT];      /* with wide8; NULL: wide */
 } kw_kernels;
 
 /* The rows of this build, narrow to wide (select.c). */

@@ -26,6 +26,8 @@ kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chos
         chosen->name = row->name;
         chosen->needs = row->needs;
         if (row->gemm) chosen->panel = row->panel;
+        if (row->wide)
+            memset(chosen->bytes, 0, sizeof chosen->bytes); /* its own, or none: wide is faster */
 #define KW_TAKE(kernel, args, doc)                                                                 \
     if (row->kernel) chosen->kernel = row->kernel;
         KW_KERNELS(KW_TAKE)
@@ -35,6 +37,7 @@ kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chos
             if (row->dots_q8[t]) chosen->dots_q8[t] = row->dots_q8[t];
             if (row->few[t]) chosen->few[t] = row->few[t];
             if (row->tile[t]) chosen->tile[t] = row->tile[t];
+            if (row->bytes[t]) chosen->bytes[t] = row->bytes[t];
         }
     }
     return KW_OK;

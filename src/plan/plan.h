@@ -107,8 +107,9 @@ void kw_output(kw_plan *p, kw_val x,
 /* ---- ops: shapes as in ops.def ---- */
 kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table);
 kw_val kw_linear(kw_plan *p, kw_val x, kw_val w, kw_val bias);
-kw_val kw_linear_onto(kw_plan *p, kw_val x, kw_val w, kw_val bias,
-                      kw_val onto); /* a residual: added as the result is stored; the bits of kw_add */
+kw_val kw_linear_onto(
+    kw_plan *p, kw_val x, kw_val w, kw_val bias,
+    kw_val onto); /* a residual: added as the result is stored; the bits of kw_add */
 kw_val kw_rms_norm(kw_plan *p, kw_val x, kw_val w, float eps);
 kw_val kw_add(kw_plan *p, kw_val a, kw_val b);
 kw_val kw_mul(kw_plan *p, kw_val a, kw_val b);

@@ -265,6 +265,99 @@ static void check_wide(const kw_kernels *row, size_t type, tally *t)
 
 TEST(many_rows_are_within_their_bound) { each_row(check_wide, 1.0 / 3000, 1.0 / 250); }
 
+static float largest(const float *x, size_t n)
+{
+    float max = 0;
+    for (size_t i = 0; i < n; i++) max = fmaxf(max, fabsf(x[i]));
+    return max;
+}
+
+/* Activations as wide8 sees them: eight bits under a step for each group, a whole number of the slice's units. */
+static void round_x(float *x, size_t k)
+{
+    float unit = 0;
+    for (size_t at = 0; at < k; at += KW_GROUP) {
+        size_t left = k - at < KW_WIDE8_SLICE ? k - at : KW_WIDE8_SLICE;
+        if (at % KW_WIDE8_SLICE == 0) unit = largest(x + at, left) / (127.0f * 32700.0f);
+        float step = unit * ceilf(largest(x + at, KW_GROUP) / (127.0f * unit));
+        for (size_t i = at; i < at + KW_GROUP; i++) x[i] = nearbyintf(x[i] * (1 / step)) * step;
+    }
+}
+
+/* out: [n_x][rows] */
+static void run_wide8(const kw_kernels *row, const matrix *m, const float *x, size_t n_x,
+                      float *out)
+{
+    static unsigned char codes[MOST_X * (2 * MOST_K + 512)];
+    static _Alignas(64) unsigned char scratch[KW_WIDE_SCRATCH];
+    for (size_t i = 0; i < n_x; i++) row->encode_wide8(x + i * m->k, codes, i, m->k);
+    row->wide8(&(kw_wide){ .w = m->packed,
+                           .x = codes,
+                           .panel_bytes = m->panel_bytes,
+                           .n_panels = m->rows / KW_PANEL_ROWS,
+                           .x_stride = kw_wide8_row_bytes(m->k),
+                           .n_x = n_x,
+                           .k = m->k,
+                           .tile = row->bytes[m->type],
+                           .halves = kw_panel_format_of(m->type)->scales == KW_SCALE_BYTE16,
+                           .out = out,
+                           .scratch = scratch });
+}
+
+static void check_wide8(const kw_kernels *row, size_t type, tally *t)
+{
+    kw_dtype dtype = packed_types[type];
+    static float x[MOST_X * MOST_K], got[MOST_X * ROWS];
+    if (!row->bytes[dtype]) return;
+    for (const size_t *k = lengths(dtype); *k; k++)
+        for (size_t n_x = 1; n_x <= MOST_X; n_x += n_x < 14 ? 1 : 20) {
+            matrix *m = make(dtype, *k, KW_PANEL_ROWS * (1 + n_x % 4));
+            fill_x(x, n_x * *k, n_x);
+            run_wide8(row, m, x, n_x, got);
+            for (size_t i = 0; i < n_x; i++) round_x(x + i * *k, *k);
+            for (size_t i = 0; i < n_x; i++)
+                for (size_t r = 0; r < m->rows; r++, t->n++) {
+                    double size, want = dot(m, r, x + i * *k, KW_WIDE8_SLICE, &size);
+                    t->worst[type] =
+                        fmax(t->worst[type], fabs((double)got[i * m->rows + r] - want) / size);
+                }
+        }
+}
+
+/* Against products of the rounded activations: what is left is f32. */
+TEST(many_rows_as_bytes_are_the_products_of_rounded_activations)
+{
+    each_row(check_wide8, 1e-6, 1e-6);
+}
+
+/* All codes and activations at an end of their range: what would not fit a sum of sixteen bits shows against a row of x whose
+ * sums are small, for products are linear. */
+static void check_extremes(const kw_kernels *row, size_t type, tally *t)
+{
+    kw_dtype dtype = packed_types[type];
+    static float x[2 * MOST_K], got[2 * ROWS];
+    if (!row->bytes[dtype]) return;
+    const kw_panel_format *f = kw_panel_format_of(dtype);
+    for (int fill = 0; fill < 256; fill += 255)
+        for (int sign = -1; sign < 2; sign += 2) {
+            matrix *m = make(dtype, 256, KW_PANEL_ROWS);
+            size_t codes = f->group_bytes * (size_t)f->k / KW_GROUP;
+            for (size_t at = 0; at < m->panel_bytes; at += f->bytes)
+                memset(m->packed + at + f->codes_at, fill, codes);
+            for (size_t i = 0; i < 256; i++) {
+                x[i] = (float)sign;
+                x[256 + i] = i % 8 == 0 ? (float)sign : 0;
+            }
+            run_wide8(row, m, x, 2, got);
+            for (size_t r = 0; r < KW_PANEL_ROWS; r++, t->n++) {
+                double all = (double)got[r], eighth = (double)got[KW_PANEL_ROWS + r];
+                t->worst[type] = fmax(t->worst[type], fabs(all - 8 * eighth) / fabs(all));
+            }
+        }
+}
+
+TEST(sums_of_the_largest_codes_fit) { each_row(check_extremes, 1e-5, 1e-5); }
+
 TEST(a_length_that_is_no_whole_group_is_not_packed)
 {
     assert_true(kw_panel_fits(KW_Q4_0, 96));

@@ -79,7 +79,8 @@ static void talk(void *ctx, int worker)
 TEST(sessions_of_two_threads_take_turns_and_say_what_they_say_alone)
 {
     fixture f = open_fixture(models[1]);
-    talker alone = { { open_session(&f, false, 64, N), open_session(&f, false, 64, N) }, { { 0 } } };
+    talker alone = { { open_session(&f, false, 64, N), open_session(&f, false, 64, N) },
+                     { { 0 } } };
     talker both = { { open_session(&f, false, 64, N), open_session(&f, false, 64, N) }, { { 0 } } };
     kw_pool *callers = NULL;
     kw_status st = kw_pool_open(2, &callers);

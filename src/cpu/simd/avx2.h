@@ -107,6 +107,39 @@ static inline B b_dot_words(B sum, B a, B b)
             : "x"(a), "x"(b));
     return sum;
 }
+/* For byte products (wide8.inc): w unsigned, x signed; sums of pairs are words. */
+static inline B b_add(B a, B b) { return _mm256_add_epi32(a, b); }
+static inline B b_qword(const void *p)
+{
+    long long x;
+    memcpy(&x, p, sizeof x);
+    return _mm256_set1_epi64x(x);
+}
+static inline B b_mul_bytes(B w, B x) { return _mm256_maddubs_epi16(w, x); }
+static inline B b_dot_bytes(B sum, B w, B x)
+{
+    B product;
+    __asm__("vpmaddubsw %2, %3, %1\n\tvpaddw %1, %0, %0"
+            : "+x"(sum), "=&x"(product)
+            : "x"(x), "x"(w));
+    return sum;
+}
+/* The sum of both words of every dword, times the step that `steps` has twice in each. */
+static inline V v_steps(B sum, B steps)
+{
+    return _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, steps));
+}
+static inline V v_odd_lanes(V a, V b) { return _mm256_shuffle_ps(a, b, 0xdd); }
+/* VN rounded values as bytes in the order of a panel's; the values. */
+static inline B b_store_codes(void *p, V a)
+{
+    B x = _mm256_cvtps_epi32(a);
+    B turned = _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+    __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(turned), _mm256_extracti128_si256(turned, 1));
+    _mm_storel_epi64(p, _mm_packs_epi16(words, words));
+    return x;
+}
 static inline V v_from_ints(B a) { return _mm256_cvtepi32_ps(a); }
 static inline void v_panel_rows(V v[2]) { v_rows(v[0], v[1], &v[0], &v[1]); }
 static inline void v_store_words(void *p, V a)
@@ -130,5 +163,6 @@ static inline float v_tree(V a)
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
 }
+static inline float v_total(V a) { return v_tree(a); }
 
 #endif

@@ -105,6 +105,39 @@ static inline B b_dot_words(B sum, B a, B b)
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
 #endif
 }
+/* For byte products (wide8.inc): w unsigned, x signed. */
+static inline B b_add(B a, B b) { return _mm512_add_epi32(a, b); }
+static inline B b_qword(const void *p)
+{
+    long long x;
+    memcpy(&x, p, sizeof x);
+    return _mm512_set1_epi64(x);
+}
+#ifdef __AVX512VNNI__
+static inline B b_dot_bytes(B sum, B w, B x) { return _mm512_dpbusd_epi32(sum, w, x); }
+static inline B b_mul_bytes(B w, B x) { return b_dot_bytes(_mm512_setzero_si512(), w, x); }
+/* The sums times the step that `steps` has twice in every dword. */
+static inline V v_steps(B sum, B steps)
+{
+    return _mm512_cvtepi32_ps(_mm512_mullo_epi32(sum, _mm512_srli_epi32(steps, 16)));
+}
+#else
+static inline B b_mul_bytes(B w, B x) { return _mm512_maddubs_epi16(w, x); }
+static inline B b_dot_bytes(B sum, B w, B x) { return _mm512_add_epi16(sum, b_mul_bytes(w, x)); }
+static inline V v_steps(B sum, B steps)
+{
+    return _mm512_cvtepi32_ps(_mm512_madd_epi16(sum, steps));
+}
+#endif
+/* VN rounded values as bytes in the order of a panel's; the values. */
+static inline B b_store_codes(void *p, V a)
+{
+    const B order = _mm512_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
+    B x = _mm512_cvtps_epi32(a);
+    _mm_storeu_si128(p, _mm512_cvtsepi32_epi8(_mm512_permutexvar_epi32(order, x)));
+    return x;
+}
+static inline float v_total(V a) { return _mm512_reduce_add_ps(a); }
 static inline V v_from_ints(B a) { return _mm512_cvtepi32_ps(a); }
 /* Lanes of kw_panel_order become rows. */
 static inline V v_rows(V a)
