@@ -39,7 +39,8 @@ TEST(a_mapped_file_that_shrank_is_noticed)
     assert_int_equal(truncate(path, 3), 0);
     assert_int_equal(kw_file_check(&f), KW_EIO);
     assert_string_equal(kw_error_message(),
-                        "the file changed from 10 to 3 bytes while it was in use");
+                        "the file changed from 10 to 3 bytes while it was in use\n"
+                        "why: another program cut it short, or its disk failed");
     kw_file_close(&f);
 }
 
