@@ -83,6 +83,15 @@ static void set_letters(void)
     if (strcmp(nl_langinfo(CODESET), "UTF-8")) setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* In wide letters: of narrow names libedit makes copies that it never frees. */
+static void bind_keys(void)
+{
+    el_wset(editor, EL_ADDFN, L"kwaai-drop", L"Drop the line", on_interrupt);
+    el_wset(editor, EL_BIND, L"^C", L"kwaai-drop", NULL);
+    el_wset(editor, EL_ADDFN, L"kwaai-suspend", L"Stop the program", on_suspend);
+    el_wset(editor, EL_BIND, L"^Z", L"kwaai-suspend", NULL);
+}
+
 void line_open(void)
 {
     set_letters();
@@ -94,10 +103,7 @@ void line_open(void)
     el_set(editor, EL_PROMPT, prompt_of);
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_SIGNAL, 1);
-    el_set(editor, EL_ADDFN, "kwaai-drop", "Drop the line", on_interrupt);
-    el_set(editor, EL_BIND, "^C", "kwaai-drop", NULL);
-    el_set(editor, EL_ADDFN, "kwaai-suspend", "Stop the program", on_suspend);
-    el_set(editor, EL_BIND, "^Z", "kwaai-suspend", NULL);
+    bind_keys();
     el_set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(editor, EL_SETTY, "-d", "-isig", NULL);
     el_source(editor, NULL);
