@@ -1,4 +1,4 @@
-/* blocks.c - what several families share: rotary frequencies in all their flavours.
+/* blocks.c - what several families share: rotary frequencies in all their flavours, and which layers have a window.
  *
  * A frequency is base^(-2j/d). The flavours stretch a trained context:
  *   linear   every frequency divided by factor
@@ -97,4 +97,46 @@ kw_status kw_rope_check(const kw_rope_config *c)
     return kw_fail(
         KW_EUNSUPPORTED,
         "rope scaling type \"%s\"\nwhy: known are default, linear, dynamic, llama3, yarn", c->type);
+}
+
+static bool is_sliding(kw_str type) { return kw_str_is(type, "sliding_attention"); }
+
+int kw_window_of(const kw_windows *w, int il)
+{
+    if (w->types.n) return is_sliding(w->types.at[il]) ? w->size : 0;
+    if (w->pattern.n == 1) return (il + 1) % (int)w->pattern.at[0] ? w->size : 0;
+    if (w->pattern.n) return w->pattern.at[il] != 0 ? w->size : 0;
+    return il >= w->from ? w->size : 0;
+}
+
+static kw_status check_type(const kw_windows *w, int il)
+{
+    kw_str t = w->types.at[il];
+    if (!is_sliding(t) && !kw_str_is(t, "full_attention"))
+        return kw_fail(KW_EUNSUPPORTED,
+                       "layer %d has type \"%.*s\"\nwhy: known are full_attention and "
+                       "sliding_attention",
+                       il, (int)(t.n < 64 ? t.n : 64), t.p);
+    if (is_sliding(t) && w->size == 0)
+        return kw_fail(KW_EFORMAT, "layer %d has a sliding window, but its size is not given", il);
+    return KW_OK;
+}
+
+kw_status kw_windows_check(const kw_windows *w, int n_layers)
+{
+    if (w->size < 0) return kw_fail(KW_EFORMAT, "a sliding window of %d positions", w->size);
+    if (w->types.n && w->types.n != n_layers)
+        return kw_fail(KW_EFORMAT, "types of %d layers (layer_types), the model has %d", w->types.n,
+                       n_layers);
+    if (w->pattern.n > 1 && w->pattern.n != n_layers)
+        return kw_fail(KW_EFORMAT, "a window pattern of %d layers, the model has %d", w->pattern.n,
+                       n_layers);
+    if (w->pattern.n == 1 && !(w->pattern.at[0] >= 1 && w->pattern.at[0] <= 65536))
+        return kw_fail(KW_EFORMAT, "every %g-th layer is to be without a window",
+                       (double)w->pattern.at[0]);
+    for (int il = 0; il < w->types.n; il++) {
+        kw_status st = check_type(w, il);
+        if (st) return st;
+    }
+    return KW_OK;
 }

@@ -17,9 +17,21 @@ typedef enum kw_field_type {
     KW_FIELD_FLOAT,  /* double */
     KW_FIELD_BOOL,   /* bool */
     KW_FIELD_WORD,   /* char[KW_WORD_MAX] */
-    KW_FIELD_FLOATS, /* kw_floats */
+    KW_FIELD_FLOATS, /* kw_floats: a list, or one number */
+    KW_FIELD_WORDS,  /* kw_words: a list; config.json only */
+    KW_FIELD_MEMBER, /* int: which row of archs the file names; no key */
 } kw_field_type;
-enum { KW_WORD_MAX = 32 };
+enum { KW_WORD_MAX = 32, KW_LIST_MAX = 65536 };
+
+/* Lists live as long as the model; n 0: absent. */
+typedef struct kw_floats {
+    const float *at;
+    int n;
+} kw_floats;
+typedef struct kw_words {
+    const kw_str *at;
+    int n;
+} kw_words;
 
 typedef struct kw_field {
     size_t
@@ -41,6 +53,8 @@ enum {
     KW_W_TABLE =
         16, /* rows are looked up, nothing is multiplied: never packed on its own account */
 };
+/* Only these members of the family have it (row numbers of archs); without: all. */
+#define KW_W_ONLY(member) ((1u << 16) << (member))
 
 typedef struct kw_weight_row {
     size_t at; /* offset of a kw_weight_ref in the weights (or layer) struct */
@@ -124,6 +138,18 @@ void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *d
                          float *freq, float *scale);
 /* KW_EUNSUPPORTED names a type that is not known. */
 kw_status kw_rope_check(const kw_rope_config *c);
+
+/* Which layers look at a window of the last positions only. The file names each layer's type, or a pattern (a period: every
+ * n-th layer sees all; or a flag for each layer), or all layers from one on have the window. */
+typedef struct kw_windows {
+    int size; /* positions that a row sees with its own; 0: all */
+    int from; /* the first layer with a window, where neither types nor pattern say it */
+    kw_words types;
+    kw_floats pattern;
+} kw_windows;
+/* The window of layer il; 0: it sees all. */
+int kw_window_of(const kw_windows *w, int il);
+kw_status kw_windows_check(const kw_windows *w, int n_layers);
 
 static inline kw_val kw_bind(kw_plan *p, kw_weight_ref w) { return kw_weight(p, w.name, w.t); }
 

@@ -1,23 +1,27 @@
-/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral without a window, Qwen2, SmolLM2, TinyLlama,
- * Code Llama, DeepSeek distillations.
+/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Qwen2, SmolLM2, TinyLlama, Code Llama, DeepSeek
+ * distillations.
  *
  * A pre-norm decoder: grouped-query attention with rotary positions, then a gated feed-forward network, each added to
  * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding,
- * the rope flavour is a word, and the row order of q and k (interleaved in GGUF and llama2.c files) is a fact of the
- * architecture's row.
+ * the rope flavour is a word, some layers may see a window only, and the row order of q and k (interleaved in GGUF and
+ * llama2.c files) is a fact of the architecture's row.
  *
- * Sources: arXiv 2302.13971, 2307.09288, 2407.21783; transformers modeling_llama for the order of operations. */
+ * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825; transformers modeling_llama, modeling_mistral and
+ * modeling_qwen2 for the order of operations. */
 #include "family/family.h"
 #include <math.h>
 #include <string.h>
+
+enum { LLAMA, MISTRAL, QWEN2 }; /* rows of archs */
 
 typedef struct config {
     int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx, n_experts;
     int q_dim, kv_dim, one, n_rope;
     double eps;
     kw_rope_config rope;
+    int member;
     bool interleaved, use_window;
-    int window;
+    kw_windows windows;
     int n_rotary;  /* 0: all of a head */
     double rotary; /* the same as a share of the head */
     char activation[KW_WORD_MAX];
@@ -47,8 +51,11 @@ static const kw_field fields[] = {
     F(ctx,        INT,   false, 2048,  "max_position_embeddings", "context_length"),
     F(n_experts,  INT,   false, 0,     "num_local_experts",       "expert_count"),
     F(eps,        FLOAT, false, 1e-6,  "rms_norm_eps",            "attention.layer_norm_rms_epsilon"),
+    F(member,     MEMBER, false, 0,    NULL,                      NULL),
     F(use_window, BOOL,  false, 0,     "use_sliding_window",      NULL),
-    F(window,     INT,   false, 0,     "sliding_window",          NULL),
+    F(windows.size,  INT,   false, 0,  "sliding_window",          "attention.sliding_window"),
+    F(windows.from,  INT,   false, 28, "max_window_layers",       NULL),
+    F(windows.types, WORDS, false, 0,  "layer_types",             NULL),
     F(n_rotary,   INT,   false, 0,     NULL,                      "rope.dimension_count"),
     F(rotary,     FLOAT, false, 1,     "partial_rotary_factor",   NULL),
     F(activation, WORD,  false, 0,     "hidden_act",              NULL),
@@ -96,8 +103,9 @@ static const kw_weight_row rows[] = {
 };
 
 static const kw_arch archs[] = {
-    { "llama", "llama", "LlamaForCausalLM", true },
-    { "qwen2", "qwen2", "Qwen2ForCausalLM", false },
+    [LLAMA]   = { "llama",   "llama", "LlamaForCausalLM",   true },
+    [MISTRAL] = { "mistral", NULL,    "MistralForCausalLM", false },
+    [QWEN2]   = { "qwen2",   "qwen2", "Qwen2ForCausalLM",   false },
     { NULL, NULL, NULL, false },
 };
 /* clang-format on */
@@ -123,9 +131,6 @@ static kw_status check_variant(const config *c)
     const char *act = c->activation;
     if (c->n_experts > 0)
         return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
-    if (c->use_window && c->window > 0 && c->window < c->ctx)
-        return kw_fail(KW_EUNSUPPORTED, "sliding window of %d positions: not supported yet",
-                       c->window);
     if (*act && strcmp(act, "silu") && strcmp(act, "swish"))
         return kw_fail(KW_EUNSUPPORTED, "activation \"%s\" in a llama: known is silu", act);
     if ((c->n_rotary && c->n_rotary != head_dim) || c->rotary != 1)
@@ -133,6 +138,17 @@ static kw_status check_variant(const config *c)
                        c->n_rotary ? c->n_rotary : (int)(c->rotary * head_dim), head_dim);
     if (!(c->eps >= 0)) return kw_fail(KW_EFORMAT, "epsilon of the norms is %g", c->eps);
     return KW_OK;
+}
+
+/* Mistral's window counts wherever it is written (its GGUF files call themselves llama), Qwen2's when it is switched on. */
+static kw_status check_windows(config *c)
+{
+    kw_windows *w = &c->windows;
+    bool is_mistral = c->member == MISTRAL || (c->member == LLAMA && c->interleaved);
+    if (c->member == LLAMA && !c->interleaved) *w = (kw_windows){ 0 };
+    if (c->member == QWEN2 && !c->use_window) w->size = 0;
+    if (is_mistral) w->from = 0;
+    return kw_windows_check(w, c->n_layers);
 }
 
 static kw_status check(void *config_, bool interleaved)
@@ -159,6 +175,7 @@ static kw_status check(void *config_, bool interleaved)
                        c->n_kv_heads);
     c->interleaved = interleaved;
     kw_status st = check_variant(c);
+    if (!st) st = check_windows(c);
     return st ? st : derive(c);
 }
 
@@ -213,6 +230,7 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_
         .n_heads = c->n_heads,
         .n_kv_heads = c->n_kv_heads,
         .head_dim = c->head_dim,
+        .window = kw_window_of(&c->windows, il),
         .scale = 1.0f / sqrtf((float)c->head_dim),
     };
     kw_val q = kw_linear(p, h, kw_bind(p, w->q), kw_bind(p, w->bq));

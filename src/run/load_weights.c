@@ -97,6 +97,8 @@ static void name_tensor(binding_of *b)
 static kw_status bind_row(kw_model *m, const kw_weight_row *row, char *layers, int n_layers)
 {
     bool per_layer = row->flags & KW_W_LAYER;
+    unsigned only = row->flags >> 16;
+    if (only && !(only >> m->member & 1)) return KW_OK;
     for (int il = 0; il < (per_layer ? n_layers : 1); il++) {
         binding_of b = { .m = m, .row = row, .il = il };
         name_tensor(&b);
