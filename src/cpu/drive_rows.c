@@ -35,8 +35,8 @@ static void rms_norm(const kw_run *r, int64_t chunk)
     const kw_op *op = r->step->op;
     const float *x = kw_place(r, op->src[0]), *w = kw_place(r, op->src[1]);
     float *dst = kw_place(r, op->dst);
-    int64_t d = kw_cols(r, op->dst);
-    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
+    int64_t d = kw_cols(r, op->src[1]), heads = kw_cols(r, op->dst) / d;
+    for (int64_t i = first_row(chunk) * heads; i < last_row(r, chunk) * heads; i++)
         r->g->kernels.rms_norm(dst + i * d, x + i * d, w, (size_t)d, op->p.eps);
 }
 

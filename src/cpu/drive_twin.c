@@ -35,7 +35,9 @@ const float *kw_twin_source(const kw_run *r, int64_t row, size_t from, size_t n)
     const float *a = (const float *)kw_place(r, op->src[0]) + at;
     if (op->code == KW_OP_LINEAR) return a;
     const float *b = kw_place(r, op->src[1]);
-    if (op->code == KW_OP_RMS_NORM) r->g->kernels.rms_norm(out, a, b, n, op->p.eps);
+    size_t d = (size_t)kw_cols(r, op->src[1]);
+    if (op->code == KW_OP_RMS_NORM)
+        for (size_t i = 0; i < n; i += d) r->g->kernels.rms_norm(out + i, a + i, b, d, op->p.eps);
     else r->g->kernels.swiglu(out, a, b + at, n);
     return out;
 }

@@ -1,22 +1,22 @@
-/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Qwen2, SmolLM2, TinyLlama, Code Llama, DeepSeek
- * distillations.
+/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Qwen2, Qwen3, SmolLM2, TinyLlama, Code Llama,
+ * DeepSeek distillations.
  *
  * A pre-norm decoder: grouped-query attention with rotary positions, then a gated feed-forward network, each added to
  * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding,
- * the rope flavour is a word, some layers may see a window only, and the row order of q and k (interleaved in GGUF and
- * llama2.c files) is a fact of the architecture's row.
+ * the rope flavour is a word, some layers may see a window only, Qwen3 norms each head of q and k, and the row order of q
+ * and k (interleaved in GGUF and llama2.c files) is a fact of the architecture's row.
  *
- * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825; transformers modeling_llama, modeling_mistral and
- * modeling_qwen2 for the order of operations. */
+ * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825; transformers modeling_llama, modeling_mistral,
+ * modeling_qwen2 and modeling_qwen3 for the order of operations. */
 #include "family/family.h"
 #include <math.h>
 #include <string.h>
 
-enum { LLAMA, MISTRAL, QWEN2 }; /* rows of archs */
+enum { LLAMA, MISTRAL, QWEN2, QWEN3 }; /* rows of archs */
 
 typedef struct config {
     int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx, n_experts;
-    int q_dim, kv_dim, one, n_rope;
+    int q_dim, kv_dim, one, n_rope; /* sizes of weights, derived */
     double eps;
     kw_rope_config rope;
     int member;
@@ -28,8 +28,8 @@ typedef struct config {
 } config;
 
 typedef struct layer {
-    kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, ffn_norm, gate, up, down, b_gate, b_up,
-        b_down;
+    kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, q_norm, k_norm, ffn_norm, gate, up, down,
+        b_gate, b_up, b_down;
 } layer;
 
 typedef struct weights {
@@ -78,6 +78,7 @@ static const kw_field fields[] = {
     { offsetof(layer, m), (flags) | KW_W_LAYER, "model.layers.%d." hf, "blk.%d." gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
 #define BIAS (KW_W_F32 | KW_W_OPTIONAL)
+#define HEAD_NORM (KW_W_F32 | KW_W_ONLY(QWEN3))
 static const kw_weight_row rows[] = {
     T(embed,      KW_W_TABLE,         "model.embed_tokens.weight",       "token_embd.weight",  n_vocab, dim),
     T(norm,       VECTOR,    "model.norm.weight",               "output_norm.weight", one,     dim),
@@ -92,6 +93,8 @@ static const kw_weight_row rows[] = {
     L(bk,         BIAS,      "self_attn.k_proj.bias",           "attn_k.bias",        one,     kv_dim),
     L(bv,         BIAS,      "self_attn.v_proj.bias",           "attn_v.bias",        one,     kv_dim),
     L(bo,         BIAS,      "self_attn.o_proj.bias",           "attn_output.bias",   one,     dim),
+    L(q_norm,     HEAD_NORM, "self_attn.q_norm.weight",         "attn_q_norm.weight", one,     head_dim),
+    L(k_norm,     HEAD_NORM, "self_attn.k_norm.weight",         "attn_k_norm.weight", one,     head_dim),
     L(ffn_norm,   VECTOR,    "post_attention_layernorm.weight", "ffn_norm.weight",    one,     dim),
     L(gate,       0,         "mlp.gate_proj.weight",            "ffn_gate.weight",    ffn,     dim),
     L(up,         0,         "mlp.up_proj.weight",              "ffn_up.weight",      ffn,     dim),
@@ -106,6 +109,7 @@ static const kw_arch archs[] = {
     [LLAMA]   = { "llama",   "llama", "LlamaForCausalLM",   true },
     [MISTRAL] = { "mistral", NULL,    "MistralForCausalLM", false },
     [QWEN2]   = { "qwen2",   "qwen2", "Qwen2ForCausalLM",   false },
+    [QWEN3]   = { "qwen3",   "qwen3", "Qwen3ForCausalLM",   false },
     { NULL, NULL, NULL, false },
 };
 /* clang-format on */
@@ -140,13 +144,13 @@ static kw_status check_variant(const config *c)
     return KW_OK;
 }
 
-/* Mistral's window counts wherever it is written (its GGUF files call themselves llama), Qwen2's when it is switched on. */
+/* Mistral's window counts wherever it is written (its GGUF files call themselves llama), Qwen's when it is switched on. */
 static kw_status check_windows(config *c)
 {
     kw_windows *w = &c->windows;
     bool is_mistral = c->member == MISTRAL || (c->member == LLAMA && c->interleaved);
     if (c->member == LLAMA && !c->interleaved) *w = (kw_windows){ 0 };
-    if (c->member == QWEN2 && !c->use_window) w->size = 0;
+    if (!is_mistral && !c->use_window) w->size = 0;
     if (is_mistral) w->from = 0;
     return kw_windows_check(w, c->n_layers);
 }
@@ -219,6 +223,12 @@ static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in
     return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
 }
 
+/* Qwen3's norm of each head; the others have no such weight. */
+static kw_val head_norm(kw_plan *p, const config *c, kw_val x, kw_weight_ref w)
+{
+    return w.t ? kw_head_norm(p, x, kw_bind(p, w), (float)c->eps) : x;
+}
+
 /* Each half of a layer returns the stream x with its result added. */
 static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x, kw_val table,
                         kw_val rows_in)
@@ -236,8 +246,9 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_
     kw_val q = kw_linear(p, h, kw_bind(p, w->q), kw_bind(p, w->bq));
     kw_val k = kw_linear(p, h, kw_bind(p, w->k), kw_bind(p, w->bk));
     kw_val v = kw_linear(p, h, kw_bind(p, w->v), kw_bind(p, w->bv));
-    kw_val o =
-        kw_attend(p, kw_rope(p, q, table, rope), kw_rope(p, k, table, rope), v, rows_in, attend);
+    q = kw_rope(p, head_norm(p, c, q, w->q_norm), table, rope);
+    k = kw_rope(p, head_norm(p, c, k, w->k_norm), table, rope);
+    kw_val o = kw_attend(p, q, k, v, rows_in, attend);
     return kw_linear_onto(p, o, kw_bind(p, w->o), kw_bind(p, w->bo), x);
 }
 

@@ -193,7 +193,13 @@ kw_val kw_linear_onto(kw_plan *p, kw_val x, kw_val w, kw_val bias, kw_val onto)
 
 kw_val kw_rms_norm(kw_plan *p, kw_val x, kw_val w, float eps)
 {
-    bool ok = cols_of(p, x) == cols_of(p, w) && rows_of(p, w) == 1;
+    if (!fits(p, KW_OP_RMS_NORM, cols_of(p, x) == cols_of(p, w), x, w)) return KW_NONE;
+    return kw_head_norm(p, x, w, eps);
+}
+
+kw_val kw_head_norm(kw_plan *p, kw_val x, kw_val w, float eps)
+{
+    bool ok = cols_of(p, w) > 0 && cols_of(p, x) % cols_of(p, w) == 0 && rows_of(p, w) == 1;
     if (!fits(p, KW_OP_RMS_NORM, ok, x, w)) return KW_NONE;
     kw_op op = { .code = KW_OP_RMS_NORM, .src = { x, w }, .p.eps = eps };
     return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));

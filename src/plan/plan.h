@@ -111,6 +111,8 @@ kw_val kw_linear_onto(
     kw_plan *p, kw_val x, kw_val w, kw_val bias,
     kw_val onto); /* a residual: added as the result is stored; the bits of kw_add */
 kw_val kw_rms_norm(kw_plan *p, kw_val x, kw_val w, float eps);
+/* RMS_NORM of every head by itself: x's columns are heads of w's width. */
+kw_val kw_head_norm(kw_plan *p, kw_val x, kw_val w, float eps);
 kw_val kw_add(kw_plan *p, kw_val a, kw_val b);
 kw_val kw_mul(kw_plan *p, kw_val a, kw_val b);
 kw_val kw_silu(kw_plan *p, kw_val x);

@@ -1,7 +1,7 @@
 """What the members of a family add to its shape: windows, their layers, and configurations that cannot be computed.
 
 A checkpoint of the tests is loaded under another member's name, with other settings in its config.json."""
-import contextlib, json, os, tempfile
+import contextlib, json, os, struct, tempfile
 from harness import *
 from test_golden import CASES, infer, same_bits, usable, VARIANTS
 
@@ -76,6 +76,77 @@ def test_windows_that_cannot_be_are_refused_by_name():
              ({**window, "layer_types": ["full_attention", "linear_attention"]}, 'layer 1 has type "linear_attention"'),
              ({**window, "sliding_window": None, "layer_types": types}, "layer 0 has a sliding window"),
              ({**window, "max_window_layers": "all"}, "max_window_layers is not a number")], LLAMA)
+
+
+# ---- the same weights as GGUF ----
+
+LAYER = [("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm"), ("self_attn.q_proj", "attn_q"),
+         ("self_attn.k_proj", "attn_k"), ("self_attn.v_proj", "attn_v"), ("self_attn.o_proj", "attn_output"),
+         ("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm"), ("mlp.gate_proj", "ffn_gate"),
+         ("mlp.up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]
+OUTER = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+         "lm_head.weight": "output.weight"}
+KEYS = [("hidden_size", "embedding_length"), ("intermediate_size", "feed_forward_length"), ("num_hidden_layers", "block_count"),
+        ("num_attention_heads", "attention.head_count"), ("num_key_value_heads", "attention.head_count_kv"),
+        ("head_dim", "attention.key_length"), ("vocab_size", "vocab_size"), ("max_position_embeddings", "context_length"),
+        ("sliding_window", "attention.sliding_window"), ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+        ("rope_theta", "rope.freq_base")]
+
+
+def gguf_name(name, layer):
+    if name in OUTER: return OUTER[name]
+    il, rest = name[len("model.layers."):].split(".", 1)
+    part, kind = rest.rsplit(".", 1)
+    return "blk.%s.%s.%s" % (il, dict(layer)[part], kind)
+
+
+def gguf_value(v):
+    if isinstance(v, str): return struct.pack("<IQ", 8, len(v.encode())) + v.encode()
+    if isinstance(v, bool): return struct.pack("<IB", 7, v)
+    if isinstance(v, list): return struct.pack("<IIQ", 9, 7, len(v)) + bytes(v)
+    return struct.pack("<II", 4, v) if isinstance(v, int) else struct.pack("<If", 6, v)
+
+
+def write_gguf(path, meta, tensors):
+    """tensors: {name: (shape, array of f32)}"""
+    head, blobs, at = b"", [], 0
+    for k, v in meta.items(): head += struct.pack("<Q", len(k)) + k.encode() + gguf_value(v)
+    for k, (shape, values) in tensors.items():
+        head += struct.pack("<Q", len(k)) + k.encode() + struct.pack("<I", len(shape))
+        head += struct.pack("<%dQ" % len(shape), *reversed(shape)) + struct.pack("<IQ", 0, at)
+        blobs.append(values.tobytes() + b"\0" * (-len(values.tobytes()) % 32))
+        at += len(blobs[-1])
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(meta)) + head
+    with open(path, "wb") as f: f.write(head + b"\0" * (-len(head) % 32) + b"".join(blobs))
+
+
+def settings_of(folder):
+    """config.json, with the rope settings at the top whatever its style."""
+    config = json.load(open(os.path.join(folder, "config.json")))
+    return {**config, **{k: v for k, v in (config.get("rope_parameters") or {}).items() if k == "rope_theta"}}
+
+
+def same_as_gguf(case, arch, layer=LAYER, more={}, plus_one=lambda name: False, extra={}, **settings):
+    folder = data("golden/" + case)
+    config = settings_of(folder)
+    meta = {"general.architecture": arch, **{arch + "." + g: config[h] for h, g in KEYS if config.get(h) is not None}}
+    meta.update({arch + "." + k: v for k, v in more.items()})
+    tensors = {}
+    for name, (shape, values) in read_tensors(os.path.join(folder, "model.safetensors")).items():
+        g = gguf_name(name, layer)
+        if plus_one(g): values = type(values)("f", [type(values)("f", [1 + x])[0] for x in values])
+        tensors[g] = (shape, values)
+    tensors.update(extra)
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "model.gguf")
+        write_gguf(path, meta, tensors)
+        ids = [i % config["vocab_size"] for i in IDS]
+        out = infer(path, ([1, len(ids)], ids), ["logits"], [])
+        assert list(out["logits"][1]) == logits(folder, ids, **settings), "%s as GGUF gives other bits" % case
+
+
+def test_qwen2_as_gguf_has_the_same_bits(): same_as_gguf("qwen2-bias", "qwen2")
+def test_qwen3_as_gguf_has_the_same_bits(): same_as_gguf("qwen3-qknorm", "qwen3")
 
 
 # ---- every case that is here ----
