@@ -181,6 +181,30 @@ void make_SWIGLU(maker *m, const shape *s)
     elementwise(m, s, FFN, 2, 5);
 }
 
+void make_GELU_TANH(maker *m, const shape *s)
+{
+    output(m, kw_gelu_tanh(m->plan, numbers(m, s->rows, FFN)));
+    elementwise(m, s, FFN, 1, 8);
+}
+
+void make_GEGLU(maker *m, const shape *s)
+{
+    output(m, kw_geglu(m->plan, numbers(m, s->rows, FFN), numbers(m, s->rows, FFN)));
+    elementwise(m, s, FFN, 2, 9);
+}
+
+void make_SCALE(maker *m, const shape *s)
+{
+    output(m, kw_scale(m->plan, numbers(m, s->rows, WIDTH), 45.25f));
+    elementwise(m, s, WIDTH, 1, 1);
+}
+
+void make_SOFTCAP(maker *m, const shape *s)
+{
+    output(m, kw_softcap(m->plan, numbers(m, s->rows, FFN), 30.0f));
+    elementwise(m, s, FFN, 1, 10);
+}
+
 static kw_val frequencies(maker *m) { return weight(m, KW_F32, 1, HEAD_DIM / 2); }
 
 void make_ROPE_TABLE(maker *m, const shape *s)

@@ -130,6 +130,7 @@ static void attend_block(walk *w, int64_t row, int32_t block)
         .from = first > start ? first - start : 0,
         .n = (int)kw_least(KW_ATTEND_BLOCK, at[1] - start + 1),
         .scale = w->a->scale,
+        .softcap = w->a->softcap,
     };
     load_block(w, w->r->b->kv->pages[at[0]][block], &b.k, &b.v);
     w->r->g->kernels.attend(&b);

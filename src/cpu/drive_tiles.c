@@ -220,6 +220,7 @@ static void attend_page(const walk *w, int64_t i, int64_t j, int32_t block)
     bool scaled = l->dtype == KW_I8;
     w->r->g->kernels.attend_tiles(&(kw_attend_tiles){
         .dtype = l->dtype,
+        .softcap = w->a->softcap,
         .k = k,
         .v = v,
         .k_scale = scaled ? (const float *)(const void *)(k + kw_kv_scales_at(l)) : NULL,

@@ -38,12 +38,22 @@ typedef struct preparing {
 } preparing;
 
 static const kw_op_driver *const drivers[KW_OP_COUNT] = {
-    [KW_OP_EMBED] = &kw_drive_embed,       [KW_OP_LINEAR] = NULL, /* kw_linear_way_of */
-    [KW_OP_RMS_NORM] = &kw_drive_rms_norm, [KW_OP_ADD] = &kw_drive_add,
-    [KW_OP_MUL] = &kw_drive_mul,           [KW_OP_SILU] = &kw_drive_silu,
-    [KW_OP_SWIGLU] = &kw_drive_swiglu,     [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
-    [KW_OP_ROPE] = &kw_drive_rope,         [KW_OP_ATTEND] = &kw_drive_attend,
-    [KW_OP_ROWS] = &kw_drive_rows,         [KW_OP_CUT] = NULL,
+    [KW_OP_EMBED] = &kw_drive_embed,
+    [KW_OP_LINEAR] = NULL, /* kw_linear_way_of */
+    [KW_OP_RMS_NORM] = &kw_drive_rms_norm,
+    [KW_OP_ADD] = &kw_drive_add,
+    [KW_OP_MUL] = &kw_drive_mul,
+    [KW_OP_SILU] = &kw_drive_silu,
+    [KW_OP_SWIGLU] = &kw_drive_swiglu,
+    [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
+    [KW_OP_ROPE] = &kw_drive_rope,
+    [KW_OP_ATTEND] = &kw_drive_attend,
+    [KW_OP_ROWS] = &kw_drive_rows,
+    [KW_OP_CUT] = NULL,
+    [KW_OP_GELU_TANH] = &kw_drive_gelu_tanh,
+    [KW_OP_GEGLU] = &kw_drive_geglu,
+    [KW_OP_SCALE] = &kw_drive_scale,
+    [KW_OP_SOFTCAP] = &kw_drive_softcap,
 };
 
 static bool overlap(range a, range b) { return a.from < b.to && b.from < a.to; }

@@ -52,6 +52,7 @@ enum {
     KW_W_F32 = 8,      /* a vector that kernels read as f32: converted at load */
     KW_W_TABLE =
         16, /* rows are looked up, nothing is multiplied: never packed on its own account */
+    KW_W_ONE_LESS = 32, /* with F32: Hugging Face stores w - 1, GGUF w; the model gets w */
 };
 /* Only these members of the family have it (row numbers of archs); without: all. */
 #define KW_W_ONLY(member) ((1u << 16) << (member))

@@ -216,18 +216,33 @@ kw_val kw_add(kw_plan *p, kw_val a, kw_val b) { return binary(p, KW_OP_ADD, a, b
 
 kw_val kw_mul(kw_plan *p, kw_val a, kw_val b) { return binary(p, KW_OP_MUL, a, b); }
 
-kw_val kw_silu(kw_plan *p, kw_val x)
+static kw_val unary(kw_plan *p, kw_opcode code, kw_val x, float scale)
 {
-    if (!fits(p, KW_OP_SILU, true, x, x)) return KW_NONE;
-    return record(p, (kw_op){ .code = KW_OP_SILU, .src = { x } }, rows_of(p, x), cols_of(p, x),
-                  dim_of(p, x));
+    if (!fits(p, code, true, x, x)) return KW_NONE;
+    return record(p, (kw_op){ .code = code, .src = { x }, .p.scale = scale }, rows_of(p, x),
+                  cols_of(p, x), dim_of(p, x));
 }
+
+kw_val kw_silu(kw_plan *p, kw_val x) { return unary(p, KW_OP_SILU, x, 0); }
+
+kw_val kw_gelu_tanh(kw_plan *p, kw_val x) { return unary(p, KW_OP_GELU_TANH, x, 0); }
+
+kw_val kw_scale(kw_plan *p, kw_val x, float by) { return unary(p, KW_OP_SCALE, x, by); }
+
+kw_val kw_softcap(kw_plan *p, kw_val x, float cap) { return unary(p, KW_OP_SOFTCAP, x, cap); }
 
 kw_val kw_swiglu(kw_plan *p, kw_val gate, kw_val up)
 {
     if (!fits(p, KW_OP_SWIGLU, same_shape(p, gate, up), gate, up)) return KW_NONE;
     if (!kw_plan_has(p, KW_OP_SWIGLU)) return kw_expand_swiglu(p, gate, up);
     return binary(p, KW_OP_SWIGLU, gate, up);
+}
+
+kw_val kw_geglu(kw_plan *p, kw_val gate, kw_val up)
+{
+    if (!fits(p, KW_OP_GEGLU, same_shape(p, gate, up), gate, up)) return KW_NONE;
+    if (!kw_plan_has(p, KW_OP_GEGLU)) return kw_expand_geglu(p, gate, up);
+    return binary(p, KW_OP_GEGLU, gate, up);
 }
 
 kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale)
@@ -240,9 +255,11 @@ kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale)
 
 kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a)
 {
-    bool ok = a.head_dim > 0 && cols_of(p, x) % a.head_dim == 0 &&
-              cols_of(p, table) <= a.head_dim && rows_of(p, x) == rows_of(p, table) &&
-              dim_of(p, x) == dim_of(p, table);
+    int64_t all = cols_of(p, table) / 2;
+    if (a.n == 0) a.n = (int)all;
+    bool part = a.first >= 0 && a.n > 0 && a.first + a.n <= all && 2 * a.n <= a.head_dim;
+    bool ok = part && a.head_dim > 0 && cols_of(p, x) % a.head_dim == 0 &&
+              rows_of(p, x) == rows_of(p, table) && dim_of(p, x) == dim_of(p, table);
     if (!fits(p, KW_OP_ROPE, ok, x, table)) return KW_NONE;
     kw_op op = { .code = KW_OP_ROPE, .src = { x, table }, .p.rope = a };
     return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));

@@ -41,12 +41,14 @@ typedef struct kw_rope_args {
     bool
         interleaved; /* pairs (2j, 2j+1) come in; pairs (j, j + h) go out in either case, so that both row orders of
                          q and k give the same bits from here on */
+    int first, n; /* the frequencies of the table that count here; n 0: all */
 } kw_rope_args;
 
 typedef struct kw_attend_args {
     int layer, n_heads, n_kv_heads, head_dim;
     int window; /* a row sees this many positions with its own; 0 sees all */
     float scale;
+    float softcap; /* scores become softcap * tanh(score / softcap); 0: they stay */
 } kw_attend_args;
 
 enum { KW_MAX_SRC = 4 };
@@ -56,7 +58,7 @@ typedef struct kw_op {
     kw_val dst, src[KW_MAX_SRC];
     union {
         float eps;   /* RMS_NORM */
-        float scale; /* ROPE_TABLE */
+        float scale; /* ROPE_TABLE, SCALE; the cap of SOFTCAP */
         kw_rope_args rope;
         kw_attend_args attend;
         int tag; /* CUT */
@@ -117,6 +119,10 @@ kw_val kw_add(kw_plan *p, kw_val a, kw_val b);
 kw_val kw_mul(kw_plan *p, kw_val a, kw_val b);
 kw_val kw_silu(kw_plan *p, kw_val x);
 kw_val kw_swiglu(kw_plan *p, kw_val gate, kw_val up);
+kw_val kw_gelu_tanh(kw_plan *p, kw_val x);
+kw_val kw_geglu(kw_plan *p, kw_val gate, kw_val up);
+kw_val kw_scale(kw_plan *p, kw_val x, float by);
+kw_val kw_softcap(kw_plan *p, kw_val x, float cap);
 kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale);
 kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a);
 kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a);

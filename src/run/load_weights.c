@@ -54,12 +54,15 @@ static kw_status check_dtype(const binding_of *b, const kw_tensor *t)
 /* The tensor itself, or its values as f32 in the model's arena. */
 static const kw_tensor *as_f32(const binding_of *b, const kw_tensor *t)
 {
-    if (t->dtype == KW_F32) return t;
+    bool one_less =
+        b->row->flags & KW_W_ONE_LESS && kw_checkpoint_naming(b->m->ck) != KW_NAMING_GGUF;
+    if (t->dtype == KW_F32 && !one_less) return t;
     kw_tensor *copy = kw_arena_alloc(&b->m->arena, 1, sizeof *copy);
     size_t n = (size_t)kw_tensor_cols(t);
     float *values = kw_arena_alloc(&b->m->arena, n, sizeof *values);
     if (!copy || !values) return NULL;
     kw_dtype_get(t->dtype)->decode(t->data, values, n);
+    for (size_t i = 0; one_less && i < n; i++) values[i] += 1.0f;
     *copy = *t;
     copy->dtype = KW_F32;
     copy->data = values;

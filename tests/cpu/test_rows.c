@@ -65,6 +65,12 @@ static void check_cells(const kw_kernels *row)
         assert_true(same(got, want, n));
         row->swiglu(got, a, b, n), generic()->swiglu(want, a, b, n);
         assert_true(same(got, want, n));
+        row->gelu_tanh(got, a, n), generic()->gelu_tanh(want, a, n);
+        assert_true(same(got, want, n));
+        row->geglu(got, a, b, n), generic()->geglu(want, a, b, n);
+        assert_true(same(got, want, n));
+        row->softcap(got, a, n, 30.0f), generic()->softcap(want, a, n, 30.0f);
+        assert_true(same(got, want, n));
         fill(a, N, n, false);
         row->rms_norm(got, a, b, n, 1e-5f), generic()->rms_norm(want, a, b, n, 1e-5f);
         assert_true(n == 0 || same(got, want, n));
@@ -81,12 +87,34 @@ static void check_rope(const kw_kernels *row)
     fill(table, 40, 4, false);
     for (int half = 1; half <= 20; half++)
         for (int interleaved = 0; interleaved < 2; interleaved++) {
-            kw_rope_row r = { x, table, got, 4, 40, half, interleaved };
+            kw_rope_row r = { x, table, table + half, got, 4, 40, half, interleaved };
             row->rope(&r);
             r.dst = want;
             generic()->rope(&r);
             assert_true(same(got, want, 160));
         }
+}
+
+/* The generic row is the definition, so it is held against the C library. */
+TEST(gelu_and_softcap_are_what_they_say)
+{
+    float x[N], gelu[N], capped[N];
+    double worst = 0;
+    for (int i = 0; i < N; i++) x[i] = (float)(i - N / 2) * 0.04f;
+    generic()->gelu_tanh(gelu, x, N);
+    generic()->softcap(capped, x, N, 2.5f);
+    for (int i = 0; i < N; i++) {
+        double v = (double)x[i], u = sqrt(2 / acos(-1.0)) * (v + 0.044715 * v * v * v);
+        worst = fmax(worst, fabs((double)gelu[i] - 0.5 * v * (1 + tanh(u))));
+        worst = fmax(worst, fabs((double)capped[i] - 2.5 * tanh(v / 2.5)));
+    }
+    printf("worst error %.2e\n", worst);
+    assert_true(worst < 1e-6);
+    x[0] = INFINITY, x[1] = -1e20f, x[2] = NAN, x[3] = -INFINITY;
+    generic()->gelu_tanh(gelu, x, 4);
+    generic()->softcap(capped, x, 4, 2.5f);
+    assert_true(gelu[0] == INFINITY && gelu[1] == 0 && isnan(gelu[2]));
+    assert_true(capped[0] == 2.5f && capped[1] == -2.5f && isnan(capped[2]) && capped[3] == -2.5f);
 }
 
 TEST(rope_has_the_bits_of_the_generic_row) { each_row(check_rope); }
@@ -123,8 +151,10 @@ static void check_attend(const kw_kernels *row)
                 for (int side = 0; side < 2; side++) {
                     for (int h = 0; h < HEADS; h++) max[side][h] = -1e9f, sum[side][h] = 0;
                     memset(acc[side], 0, sizeof acc[side]);
-                    kw_attend_block b = { q,     k,     v,     acc[side], max[side], sum[side],
-                                          WIDTH, HEADS, width, from,      n,         0.125f };
+                    float cap = n & 1 ? 2.0f : 0;
+                    kw_attend_block b = { q,         k,      v,     acc[side], max[side],
+                                          sum[side], WIDTH,  HEADS, width,     from,
+                                          n,         0.125f, cap };
                     (side ? generic() : row)->attend(&b);
                 }
                 assert_true(same(acc[0], acc[1], (size_t)(HEADS * width)));

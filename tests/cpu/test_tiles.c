@@ -56,6 +56,7 @@ static cache *make(kw_dtype t, int hd)
 typedef struct queries {
     float q[MOST_Q * MOST_HD];
     int from[MOST_Q], to[MOST_Q], n;
+    float softcap;
 } queries;
 
 static void ask(queries *s, int n, int hd, bool far)
@@ -63,6 +64,7 @@ static void ask(queries *s, int n, int hd, bool far)
     kw_rng rng;
     kw_rng_seed(&rng, (uint64_t)(n * 7 + hd));
     s->n = n;
+    s->softcap = n % 3 == 0 ? 0.5f : 0;
     for (int i = 0; i < n * hd; i++) s->q[i] = random_of(&rng);
     for (int i = 0; i < n; i++) {
         s->to[i] = 1 + (int)(kw_rng_u64(&rng) % (BLOCKS * BLOCK));
@@ -97,7 +99,8 @@ static void run(const kw_kernels *row, const cache *c, const queries *s, float *
                                               .from = from,
                                               .n = n,
                                               .n_q = s->n,
-                                              .head_dim = c->hd });
+                                              .head_dim = c->hd,
+                                              .softcap = s->softcap });
     }
     for (int i = 0; i < s->n; i++)
         for (int d = 0; d < c->hd; d++) out[i * c->hd + d] = acc[i * padded + d] / sum[i];
@@ -112,6 +115,7 @@ static double worst_error(const cache *c, const queries *s, const float *got)
         for (int p = s->from[i]; p < s->to[i]; p++) {
             w[p] = 0;
             for (int d = 0; d < c->hd; d++) w[p] += (double)s->q[i * c->hd + d] * c->k_means[p][d];
+            if (s->softcap > 0) w[p] = (double)s->softcap * tanh(w[p] / (double)s->softcap);
             max = fmax(max, w[p]);
         }
         for (int p = s->from[i]; p < s->to[i]; p++) sum += w[p] = exp(w[p] - max);
@@ -129,7 +133,7 @@ static void check_alone(const kw_kernels *row, const cache *c, const queries *s,
 {
     float alone[MOST_HD];
     for (int i = 0; i < s->n; i++) {
-        queries one = { .from = { s->from[i] }, .to = { s->to[i] }, .n = 1 };
+        queries one = { .from = { s->from[i] }, .to = { s->to[i] }, .n = 1, .softcap = s->softcap };
         memcpy(one.q, s->q + i * c->hd, (size_t)c->hd * sizeof *one.q);
         run(row, c, &one, alone);
         assert_memory_equal(alone, got + i * c->hd, (size_t)c->hd * sizeof *alone);

@@ -42,6 +42,28 @@ static void swiglu(float *dst, const float *gate, const float *up, size_t n)
     for (size_t i = 0; i < n; i++) dst[i] = silu_of(gate[i]) * up[i];
 }
 
+static float gelu_tanh_of(float x)
+{
+    return x / (1.0f + kw_expf(x * (x * x * KW_GELU_TANH_C1 + KW_GELU_TANH_C0)));
+}
+
+static void gelu_tanh(float *dst, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = gelu_tanh_of(x[i]);
+}
+
+static void geglu(float *dst, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = gelu_tanh_of(gate[i]) * up[i];
+}
+
+static float softcap_of(float x, float cap) { return kw_tanhf(x / cap) * cap; }
+
+static void softcap(float *dst, const float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = softcap_of(x[i], cap);
+}
+
 static void rms_norm(float *dst, const float *x, const float *w, size_t n, float eps)
 {
     float scale = 1.0f / sqrtf(kw_dot_exact(x, x, n) / (float)n + eps);
@@ -51,7 +73,7 @@ static void rms_norm(float *dst, const float *x, const float *w, size_t n, float
 static void rope(const kw_rope_row *r)
 {
     int step = r->interleaved ? 1 : r->half, pair = r->interleaved ? 2 : 1;
-    const float *c = r->table, *s = r->table + r->half;
+    const float *c = r->cos, *s = r->sin;
     for (int h = 0; h < r->n_heads; h++) {
         const float *x = r->x + (size_t)h * (size_t)r->head_dim;
         float *out = r->dst + (size_t)h * (size_t)r->head_dim;
@@ -97,6 +119,7 @@ static void attend_head(const kw_attend_block *b, int h)
     float w[KW_ATTEND_BLOCK], max = b->max[h], s[8] = { 0 };
     for (int t = b->from; t < b->n; t++) {
         w[t] = kw_dot_exact(b->q + (size_t)h * b->q_stride, b->k + (size_t)t * hd, hd) * b->scale;
+        if (b->softcap != 0) w[t] = softcap_of(w[t], b->softcap);
         max = w[t] > max ? w[t] : max;
     }
     float keep = kw_expf(b->max[h] - max);
@@ -153,6 +176,9 @@ const kw_kernels kw_kernels_generic = {
     .mul = mul,
     .silu = silu,
     .swiglu = swiglu,
+    .gelu_tanh = gelu_tanh,
+    .geglu = geglu,
+    .softcap = softcap,
     .rms_norm = rms_norm,
     .rope = rope,
     .dots_exact = dots_exact,
