@@ -5,6 +5,8 @@
  *   dynamic  the base grows with the length once it passes the trained context
  *   llama3   low frequencies divided, high ones kept, a ramp between (Llama 3.1)
  *   yarn     the same idea by rotations per context, and cos and sin are scaled (arXiv 2309.00071)
+ *   longrope every frequency has a divisor of its own, one for short and one for long texts, and cos and sin are scaled
+ *            (arXiv 2402.13753)
  * GGUF files of Llama 3.1 carry the result of the ramp as divisors instead (rope_freqs.weight).
  *
  * Each step is rounded to f32 where PyTorch code rounds: with f64 throughout, positions in the thousands would
@@ -61,12 +63,33 @@ static void yarn(const kw_rope_config *c, float *freq, float *scale)
                                       : 0.1 * kw_log_e(c->factor) + 1);
 }
 
+/* factor 1: it is the ratio of the contexts. */
+static float longrope_scale(const kw_rope_config *c)
+{
+    double factor = c->factor != 1 ? c->factor : (double)c->ctx / c->original_ctx;
+    if (c->attention_factor > 0) return (float)c->attention_factor;
+    return factor <= 1 ? 1 : (float)sqrt(1 + kw_log_e(factor) / kw_log_e(c->original_ctx));
+}
+
+static void longrope(const kw_rope_config *c, const float *divisors, float *freq, float *scale)
+{
+    for (int j = 0; j < c->head_dim / 2; j++) {
+        float exponent = (float)(2 * j) / (float)c->head_dim;
+        freq[j] = 1.0f / ((divisors ? divisors[j] : 1) * (float)kw_pow(c->base, (double)exponent));
+    }
+    *scale = longrope_scale(c);
+}
+
 void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors,
                          float *freq, float *scale)
 {
     *scale = 1;
     if (strcmp(c->type, "yarn") == 0) {
         yarn(c, freq, scale);
+        return;
+    }
+    if (strcmp(c->type, "longrope") == 0) {
+        longrope(c, divisors, freq, scale);
         return;
     }
     double base = strcmp(c->type, "dynamic") == 0 ? dynamic_base(c, length) : c->base;
@@ -81,7 +104,7 @@ void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *d
 kw_status kw_rope_check(const kw_rope_config *c)
 {
     static const char *const types[] = { "",        "default", "none", "linear",
-                                         "dynamic", "llama3",  "yarn" };
+                                         "dynamic", "llama3",  "yarn", "longrope" };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(c->type, types[i]) != 0) continue;
         if (c->head_dim <= 2 || c->head_dim % 2)
@@ -96,7 +119,8 @@ kw_status kw_rope_check(const kw_rope_config *c)
     }
     return kw_fail(
         KW_EUNSUPPORTED,
-        "rope scaling type \"%s\"\nwhy: known are default, linear, dynamic, llama3, yarn", c->type);
+        "rope scaling type \"%s\"\nwhy: known are default, linear, dynamic, llama3, yarn, longrope",
+        c->type);
 }
 
 static bool is_sliding(kw_str type) { return kw_str_is(type, "sliding_attention"); }

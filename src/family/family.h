@@ -53,6 +53,9 @@ enum {
     KW_W_TABLE =
         16, /* rows are looked up, nothing is multiplied: never packed on its own account */
     KW_W_ONE_LESS = 32, /* with F32: Hugging Face stores w - 1, GGUF w; the model gets w */
+    KW_W_PART =
+        64, /* a matrix inside a tensor that holds several, one below the other: all rows of the table with this name,
+                           in order */
 };
 /* Only these members of the family have it (row numbers of archs); without: all. */
 #define KW_W_ONLY(member) ((1u << 16) << (member))
@@ -90,7 +93,8 @@ typedef struct kw_decoder_inputs {
 typedef struct kw_decoder_shape {
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab, ctx_train;
     int n_rope;          /* rope frequencies: half the rotated width */
-    bool rope_by_length; /* the frequencies depend on the length (dynamic, longrope) */
+    bool rope_by_length; /* past ctx_train every length has frequencies of its own (dynamic) */
+    int rope_switch; /* texts longer than this have other frequencies (longrope); 0: none have */
 } kw_decoder_shape;
 
 typedef struct kw_family {
@@ -129,12 +133,12 @@ void kw_family_list(kw_buf *out);
 typedef struct kw_rope_config {
     int head_dim; /* the rotated width */
     double base;
-    char type[KW_WORD_MAX]; /* "", default, linear, dynamic, llama3, yarn */
+    char type[KW_WORD_MAX]; /* "", default, linear, dynamic, llama3, yarn, longrope */
     double factor, low, high, beta_fast, beta_slow, attention_factor;
     int original_ctx, ctx;
 } kw_rope_config;
 /* The frequencies of every rope flavour, rounded to f32 where the reference implementation rounds. divisors: [d/2] from
- * the file (GGUF's rope_freqs), or NULL. */
+ * the file (GGUF's rope_freqs, longrope's factors for this length), or NULL. */
 void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors,
                          float *freq, float *scale);
 /* KW_EUNSUPPORTED names a type that is not known. */

@@ -1,18 +1,19 @@
-/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Qwen2, Qwen3, SmolLM2, TinyLlama, Code Llama,
- * DeepSeek distillations.
+/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Qwen2, Qwen3, Phi-3, SmolLM2, TinyLlama, Code
+ * Llama, DeepSeek distillations.
  *
  * A pre-norm decoder: grouped-query attention with rotary positions, then a gated feed-forward network, each added to
  * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding,
- * the rope flavour is a word, some layers may see a window only, Qwen3 norms each head of q and k, and the row order of q
- * and k (interleaved in GGUF and llama2.c files) is a fact of the architecture's row.
+ * the rope flavour is a word, some layers may see a window only, Qwen3 norms each head of q and k, Phi-3's files hold q, k
+ * and v in one tensor and its heads may be turned in part, and the row order of q and k (interleaved in GGUF and llama2.c
+ * files) is a fact of the architecture's row.
  *
- * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825; transformers modeling_llama, modeling_mistral,
- * modeling_qwen2 and modeling_qwen3 for the order of operations. */
+ * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825, 2404.14219; transformers modeling_llama, modeling_mistral,
+ * modeling_qwen2, modeling_qwen3 and modeling_phi3 for the order of operations. */
 #include "family/family.h"
 #include <math.h>
 #include <string.h>
 
-enum { LLAMA, MISTRAL, QWEN2, QWEN3 }; /* rows of archs */
+enum { LLAMA, MISTRAL, QWEN2, QWEN3, PHI3 }; /* rows of archs */
 
 typedef struct config {
     int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx, n_experts;
@@ -22,8 +23,9 @@ typedef struct config {
     int member;
     bool interleaved, use_window;
     kw_windows windows;
-    int n_rotary;  /* 0: all of a head */
-    double rotary; /* the same as a share of the head */
+    int n_rotary;                        /* 0: all of a head */
+    double rotary;                       /* the same as a share of the head */
+    kw_floats short_factor, long_factor; /* longrope's divisors */
     char activation[KW_WORD_MAX];
 } config;
 
@@ -33,7 +35,7 @@ typedef struct layer {
 } layer;
 
 typedef struct weights {
-    kw_weight_ref embed, norm, head, rope_freqs;
+    kw_weight_ref embed, norm, head, rope_freqs, rope_short, rope_long;
     layer *layers;
 } weights;
 
@@ -57,7 +59,9 @@ static const kw_field fields[] = {
     F(windows.from,  INT,   false, 28, "max_window_layers",       NULL),
     F(windows.types, WORDS, false, 0,  "layer_types",             NULL),
     F(n_rotary,   INT,   false, 0,     NULL,                      "rope.dimension_count"),
-    F(rotary,     FLOAT, false, 1,     "partial_rotary_factor",   NULL),
+    F(rotary,     FLOAT, false, 1,     "rope_parameters.partial_rotary_factor|partial_rotary_factor", NULL),
+    F(short_factor, FLOATS, false, 0,  ROPE("short_factor"),      NULL),
+    F(long_factor,  FLOATS, false, 0,  ROPE("long_factor"),       NULL),
     F(activation, WORD,  false, 0,     "hidden_act",              NULL),
     F(rope.base,  FLOAT, false, 10000, "rope_parameters.rope_theta|rope_theta", "rope.freq_base"),
     F(rope.type,  WORD,  false, 0,     ROPE("rope_type") "|rope_scaling.type",  "rope.scaling.type"),
@@ -79,15 +83,23 @@ static const kw_field fields[] = {
 #define VECTOR KW_W_F32
 #define BIAS (KW_W_F32 | KW_W_OPTIONAL)
 #define HEAD_NORM (KW_W_F32 | KW_W_ONLY(QWEN3))
+#define FACTORS (KW_W_F32 | KW_W_OPTIONAL | KW_W_ONLY(PHI3))
+#define FUSED (KW_W_PART | KW_W_ONLY(PHI3))
+#define SPLIT (KW_W_ONLY(LLAMA) | KW_W_ONLY(MISTRAL) | KW_W_ONLY(QWEN2) | KW_W_ONLY(QWEN3))
 static const kw_weight_row rows[] = {
     T(embed,      KW_W_TABLE,         "model.embed_tokens.weight",       "token_embd.weight",  n_vocab, dim),
     T(norm,       VECTOR,    "model.norm.weight",               "output_norm.weight", one,     dim),
     T(head,       KW_W_TIED, "lm_head.weight",                  "output.weight",      n_vocab, dim),
     T(rope_freqs, BIAS,      NULL,                              "rope_freqs.weight",  one,     n_rope),
+    T(rope_short, FACTORS,   NULL,                              "rope_factors_short.weight", one, n_rope),
+    T(rope_long,  FACTORS,   NULL,                              "rope_factors_long.weight",  one, n_rope),
     L(attn_norm,  VECTOR,    "input_layernorm.weight",          "attn_norm.weight",   one,     dim),
-    L(q,          0,         "self_attn.q_proj.weight",         "attn_q.weight",      q_dim,   dim),
-    L(k,          0,         "self_attn.k_proj.weight",         "attn_k.weight",      kv_dim,  dim),
-    L(v,          0,         "self_attn.v_proj.weight",         "attn_v.weight",      kv_dim,  dim),
+    L(q,          SPLIT,     "self_attn.q_proj.weight",         "attn_q.weight",      q_dim,   dim),
+    L(k,          SPLIT,     "self_attn.k_proj.weight",         "attn_k.weight",      kv_dim,  dim),
+    L(v,          SPLIT,     "self_attn.v_proj.weight",         "attn_v.weight",      kv_dim,  dim),
+    L(q,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    q_dim,   dim),
+    L(k,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    kv_dim,  dim),
+    L(v,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    kv_dim,  dim),
     L(o,          0,         "self_attn.o_proj.weight",         "attn_output.weight", dim,     q_dim),
     L(bq,         BIAS,      "self_attn.q_proj.bias",           "attn_q.bias",        one,     q_dim),
     L(bk,         BIAS,      "self_attn.k_proj.bias",           "attn_k.bias",        one,     kv_dim),
@@ -96,8 +108,10 @@ static const kw_weight_row rows[] = {
     L(q_norm,     HEAD_NORM, "self_attn.q_norm.weight",         "attn_q_norm.weight", one,     head_dim),
     L(k_norm,     HEAD_NORM, "self_attn.k_norm.weight",         "attn_k_norm.weight", one,     head_dim),
     L(ffn_norm,   VECTOR,    "post_attention_layernorm.weight", "ffn_norm.weight",    one,     dim),
-    L(gate,       0,         "mlp.gate_proj.weight",            "ffn_gate.weight",    ffn,     dim),
-    L(up,         0,         "mlp.up_proj.weight",              "ffn_up.weight",      ffn,     dim),
+    L(gate,       SPLIT,     "mlp.gate_proj.weight",            "ffn_gate.weight",    ffn,     dim),
+    L(up,         SPLIT,     "mlp.up_proj.weight",              "ffn_up.weight",      ffn,     dim),
+    L(gate,       FUSED,     "mlp.gate_up_proj.weight",         "ffn_up.weight",      ffn,     dim),
+    L(up,         FUSED,     "mlp.gate_up_proj.weight",         "ffn_up.weight",      ffn,     dim),
     L(down,       0,         "mlp.down_proj.weight",            "ffn_down.weight",    dim,     ffn),
     L(b_gate,     BIAS,      "mlp.gate_proj.bias",              "ffn_gate.bias",      one,     ffn),
     L(b_up,       BIAS,      "mlp.up_proj.bias",                "ffn_up.bias",        one,     ffn),
@@ -110,9 +124,40 @@ static const kw_arch archs[] = {
     [MISTRAL] = { "mistral", NULL,    "MistralForCausalLM", false },
     [QWEN2]   = { "qwen2",   "qwen2", "Qwen2ForCausalLM",   false },
     [QWEN3]   = { "qwen3",   "qwen3", "Qwen3ForCausalLM",   false },
+    [PHI3]    = { "phi3",    "phi3",  "Phi3ForCausalLM",    false },
     { NULL, NULL, NULL, false },
 };
 /* clang-format on */
+
+static bool is_longrope(const config *c) { return strcmp(c->rope.type, "longrope") == 0; }
+
+/* longrope was called su first; GGUF files do not name it, but say what the original context was. */
+static kw_status check_longrope(config *c)
+{
+    const kw_floats *lists[] = { &c->short_factor, &c->long_factor };
+    bool is_gguf = c->n_rotary > 0, has_longer = c->rope.original_ctx < c->ctx;
+    bool unnamed = c->member == PHI3 && is_gguf && !c->rope.type[0] && has_longer;
+    if (strcmp(c->rope.type, "su") == 0 || unnamed)
+        memcpy(c->rope.type, "longrope", sizeof "longrope");
+    if (is_longrope(c) && c->rope.original_ctx < 2)
+        return kw_fail(KW_EFORMAT, "longrope: an original context of %d", c->rope.original_ctx);
+    for (int i = 0; i < 2 && is_longrope(c) && !is_gguf; i++) {
+        if (lists[i]->n != c->n_rope)
+            return kw_fail(KW_EFORMAT, "longrope: %d numbers in %s, wanted %d", lists[i]->n,
+                           i ? "long_factor" : "short_factor", c->n_rope);
+        for (int j = 0; j < c->n_rope; j++)
+            if (!(lists[i]->at[j] > 0))
+                return kw_fail(KW_EFORMAT, "longrope: divisor %d of %s is %g", j,
+                               i ? "long_factor" : "short_factor", (double)lists[i]->at[j]);
+    }
+    return KW_OK;
+}
+
+static int rotary_width(const config *c)
+{
+    int head_dim = c->head_dim ? c->head_dim : c->dim / c->n_heads;
+    return c->n_rotary ? c->n_rotary : (int)(c->rotary * head_dim);
+}
 
 static kw_status derive(config *c)
 {
@@ -121,11 +166,12 @@ static kw_status derive(config *c)
     c->q_dim = c->n_heads * c->head_dim;
     c->kv_dim = c->n_kv_heads * c->head_dim;
     c->one = 1;
-    c->n_rope = c->head_dim / 2;
-    c->rope.head_dim = c->head_dim;
+    c->rope.head_dim = rotary_width(c);
+    c->n_rope = c->rope.head_dim / 2;
     c->rope.ctx = c->ctx;
     if (c->rope.original_ctx == 0) c->rope.original_ctx = c->ctx;
-    return kw_rope_check(&c->rope);
+    kw_status st = check_longrope(c);
+    return st ? st : kw_rope_check(&c->rope);
 }
 
 /* What other shapes have and this one has not: computing on would give wrong words. */
@@ -137,21 +183,26 @@ static kw_status check_variant(const config *c)
         return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
     if (*act && strcmp(act, "silu") && strcmp(act, "swish"))
         return kw_fail(KW_EUNSUPPORTED, "activation \"%s\" in a llama: known is silu", act);
-    if ((c->n_rotary && c->n_rotary != head_dim) || c->rotary != 1)
-        return kw_fail(KW_EUNSUPPORTED, "rotary width %d of %d: not supported yet",
-                       c->n_rotary ? c->n_rotary : (int)(c->rotary * head_dim), head_dim);
+    if (!(c->rotary > 0 && c->rotary <= 1) || c->n_rotary < 0 || c->n_rotary > head_dim)
+        return kw_fail(KW_EFORMAT, "rotary width %d (or %g) of %d", c->n_rotary, c->rotary,
+                       head_dim);
+    if (rotary_width(c) != head_dim && c->member != PHI3)
+        return kw_fail(KW_EUNSUPPORTED, "rotary width %d of %d: not supported yet", rotary_width(c),
+                       head_dim);
     if (!(c->eps >= 0)) return kw_fail(KW_EFORMAT, "epsilon of the norms is %g", c->eps);
     return KW_OK;
 }
 
-/* Mistral's window counts wherever it is written (its GGUF files call themselves llama), Qwen's when it is switched on. */
+/* Mistral's and Phi-3's windows count wherever they are written (Mistral's GGUF files call themselves llama), Qwen's when
+ * they are switched on. */
 static kw_status check_windows(config *c)
 {
     kw_windows *w = &c->windows;
-    bool is_mistral = c->member == MISTRAL || (c->member == LLAMA && c->interleaved);
+    bool always =
+        c->member == MISTRAL || c->member == PHI3 || (c->member == LLAMA && c->interleaved);
     if (c->member == LLAMA && !c->interleaved) *w = (kw_windows){ 0 };
-    if (!is_mistral && !c->use_window) w->size = 0;
-    if (is_mistral) w->from = 0;
+    if (!always && !c->use_window) w->size = 0;
+    if (always) w->from = 0;
     return kw_windows_check(w, c->n_layers);
 }
 
@@ -197,16 +248,24 @@ static kw_decoder_shape shape(const void *config_)
         .ctx_train = c->ctx,
         .n_rope = c->n_rope,
         .rope_by_length = strcmp(c->rope.type, "dynamic") == 0,
+        .rope_switch = is_longrope(c) ? c->rope.original_ctx : 0,
     };
+}
+
+/* What the file divides frequencies by: Llama 3.1's one list (GGUF), longrope's two; NULL: nothing. */
+static const float *divisors(const config *c, const weights *w, int64_t length)
+{
+    bool is_long = length > c->rope.original_ctx;
+    kw_weight_ref t = !is_longrope(c) ? w->rope_freqs : is_long ? w->rope_long : w->rope_short;
+    if (t.t) return t.t->data;
+    return !is_longrope(c) ? NULL : is_long ? c->long_factor.at : c->short_factor.at;
 }
 
 static void frequencies(const void *config_, const void *weights_, int64_t length, float *freq,
                         float *scale)
 {
     const config *c = config_;
-    const weights *w = weights_;
-    kw_rope_frequencies(&c->rope, length, w->rope_freqs.t ? w->rope_freqs.t->data : NULL, freq,
-                        scale);
+    kw_rope_frequencies(&c->rope, length, divisors(c, weights_, length), freq, scale);
 }
 
 static kw_val enter(kw_plan *p, const void *config_, const void *weights_,

@@ -18,7 +18,10 @@ void kw_angles_close(kw_angles *a)
 
 bool kw_angles_set(const kw_model *m, kw_angles *a, int64_t length)
 {
-    int64_t effective = m->shape.rope_by_length && length > m->shape.ctx_train ? length : 0;
+    const kw_decoder_shape *s = &m->shape;
+    int64_t effective = s->rope_by_length && length > s->ctx_train  ? length
+                        : s->rope_switch && length > s->rope_switch ? s->rope_switch + 1
+                                                                    : 0;
     if (a->length == effective) return false;
     a->length = effective;
     m->family->frequencies(m->config, m->weights, effective, a->freq, &a->scale);

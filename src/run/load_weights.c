@@ -28,17 +28,29 @@ static int *dimension(const binding_of *b, int i)
     return (int *)(void *)((char *)b->m->config + b->row->dim[i]);
 }
 
+/* Where a part begins in its tensor, and how many rows all parts have together. */
+static int64_t find_part(const binding_of *b, int64_t *start)
+{
+    int64_t total = 0;
+    for (const kw_weight_row *row = b->m->family->weights; row->at != KW_TABLE_END; row++) {
+        if (!(row->flags & KW_W_PART) || strcmp(row->hf, b->row->hf) != 0) continue;
+        if (row == b->row) *start = total;
+        total += *(const int *)(const void *)((const char *)b->m->config + row->dim[0]);
+    }
+    return total;
+}
+
 static kw_status check_shape(const binding_of *b, const kw_tensor *t)
 {
     int *rows = dimension(b, 0), *cols = dimension(b, 1);
     if (*rows == 0 && t->rank == 2 && t->shape[0] <= 0x7fffffff) *rows = (int)t->shape[0];
     bool is_vector = b->row->flags & KW_W_F32;
-    int64_t want = is_vector ? 1 : *rows;
+    int64_t start, want = is_vector ? 1 : b->row->flags & KW_W_PART ? find_part(b, &start) : *rows;
     bool rank_fits = is_vector ? t->rank >= 1 : t->rank == 2;
     if (rank_fits && kw_tensor_rows(t) == want && kw_tensor_cols(t) == *cols) return KW_OK;
     char found[96], wanted[64];
     if (is_vector) snprintf(wanted, sizeof wanted, "[%d]", *cols);
-    else snprintf(wanted, sizeof wanted, "[%d, %d]", *rows, *cols);
+    else snprintf(wanted, sizeof wanted, "[%lld, %d]", (long long)want, *cols);
     return kw_fail(KW_ESHAPE, "tensor \"%s\" is %s, wanted %s", b->name,
                    kw_tensor_shape_text(t, found), wanted);
 }
@@ -69,7 +81,23 @@ static const kw_tensor *as_f32(const binding_of *b, const kw_tensor *t)
     return copy;
 }
 
-static kw_status bind_one(const binding_of *b, kw_weight_ref *ref)
+/* The part's rows as a tensor of their own, in the same memory; it takes the rows as its name's end. */
+static const kw_tensor *view_of(binding_of *b, const kw_tensor *t)
+{
+    int64_t start = 0, rows = *dimension(b, 0);
+    find_part(b, &start);
+    kw_tensor *view = kw_arena_alloc(&b->m->arena, 1, sizeof *view);
+    if (!view) return NULL;
+    *view = *t;
+    view->shape[0] = rows;
+    view->data = (const char *)t->data + (size_t)start * kw_tensor_row_bytes(t);
+    size_t n = strlen(b->name);
+    snprintf(b->name + n, sizeof b->name - n, "[%lld:%lld]", (long long)start,
+             (long long)(start + rows));
+    return view;
+}
+
+static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
 {
     const kw_named_tensor *found = b->name[0] ? kw_checkpoint_find(b->m->ck, b->name) : NULL;
     if (!found && (b->row->flags & KW_W_OPTIONAL)) return KW_OK;
@@ -82,8 +110,10 @@ static kw_status bind_one(const binding_of *b, kw_weight_ref *ref)
     kw_status st = check_dtype(b, &found->tensor);
     if (!st) st = check_shape(b, &found->tensor);
     if (st) return st;
+    ref->t = b->row->flags & KW_W_F32    ? as_f32(b, &found->tensor)
+             : b->row->flags & KW_W_PART ? view_of(b, &found->tensor)
+                                         : &found->tensor;
     ref->name = kw_arena_strdup(&b->m->arena, b->name, strlen(b->name));
-    ref->t = b->row->flags & KW_W_F32 ? as_f32(b, &found->tensor) : &found->tensor;
     return ref->name && ref->t ? KW_OK : KW_ENOMEM;
 }
 

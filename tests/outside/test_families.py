@@ -1,7 +1,7 @@
 """What the members of a family add to its shape: windows, their layers, and configurations that cannot be computed.
 
 A checkpoint of the tests is loaded under another member's name, with other settings in its config.json."""
-import contextlib, json, os, struct, tempfile
+import array, contextlib, json, math, os, struct, tempfile
 from harness import *
 from test_golden import CASES, infer, same_bits
 
@@ -190,6 +190,50 @@ def test_gemmas_that_cannot_be_are_refused_by_name():
              ({"num_key_value_heads": 0}, "kv heads is 0"),
              ({"model_type": "gemma3_text", "sliding_window": None}, "the size of the sliding window is missing"),
              ({"model_type": "gemma3_text"}, "q_norm")], data("golden/gemma2-softcap"))
+
+
+PHI3 = dict(LAYER, **{"self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"})
+
+
+def test_phi3_as_gguf_has_the_same_bits():
+    same_as_gguf("phi3-window", "phi3", PHI3, {"rope.dimension_count": 16})
+
+
+def test_phi3_longrope_as_gguf_has_the_same_bits():
+    """GGUF files have the divisors as tensors and the factor of cos and sin as a number, which is left out too."""
+    rope = json.load(open(data("golden/phi3-longrope/config.json")))["rope_parameters"]
+    lists = {"rope_factors_%s.weight" % k: ([6], array.array("f", rope[k + "_factor"])) for k in ("short", "long")}
+    keys = {"rope.dimension_count": 12, "rope.scaling.original_context_length": 32}
+    for more in (keys, {**keys, "rope.scaling.attn_factor": (1 + math.log(4) / math.log(32)) ** 0.5}):
+        same_as_gguf("phi3-longrope", "phi3", PHI3, more, extra=lists)
+
+
+def test_longrope_has_one_list_for_short_texts_and_one_for_long():
+    folder = data("golden/phi3-longrope")
+    rope = json.load(open(os.path.join(folder, "config.json")))["rope_parameters"]
+    other = {k: {**rope, k + "_factor": [9.0] * 6} for k in ("short", "long")}
+    for n, used, unused in ((32, "short", "long"), (33, "long", "short")):
+        same = logits(folder, IDS[:n])
+        assert logits(folder, IDS[:n], rope_parameters=other[unused]) == same
+        assert logits(folder, IDS[:n], rope_parameters=other[used]) != same
+
+
+def test_phi3s_that_cannot_be_are_refused_by_name():
+    folder = data("golden/phi3-longrope")
+    rope = json.load(open(os.path.join(folder, "config.json")))["rope_parameters"]
+    def with_rope(**more): return {"rope_parameters": {**rope, **more}}
+    refused([(with_rope(long_factor=[1.0] * 5), "5 numbers in long_factor, wanted 6"),
+             (with_rope(short_factor=[]), "0 numbers in short_factor, wanted 6"),
+             (with_rope(short_factor=None), "0 numbers in short_factor"),
+             (with_rope(short_factor="x"), "short_factor is not a list"),
+             (with_rope(short_factor=[1, 2, "x", 4, 5, 6]), "short_factor is not a list"),
+             (with_rope(short_factor=[1, 2, 0, 4, 5, 6]), "divisor 2 of short_factor is 0"),
+             (with_rope(original_max_position_embeddings=1), "an original context of 1"),
+             (with_rope(partial_rotary_factor=1.5), "rotary width"),
+             (with_rope(partial_rotary_factor=0), "rotary width"),
+             (with_rope(rope_type="longerrope"), "longrope"),
+             ({"num_key_value_heads": 4}, "qkv_proj.weight\" is [128, 64], wanted [192, 64]"),
+             ({"sliding_window": -1}, "a sliding window of -1")], folder)
 
 
 # ---- every case that is here ----

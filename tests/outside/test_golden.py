@@ -6,6 +6,7 @@ from harness import *
 
 CASES = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "llama-rope-dynamic", "llama-rope-linear",
          "llama-rope-yarn", "mistral-window", "qwen2-bias", "qwen3-qknorm", "gemma1-mqa", "gemma2-softcap", "gemma3-text",
+         "phi3-window", "phi3-longrope",
          "gguf-tiny-llama", "gguf-kquant-llama"]
 NOT_YET = {"mxfp4.gguf", "iq1_s.gguf", "iq3_xxs.gguf"}      # block types of the families to come
 
