@@ -235,12 +235,22 @@ static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in
     return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
 }
 
-/* The norms that only some members have. */
-static kw_val norm_if(kw_plan *p, const config *c, kw_val x, kw_weight_ref w)
+/* Gemma 3's norm of each head; the others have no such weight. */
+static kw_val head_norm(kw_plan *p, const config *c, kw_val x, kw_weight_ref w)
 {
     return w.t ? kw_head_norm(p, x, kw_bind(p, w), (float)c->eps) : x;
 }
 
+/* The stream x plus h times w, which Gemma 2 and 3 norm first. */
+static kw_val add_to(kw_plan *p, const config *c, kw_val x, kw_val h, kw_weight_ref w,
+                     kw_weight_ref post)
+{
+    if (!post.t) return kw_linear_onto(p, h, kw_bind(p, w), KW_NONE, x);
+    h = kw_linear(p, h, kw_bind(p, w), KW_NONE);
+    return kw_add(p, x, kw_rms_norm(p, h, kw_bind(p, post), (float)c->eps));
+}
+
+/* Each half of a layer returns the stream x with its result added. */
 static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x, kw_val table,
                         kw_val rows_in)
 {
@@ -259,19 +269,21 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_
         .scale = (float)(1 / sqrt(c->scalar)),
         .softcap = isfinite(c->score_cap) ? (float)c->score_cap : 0,
     };
-    kw_val q = kw_linear(p, x, kw_bind(p, w->q), KW_NONE);
-    kw_val k = kw_linear(p, x, kw_bind(p, w->k), KW_NONE);
-    kw_val v = kw_linear(p, x, kw_bind(p, w->v), KW_NONE);
-    q = kw_rope(p, norm_if(p, c, q, w->q_norm), table, rope);
-    k = kw_rope(p, norm_if(p, c, k, w->k_norm), table, rope);
-    return kw_linear(p, kw_attend(p, q, k, v, rows_in, attend), kw_bind(p, w->o), KW_NONE);
+    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->attn_norm), (float)c->eps);
+    kw_val q = kw_linear(p, h, kw_bind(p, w->q), KW_NONE);
+    kw_val k = kw_linear(p, h, kw_bind(p, w->k), KW_NONE);
+    kw_val v = kw_linear(p, h, kw_bind(p, w->v), KW_NONE);
+    k = kw_rope(p, head_norm(p, c, k, w->k_norm), table, rope);
+    q = kw_rope(p, head_norm(p, c, q, w->q_norm), table, rope);
+    return add_to(p, c, x, kw_attend(p, q, k, v, rows_in, attend), w->o, w->attn_post);
 }
 
-static kw_val mlp(kw_plan *p, const layer *w, kw_val x)
+static kw_val mlp(kw_plan *p, const config *c, const layer *w, kw_val x)
 {
-    kw_val gate = kw_linear(p, x, kw_bind(p, w->gate), KW_NONE);
-    kw_val up = kw_linear(p, x, kw_bind(p, w->up), KW_NONE);
-    return kw_linear(p, kw_geglu(p, gate, up), kw_bind(p, w->down), KW_NONE);
+    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->ffn_norm), (float)c->eps);
+    kw_val gate = kw_linear(p, h, kw_bind(p, w->gate), KW_NONE);
+    kw_val up = kw_linear(p, h, kw_bind(p, w->up), KW_NONE);
+    return add_to(p, c, x, kw_geglu(p, gate, up), w->down, w->ffn_post);
 }
 
 static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il, kw_val x,
@@ -279,11 +291,7 @@ static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il,
 {
     const config *c = config_;
     const layer *w = layer_;
-    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->attn_norm), (float)c->eps);
-    h = attention(p, c, w, il, h, table, in->rows);
-    x = kw_add(p, x, norm_if(p, c, h, w->attn_post));
-    h = mlp(p, w, kw_rms_norm(p, x, kw_bind(p, w->ffn_norm), (float)c->eps));
-    return kw_add(p, x, norm_if(p, c, h, w->ffn_post));
+    return mlp(p, c, w, attention(p, c, w, il, x, table, in->rows));
 }
 
 static kw_val leave(kw_plan *p, const void *config_, const void *weights_, kw_val x)

@@ -305,8 +305,8 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_
     kw_val q = kw_linear(p, h, kw_bind(p, w->q), kw_bind(p, w->bq));
     kw_val k = kw_linear(p, h, kw_bind(p, w->k), kw_bind(p, w->bk));
     kw_val v = kw_linear(p, h, kw_bind(p, w->v), kw_bind(p, w->bv));
-    q = kw_rope(p, head_norm(p, c, q, w->q_norm), table, rope);
     k = kw_rope(p, head_norm(p, c, k, w->k_norm), table, rope);
+    q = kw_rope(p, head_norm(p, c, q, w->q_norm), table, rope);
     kw_val o = kw_attend(p, q, k, v, rows_in, attend);
     return kw_linear_onto(p, o, kw_bind(p, w->o), kw_bind(p, w->bo), x);
 }
