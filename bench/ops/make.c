@@ -157,6 +157,13 @@ void make_RMS_NORM(maker *m, const shape *s)
     elementwise(m, s, WIDTH, 1, 4);
 }
 
+void make_LAYER_NORM(maker *m, const shape *s)
+{
+    output(m, kw_layer_norm(m->plan, numbers(m, s->rows, WIDTH), weight(m, KW_F32, 1, WIDTH),
+                            weight(m, KW_F32, 1, WIDTH), 1e-5f));
+    elementwise(m, s, WIDTH, 1, 7);
+}
+
 void make_ADD(maker *m, const shape *s)
 {
     output(m, kw_add(m->plan, numbers(m, s->rows, WIDTH), numbers(m, s->rows, WIDTH)));
@@ -173,6 +180,12 @@ void make_SILU(maker *m, const shape *s)
 {
     output(m, kw_silu(m->plan, numbers(m, s->rows, FFN)));
     elementwise(m, s, FFN, 1, 4);
+}
+
+void make_GELU(maker *m, const shape *s)
+{
+    output(m, kw_gelu(m->plan, numbers(m, s->rows, FFN)));
+    elementwise(m, s, FFN, 1, 30);
 }
 
 void make_SWIGLU(maker *m, const shape *s)

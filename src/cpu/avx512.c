@@ -64,6 +64,7 @@ const kw_kernels kw_kernels_avx512 = {
     .mul = mul,
     .silu = silu,
     .swiglu = swiglu,
+    .gelu = gelu,
     .gelu_tanh = gelu_tanh,
     .geglu = geglu,
     .softcap = softcap,

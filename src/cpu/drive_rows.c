@@ -40,6 +40,20 @@ static void rms_norm(const kw_run *r, int64_t chunk)
         r->g->kernels.rms_norm(dst + i * d, x + i * d, w, (size_t)d, op->p.eps);
 }
 
+static void layer_norm(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const float *x = kw_place(r, op->src[0]);
+    float *dst = kw_place(r, op->dst);
+    int64_t d = kw_cols(r, op->dst);
+    kw_layer_norm_args a = { .w = kw_place(r, op->src[1]),
+                             .bias = kw_place(r, op->src[2]),
+                             .n = (size_t)d,
+                             .eps = op->p.eps };
+    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
+        r->g->kernels.layer_norm(dst + i * d, x + i * d, &a);
+}
+
 /* Element by element: rows do not matter, a chunk is a stretch of cells. */
 static int64_t cell_chunks(const kw_run *r)
 {
@@ -86,6 +100,11 @@ static float *result(const kw_run *r, int64_t chunk)
 static void silu(const kw_run *r, int64_t chunk)
 {
     r->g->kernels.silu(result(r, chunk), source(r, chunk), cells(r, chunk));
+}
+
+static void gelu(const kw_run *r, int64_t chunk)
+{
+    r->g->kernels.gelu(result(r, chunk), source(r, chunk), cells(r, chunk));
 }
 
 static void gelu_tanh(const kw_run *r, int64_t chunk)
@@ -158,6 +177,8 @@ static void pick_rows(const kw_run *r, int64_t chunk)
 
 const kw_op_driver kw_drive_embed = { .chunks = row_chunks, .run = embed };
 const kw_op_driver kw_drive_rms_norm = { .chunks = row_chunks, .run = rms_norm };
+const kw_op_driver kw_drive_layer_norm = { .chunks = row_chunks, .run = layer_norm };
+const kw_op_driver kw_drive_gelu = { .chunks = cell_chunks, .run = gelu };
 const kw_op_driver kw_drive_add = { .chunks = cell_chunks, .run = add };
 const kw_op_driver kw_drive_mul = { .chunks = cell_chunks, .run = mul };
 const kw_op_driver kw_drive_silu = { .chunks = cell_chunks, .run = silu };

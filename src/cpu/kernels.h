@@ -182,6 +182,13 @@ typedef struct kw_attend_tiles {
 #define KW_GELU_TANH_C0 -0x1.988454p+0f
 #define KW_GELU_TANH_C1 -0x1.2444f2p-4f
 
+/* n values; sums of x and of the squares of x - mean are those of a dot product of exact mode. */
+typedef struct kw_layer_norm_args {
+    const float *w, *bias; /* bias may be NULL */
+    size_t n;
+    float eps;
+} kw_layer_norm_args;
+
 /* x[n_heads * head_dim] -> dst, by cos[half] and sin[half]; values past 2 * half are copied. */
 typedef struct kw_rope_row {
     const float *x, *cos, *sin;

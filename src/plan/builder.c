@@ -205,6 +205,15 @@ kw_val kw_head_norm(kw_plan *p, kw_val x, kw_val w, float eps)
     return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));
 }
 
+kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps)
+{
+    bool ok = cols_of(p, x) == cols_of(p, w) && rows_of(p, w) == 1;
+    if (!fits(p, KW_OP_LAYER_NORM, ok, x, w)) return KW_NONE;
+    if (bias.id && !fits(p, KW_OP_LAYER_NORM, same_shape(p, w, bias), w, bias)) return KW_NONE;
+    kw_op op = { .code = KW_OP_LAYER_NORM, .src = { x, w, bias }, .p.eps = eps };
+    return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));
+}
+
 static kw_val binary(kw_plan *p, kw_opcode code, kw_val a, kw_val b)
 {
     if (!fits(p, code, same_shape(p, a, b), a, b)) return KW_NONE;
@@ -224,6 +233,8 @@ static kw_val unary(kw_plan *p, kw_opcode code, kw_val x, float scale)
 }
 
 kw_val kw_silu(kw_plan *p, kw_val x) { return unary(p, KW_OP_SILU, x, 0); }
+
+kw_val kw_gelu(kw_plan *p, kw_val x) { return unary(p, KW_OP_GELU, x, 0); }
 
 kw_val kw_gelu_tanh(kw_plan *p, kw_val x) { return unary(p, KW_OP_GELU_TANH, x, 0); }
 

@@ -57,7 +57,7 @@ typedef struct kw_op {
     kw_opcode code;
     kw_val dst, src[KW_MAX_SRC];
     union {
-        float eps;   /* RMS_NORM */
+        float eps;   /* RMS_NORM, LAYER_NORM */
         float scale; /* ROPE_TABLE, SCALE; the cap of SOFTCAP */
         kw_rope_args rope;
         kw_attend_args attend;
@@ -127,6 +127,8 @@ kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale);
 kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a);
 kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a);
 kw_val kw_rows(kw_plan *p, kw_val x, kw_val index);
+kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps);
+kw_val kw_gelu(kw_plan *p, kw_val x);
 kw_val kw_cut(kw_plan *p, kw_val x, int tag);
 
 /* Lifetimes, then places: after this scratch_bytes is known and nothing was allocated for data yet. */

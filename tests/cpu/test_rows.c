@@ -71,7 +71,14 @@ static void check_cells(const kw_kernels *row)
         assert_true(same(got, want, n));
         row->softcap(got, a, n, 30.0f), generic()->softcap(want, a, n, 30.0f);
         assert_true(same(got, want, n));
+        row->gelu(got, a, n), generic()->gelu(want, a, n);
+        assert_true(same(got, want, n));
         fill(a, N, n, false);
+        for (int biased = 0; biased < 2; biased++) {
+            kw_layer_norm_args norm = { b, biased ? a : NULL, n, 1e-5f };
+            row->layer_norm(got, a, &norm), generic()->layer_norm(want, a, &norm);
+            assert_true(n == 0 || same(got, want, n));
+        }
         row->rms_norm(got, a, b, n, 1e-5f), generic()->rms_norm(want, a, b, n, 1e-5f);
         assert_true(n == 0 || same(got, want, n));
         fill(a, N, n, true);
@@ -79,6 +86,51 @@ static void check_cells(const kw_kernels *row)
 }
 
 TEST(cells_and_norms_have_the_bits_of_the_generic_row) { each_row(check_cells); }
+
+/* The generic gelus against double arithmetic: the error at most 3e-7, and of the value itself away from the tail. */
+TEST(gelu_and_its_tanh_form_are_what_they_are_called)
+{
+    double worst[2] = { 0, 0 };
+    for (int i = -12000; i <= 12000; i++) {
+        float x = (float)i / 1000, got[2];
+        double d = (double)x, inner = 0.7978845608028654 * (d + 0.044715 * d * d * d);
+        double want[2] = { d * 0.5 * erfc(-d * 0.7071067811865476), d * 0.5 * (1 + tanh(inner)) };
+        generic()->gelu(&got[0], &x, 1), generic()->gelu_tanh(&got[1], &x, 1);
+        for (int form = 0; form < 2; form++) {
+            double size = fabs(want[form]) > 1 ? fabs(want[form]) : 1;
+            double error = fabs((double)got[form] - want[form]) / size;
+            worst[form] = error > worst[form] ? error : worst[form];
+        }
+    }
+    printf("worst error: erf %.2e, tanh %.2e\n", worst[0], worst[1]);
+    assert_true(worst[0] < 3e-7 && worst[1] < 3e-7);
+    float infinite = INFINITY, out;
+    generic()->gelu(&out, &infinite, 1);
+    assert_true(out == INFINITY);
+}
+
+/* In doubles, over values far from 0, where a mean of too few bits would show. */
+TEST(layer_norm_is_what_it_is_called)
+{
+    enum { WIDE = 301 };
+    float x[WIDE], w[WIDE], bias[WIDE], got[WIDE];
+    double mean = 0, variance = 0, worst = 0;
+    fill(w, WIDE, 21, false);
+    fill(bias, WIDE, 22, false);
+    fill(x, WIDE, 23, false);
+    for (int i = 0; i < WIDE; i++) mean += (double)(x[i] += 20) / WIDE;
+    for (int i = 0; i < WIDE; i++) variance += pow((double)x[i] - mean, 2) / WIDE;
+    generic()->layer_norm(got, x, &(kw_layer_norm_args){ w, bias, WIDE, 1e-5f });
+    for (int i = 0; i < WIDE; i++) {
+        double y = ((double)x[i] - mean) / sqrt(variance + 1e-5),
+               want = y * (double)w[i] + (double)bias[i];
+        double error =
+            fabs((double)got[i] - want) / (1 + fabs(y * (double)w[i]) + fabs((double)bias[i]));
+        worst = error > worst ? error : worst;
+    }
+    printf("worst error %.2e\n", worst);
+    assert_true(worst < 2e-6);
+}
 
 static void check_rope(const kw_kernels *row)
 {

@@ -64,6 +64,45 @@ static void softcap(float *dst, const float *x, size_t n, float cap)
     for (size_t i = 0; i < n; i++) dst[i] = softcap_of(x[i], cap);
 }
 
+/* base/math.h says what the steps mean. */
+static float gelu_of(float x)
+{
+    float t = (x < 0.0f ? -x : x) * KW_GELU_SQRT_HALF, u = 1.0f / (1.0f + t * KW_GELU_P);
+    float v = u + u - 1.0f, p = KW_GELU_C10;
+    p = p * v + KW_GELU_C9;
+    p = p * v + KW_GELU_C8;
+    p = p * v + KW_GELU_C7;
+    p = p * v + KW_GELU_C6;
+    p = p * v + KW_GELU_C5;
+    p = p * v + KW_GELU_C4;
+    p = p * v + KW_GELU_C3;
+    p = p * v + KW_GELU_C2;
+    p = p * v + KW_GELU_C1;
+    p = p * v + KW_GELU_C0;
+    float tail = kw_expf(t * t * -1.0f) * (u * p) * 0.5f;
+    float y = x * tail;
+    y = x > 0.0f ? x - y : y;
+    return x > KW_GELU_WHOLE ? x : y;
+}
+
+static void gelu(float *dst, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = gelu_of(x[i]);
+}
+
+static void layer_norm(float *dst, const float *x, const kw_layer_norm_args *a)
+{
+    float s[8] = { 0 };
+    for (size_t i = 0; i < a->n; i++) s[i & 7] += x[i];
+    float mean = kw_sum8(s) / (float)a->n;
+    for (size_t i = 0; i < a->n; i++) dst[i] = x[i] - mean;
+    float scale = 1.0f / sqrtf(kw_dot_exact(dst, dst, a->n) / (float)a->n + a->eps);
+    for (size_t i = 0; i < a->n; i++) {
+        dst[i] = a->w[i] * (dst[i] * scale);
+        if (a->bias) dst[i] += a->bias[i];
+    }
+}
+
 static void rms_norm(float *dst, const float *x, const float *w, size_t n, float eps)
 {
     float scale = 1.0f / sqrtf(kw_dot_exact(x, x, n) / (float)n + eps);
@@ -180,6 +219,8 @@ const kw_kernels kw_kernels_generic = {
     .geglu = geglu,
     .softcap = softcap,
     .rms_norm = rms_norm,
+    .gelu = gelu,
+    .layer_norm = layer_norm,
     .rope = rope,
     .dots_exact = dots_exact,
     .panel = 16,
