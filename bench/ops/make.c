@@ -264,6 +264,15 @@ void make_ROWS(maker *m, const shape *s)
     elementwise(m, s, WIDTH, 1, 0);
 }
 
+/* v of a projection that holds q, k and v of every group of heads. */
+void make_COLUMNS(maker *m, const shape *s)
+{
+    enum { GROUP = (HEADS / KV_HEADS + 2) * HEAD_DIM };
+    output(m, kw_columns(m->plan, numbers(m, s->rows, KV_HEADS * GROUP),
+                         (kw_columns_args){ GROUP - HEAD_DIM, HEAD_DIM, GROUP, KV_HEADS }));
+    elementwise(m, s, KV_HEADS * HEAD_DIM, 1, 0);
+}
+
 /* What stopping, being answered and going on costs. */
 void make_CUT(maker *m, const shape *s)
 {

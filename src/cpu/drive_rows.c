@@ -24,10 +24,10 @@ static void embed(const kw_run *r, int64_t chunk)
     const kw_value *table = kw_plan_value(r->g->plan, op->src[1]);
     const int32_t *ids = kw_place(r, op->src[0]);
     float *dst = kw_place(r, op->dst);
-    int64_t d = kw_cols(r, op->dst);
+    int64_t d = kw_cols(r, op->dst), n = kw_cols(r, op->src[0]);
     for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
-        r->g->kernels.decode[table->t.dtype](kw_tensor_row(&table->t, ids[i]), dst + i * d,
-                                             (size_t)d);
+        r->g->kernels.decode[table->t.dtype](kw_tensor_row(&table->t, ids[i * n + n - 1]),
+                                             dst + i * d, (size_t)d);
 }
 
 static void rms_norm(const kw_run *r, int64_t chunk)
@@ -175,6 +175,19 @@ static void pick_rows(const kw_run *r, int64_t chunk)
         memcpy(dst + i * d, x + index[i] * d, (size_t)d * sizeof *dst);
 }
 
+static void columns(const kw_run *r, int64_t chunk)
+{
+    const kw_op *op = r->step->op;
+    const kw_columns_args *a = &op->p.columns;
+    int64_t d = kw_cols(r, op->src[0]), width = a->width;
+    for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++) {
+        const float *x = (const float *)kw_place(r, op->src[0]) + i * d + a->first;
+        float *dst = (float *)kw_place(r, op->dst) + i * width * a->count;
+        for (int64_t j = 0; j < a->count; j++)
+            memcpy(dst + j * width, x + j * a->stride, (size_t)width * sizeof *dst);
+    }
+}
+
 const kw_op_driver kw_drive_embed = { .chunks = row_chunks, .run = embed };
 const kw_op_driver kw_drive_rms_norm = { .chunks = row_chunks, .run = rms_norm };
 const kw_op_driver kw_drive_layer_norm = { .chunks = row_chunks, .run = layer_norm };
@@ -189,4 +202,5 @@ const kw_op_driver kw_drive_scale = { .chunks = cell_chunks, .run = scale };
 const kw_op_driver kw_drive_softcap = { .chunks = cell_chunks, .run = softcap };
 const kw_op_driver kw_drive_rope_table = { .chunks = row_chunks, .run = rope_table };
 const kw_op_driver kw_drive_rope = { .chunks = row_chunks, .run = rope };
+const kw_op_driver kw_drive_columns = { .chunks = row_chunks, .run = columns };
 const kw_op_driver kw_drive_rows = { .chunks = row_chunks, .run = pick_rows };

@@ -1,4 +1,5 @@
-/* blocks.c - what several families share: rotary frequencies in all their flavours, and which layers have a window.
+/* blocks.c - what several families share: a check of sizes, rotary frequencies in all their flavours, and which layers
+ * have a window.
  *
  * A frequency is base^(-2j/d). The flavours stretch a trained context:
  *   linear   every frequency divided by factor
@@ -16,6 +17,15 @@
 #include <string.h>
 
 static const double pi = 3.14159265358979323846;
+
+kw_status kw_check_sizes(const kw_size *sizes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
+            return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value,
+                           sizes[i].max);
+    return KW_OK;
+}
 
 static float plain(const kw_rope_config *c, double base, int j)
 {

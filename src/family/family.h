@@ -56,6 +56,7 @@ enum {
     KW_W_PART =
         64, /* a matrix inside a tensor that holds several, one below the other: all rows of the table with this name,
                            in order */
+    KW_W_TURNED = 128, /* Hugging Face files hold it as [columns, rows]: turned at load */
 };
 /* Only these members of the family have it (row numbers of archs); without: all. */
 #define KW_W_ONLY(member) ((1u << 16) << (member))
@@ -63,7 +64,7 @@ enum {
 typedef struct kw_weight_row {
     size_t at; /* offset of a kw_weight_ref in the weights (or layer) struct */
     unsigned flags;
-    const char *hf, *gguf; /* names; NULL: not there */
+    const char *hf, *gguf; /* names, alternatives by '|'; NULL: not there */
     size_t dim[2];         /* offsets of the config's int members; rows 0: a vector of dim[1] */
 } kw_weight_row;
 
@@ -94,7 +95,8 @@ typedef struct kw_decoder_shape {
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab, ctx_train;
     int n_rope;          /* rope frequencies: half the rotated width */
     bool rope_by_length; /* past ctx_train every length has frequencies of its own (dynamic) */
-    int rope_switch; /* texts longer than this have other frequencies (longrope); 0: none have */
+    int rope_switch;   /* texts longer than this have other frequencies (longrope); 0: none have */
+    bool ctx_is_fixed; /* positions are learned: there are none behind ctx_train */
 } kw_decoder_shape;
 
 typedef struct kw_family {
@@ -107,7 +109,7 @@ typedef struct kw_family {
     const kw_weight_row *weights;
     kw_status (*check)(void *config, bool interleaved); /* derives and validates */
     kw_decoder_shape (*shape)(const void *config);
-    /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. */
+    /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. NULL: no rope. */
     void (*frequencies)(const void *config, const void *weights, int64_t length, float *freq,
                         float *scale);
     kw_val (*enter)(kw_plan *p, const void *config, const void *weights,
@@ -130,6 +132,12 @@ const kw_family *kw_family_find(kw_str arch, bool is_gguf, const kw_arch **row);
 void kw_family_list(kw_buf *out);
 
 /* ---- blocks.c: what three or more families share ---- */
+typedef struct kw_size {
+    const char *name;
+    int value, max;
+} kw_size;
+/* KW_EFORMAT names the first that is not 1 to max. */
+kw_status kw_check_sizes(const kw_size *sizes, size_t n);
 typedef struct kw_rope_config {
     int head_dim; /* the rotated width */
     double base;

@@ -210,18 +210,13 @@ static kw_status check(void *config_, bool interleaved)
 {
     config *c = config_;
     enum { MOST = 1 << 20 };
-    const struct {
-        const char *name;
-        int value, max;
-    } sizes[] = {
+    const kw_size sizes[] = {
         { "width", c->dim, MOST },       { "feed-forward width", c->ffn, MOST },
         { "layers", c->n_layers, 4096 }, { "heads", c->n_heads, 65536 },
         { "context", c->ctx, 1 << 30 },
     };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
-            return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value,
-                           sizes[i].max);
+    kw_status st = kw_check_sizes(sizes, sizeof sizes / sizeof *sizes);
+    if (st) return st;
     if (c->head_dim == 0 && c->dim % c->n_heads)
         return kw_fail(KW_EFORMAT, "%d heads do not divide width %d", c->n_heads, c->dim);
     if (c->n_kv_heads < 0 || c->head_dim < 0 || c->head_dim > 65536 ||
@@ -229,7 +224,7 @@ static kw_status check(void *config_, bool interleaved)
         return kw_fail(KW_EFORMAT, "%d heads of width %d over %d kv heads", c->n_heads, c->head_dim,
                        c->n_kv_heads);
     c->interleaved = interleaved;
-    kw_status st = check_variant(c);
+    st = check_variant(c);
     if (!st) st = check_windows(c);
     return st ? st : derive(c);
 }

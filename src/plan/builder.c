@@ -169,7 +169,7 @@ static bool same_shape(const kw_plan *p, kw_val a, kw_val b)
 
 kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table)
 {
-    if (!fits(p, KW_OP_EMBED, cols_of(p, ids) == 1, ids, table)) return KW_NONE;
+    if (!fits(p, KW_OP_EMBED, cols_of(p, ids) <= 2, ids, table)) return KW_NONE;
     kw_op op = { .code = KW_OP_EMBED, .src = { ids, table } };
     return record(p, op, rows_of(p, ids), cols_of(p, table), dim_of(p, ids));
 }
@@ -295,6 +295,15 @@ kw_val kw_rows(kw_plan *p, kw_val x, kw_val index)
     if (!fits(p, KW_OP_ROWS, cols_of(p, index) == 1, x, index)) return KW_NONE;
     kw_op op = { .code = KW_OP_ROWS, .src = { x, index } };
     return record(p, op, rows_of(p, index), cols_of(p, x), dim_of(p, index));
+}
+
+kw_val kw_columns(kw_plan *p, kw_val x, kw_columns_args a)
+{
+    bool ok = a.first >= 0 && a.width > 0 && a.count > 0 && a.stride >= a.width &&
+              a.first + a.width + (int64_t)a.stride * (a.count - 1) <= cols_of(p, x);
+    if (!fits(p, KW_OP_COLUMNS, ok, x, x)) return KW_NONE;
+    kw_op op = { .code = KW_OP_COLUMNS, .src = { x }, .p.columns = a };
+    return record(p, op, rows_of(p, x), (int64_t)a.width * a.count, dim_of(p, x));
 }
 
 kw_val kw_cut(kw_plan *p, kw_val x, int tag)

@@ -51,6 +51,11 @@ typedef struct kw_attend_args {
     float softcap; /* scores become softcap * tanh(score / softcap); 0: they stay */
 } kw_attend_args;
 
+/* The parts of a fused projection: q, k and v of all heads side by side, or of each group of heads. */
+typedef struct kw_columns_args {
+    int first, width, stride, count;
+} kw_columns_args;
+
 enum { KW_MAX_SRC = 4 };
 
 typedef struct kw_op {
@@ -61,6 +66,7 @@ typedef struct kw_op {
         float scale; /* ROPE_TABLE, SCALE; the cap of SOFTCAP */
         kw_rope_args rope;
         kw_attend_args attend;
+        kw_columns_args columns;
         int tag; /* CUT */
     } p;
 } kw_op;
@@ -129,6 +135,7 @@ kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_atten
 kw_val kw_rows(kw_plan *p, kw_val x, kw_val index);
 kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps);
 kw_val kw_gelu(kw_plan *p, kw_val x);
+kw_val kw_columns(kw_plan *p, kw_val x, kw_columns_args a);
 kw_val kw_cut(kw_plan *p, kw_val x, int tag);
 
 /* Lifetimes, then places: after this scratch_bytes is known and nothing was allocated for data yet. */

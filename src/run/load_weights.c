@@ -1,8 +1,8 @@
 /* load_weights.c - binds a family's table of weights to the tensors of a checkpoint.
  *
  * Weights stay where they lie in the map. Copied are only vectors that kernels read as f32 (norms, biases) and that
- * the file holds in another dtype. A size that the config does not know (0) is learned from the first tensor that has
- * it: GGUF files may leave the vocabulary's size out. */
+ * the file holds in another dtype, and matrices that it holds turned. A size that the config does not know (0) is
+ * learned from the first tensor that has it: GGUF files may leave the vocabulary's size out. */
 #include "run/run.h"
 #include <stdio.h>
 #include <string.h>
@@ -55,12 +55,39 @@ static kw_status check_shape(const binding_of *b, const kw_tensor *t)
                    kw_tensor_shape_text(t, found), wanted);
 }
 
+static bool is_turned(const binding_of *b)
+{
+    return b->row->flags & KW_W_TURNED && kw_checkpoint_naming(b->m->ck) != KW_NAMING_GGUF;
+}
+
 static kw_status check_dtype(const binding_of *b, const kw_tensor *t)
 {
     const kw_dtype_info *type = kw_dtype_get(t->dtype);
+    if (is_turned(b) && type->block != 1)
+        return kw_fail(KW_EFORMAT, "tensor \"%s\" is %s and must be turned: wanted a floating type",
+                       b->name, type->name);
     if (type->decode && t->dtype != KW_F64) return KW_OK;
     return kw_fail(KW_EFORMAT, "tensor \"%s\" is %s, wanted a floating or quantized type", b->name,
                    type->name);
+}
+
+/* The transposed tensor, in the model's arena. */
+static const kw_tensor *turned(const binding_of *b, const kw_tensor *t)
+{
+    size_t rows = (size_t)t->shape[1], cols = (size_t)t->shape[0];
+    size_t bytes = kw_dtype_get(t->dtype)->bytes;
+    kw_tensor *copy = kw_arena_alloc(&b->m->arena, 1, sizeof *copy);
+    unsigned char *values = kw_arena_alloc(&b->m->arena, rows * cols, bytes);
+    if (!copy || !values) return NULL;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            memcpy(values + (i * cols + j) * bytes,
+                   (const unsigned char *)t->data + (j * rows + i) * bytes, bytes);
+    *copy = *t;
+    copy->shape[0] = (int64_t)rows;
+    copy->shape[1] = (int64_t)cols;
+    copy->data = values;
+    return copy;
 }
 
 /* The tensor itself, or its values as f32 in the model's arena. */
@@ -97,9 +124,27 @@ static const kw_tensor *view_of(binding_of *b, const kw_tensor *t)
     return view;
 }
 
+/* The first of a row's names, or of its alternatives, that the file has; NULL leaves the first in b->name. */
+static const kw_named_tensor *find(binding_of *b)
+{
+    bool is_gguf = kw_checkpoint_naming(b->m->ck) == KW_NAMING_GGUF;
+    const char *names = is_gguf ? b->row->gguf : b->row->hf;
+    for (const char *next = names; next; next = strchr(next, '|') ? strchr(next, '|') + 1 : NULL) {
+        const char *at = strstr(next, "%d");
+        int n = (int)strcspn(next, "|"), head = at && at < next + n ? (int)(at - next) : n;
+        if (head == n) snprintf(b->name, sizeof b->name, "%.*s", n, next);
+        else
+            snprintf(b->name, sizeof b->name, "%.*s%d%.*s", head, next, b->il, n - head - 2,
+                     at + 2);
+        const kw_named_tensor *found = kw_checkpoint_find(b->m->ck, b->name);
+        if (found) return found;
+    }
+    return NULL;
+}
+
 static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
 {
-    const kw_named_tensor *found = b->name[0] ? kw_checkpoint_find(b->m->ck, b->name) : NULL;
+    const kw_named_tensor *found = find(b);
     if (!found && (b->row->flags & KW_W_OPTIONAL)) return KW_OK;
     if (!found && (b->row->flags & KW_W_TIED)) {
         *ref = *(const kw_weight_ref *)(const void *)((const char *)b->m->weights +
@@ -107,24 +152,20 @@ static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
         return KW_OK;
     }
     if (!found) return missing(b);
-    kw_status st = check_dtype(b, &found->tensor);
-    if (!st) st = check_shape(b, &found->tensor);
+    kw_tensor seen = found->tensor;
+    if (is_turned(b)) {
+        seen.shape[0] = found->tensor.shape[1];
+        seen.shape[1] = found->tensor.shape[0];
+    }
+    kw_status st = check_dtype(b, &seen);
+    if (!st) st = check_shape(b, &seen);
     if (st) return st;
     ref->t = b->row->flags & KW_W_F32    ? as_f32(b, &found->tensor)
              : b->row->flags & KW_W_PART ? view_of(b, &found->tensor)
+             : is_turned(b)              ? turned(b, &found->tensor)
                                          : &found->tensor;
     ref->name = kw_arena_strdup(&b->m->arena, b->name, strlen(b->name));
     return ref->name && ref->t ? KW_OK : KW_ENOMEM;
-}
-
-static void name_tensor(binding_of *b)
-{
-    bool is_gguf = kw_checkpoint_naming(b->m->ck) == KW_NAMING_GGUF;
-    const char *pattern = is_gguf ? b->row->gguf : b->row->hf;
-    const char *at = pattern ? strstr(pattern, "%d") : NULL;
-    if (at)
-        snprintf(b->name, sizeof b->name, "%.*s%d%s", (int)(at - pattern), pattern, b->il, at + 2);
-    else snprintf(b->name, sizeof b->name, "%s", pattern ? pattern : "");
 }
 
 static kw_status bind_row(kw_model *m, const kw_weight_row *row, char *layers, int n_layers)
@@ -134,7 +175,6 @@ static kw_status bind_row(kw_model *m, const kw_weight_row *row, char *layers, i
     if (only && !(only >> m->member & 1)) return KW_OK;
     for (int il = 0; il < (per_layer ? n_layers : 1); il++) {
         binding_of b = { .m = m, .row = row, .il = il };
-        name_tensor(&b);
         char *home = per_layer ? layers + (size_t)il * m->family->layer_size : m->weights;
         kw_status st = bind_one(&b, (kw_weight_ref *)(void *)(home + row->at));
         if (st) return st;

@@ -7,7 +7,7 @@ from harness import *
 CASES = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "llama-rope-dynamic", "llama-rope-linear",
          "llama-rope-yarn", "mistral-window", "qwen2-bias", "qwen3-qknorm", "gemma1-mqa", "gemma2-softcap", "gemma3-text",
          "phi3-window", "phi3-longrope",
-         "gguf-tiny-llama", "gguf-kquant-llama"]
+         "gguf-tiny-llama", "gguf-kquant-llama", "gpt2-old", "gpt2-prefixed"]
 NOT_YET = {"mxfp4.gguf", "iq1_s.gguf", "iq3_xxs.gguf"}      # block types of the families to come
 
 
@@ -116,6 +116,21 @@ def test_exact_mode_gives_the_same_bits_on_every_row_thread_count_and_chunk():
         same_bits(local("golden/" + name), ids, usable(VARIANTS))
 
 
+def test_other_families_give_the_same_bits_too():
+    ids = [(i * 37 + 11) % 90 for i in range(70)]
+    for name in ("gpt2-old",):
+        same_bits(data("golden/" + name), ids, usable(VARIANTS))
+
+
+def test_a_text_behind_the_learned_positions_is_refused():
+    model = data("golden/gpt2-old")
+    with tempfile.TemporaryDirectory() as d:
+        i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
+        write_tensors(i, {"input_ids": ("I64", [1, 81], list(range(81)))})
+        code, _, err = run("infer", model, i, o)
+        assert code not in (0, -6, -11) and b"81 tokens" in err and b"80" in err, err
+    code, _, err = run("bench", model, "-c", 500)
+    assert code not in (0, -6, -11) and b"500" in err and b"80 positions" in err, err
 
 
 if __name__ == "__main__": main(globals())
