@@ -100,6 +100,8 @@ extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_dr
     kw_drive_softcap, kw_drive_layer_norm, kw_drive_gelu, kw_drive_columns;
 
 size_t kw_attend_worker_bytes(const kw_op *op);
+/* What alibi adds to the scores of a kv head's query heads in a block, times `scale`: bias is [heads][KW_ATTEND_BLOCK]. */
+void kw_attend_alibi(const kw_attend_args *a, int kv_head, int block, float scale, float *bias);
 
 /* The tiled way of ATTEND in fast mode: store, then attend, or for few rows part and join. */
 extern const kw_op_driver kw_drive_tiles_store, kw_drive_tiles_attend, kw_drive_tiles_part,

@@ -49,6 +49,7 @@ typedef struct kw_attend_args {
     int window; /* a row sees this many positions with its own; 0 sees all */
     float scale;
     float softcap; /* scores become softcap * tanh(score / softcap); 0: they stay */
+    float alibi;   /* this times a head's slope and the position is added to q . k before scaling */
 } kw_attend_args;
 
 /* The parts of a fused projection: q, k and v of all heads side by side, or of each group of heads. */

@@ -193,6 +193,8 @@ static void check_attend(const kw_kernels *row)
 {
     enum { HEADS = 5, WIDTH = 48 };
     static float q[HEADS * WIDTH], k[64 * WIDTH], v[64 * WIDTH], acc[2][HEADS * WIDTH];
+    static float bias[HEADS * KW_ATTEND_BLOCK];
+    fill(bias, HEADS * KW_ATTEND_BLOCK, 24, false);
     fill(q, HEADS * WIDTH, 7, false);
     fill(k, 64 * WIDTH, 8, false);
     fill(v, 64 * WIDTH, 9, false);
@@ -204,9 +206,10 @@ static void check_attend(const kw_kernels *row)
                     for (int h = 0; h < HEADS; h++) max[side][h] = -1e9f, sum[side][h] = 0;
                     memset(acc[side], 0, sizeof acc[side]);
                     float cap = n & 1 ? 2.0f : 0;
-                    kw_attend_block b = { q,         k,      v,     acc[side], max[side],
-                                          sum[side], WIDTH,  HEADS, width,     from,
-                                          n,         0.125f, cap };
+                    kw_attend_block b = {
+                        q,     k,     v,    acc[side], max[side], sum[side], WIDTH,
+                        HEADS, width, from, n,         0.125f,    cap,       n & 2 ? bias : NULL
+                    };
                     (side ? generic() : row)->attend(&b);
                 }
                 assert_true(same(acc[0], acc[1], (size_t)(HEADS * width)));

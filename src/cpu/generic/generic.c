@@ -157,7 +157,9 @@ static void attend_head(const kw_attend_block *b, int h)
     float *acc = b->acc + (size_t)h * hd;
     float w[KW_ATTEND_BLOCK], max = b->max[h], s[8] = { 0 };
     for (int t = b->from; t < b->n; t++) {
-        w[t] = kw_dot_exact(b->q + (size_t)h * b->q_stride, b->k + (size_t)t * hd, hd) * b->scale;
+        w[t] = kw_dot_exact(b->q + (size_t)h * b->q_stride, b->k + (size_t)t * hd, hd);
+        if (b->bias) w[t] += b->bias[h * KW_ATTEND_BLOCK + t];
+        w[t] *= b->scale;
         if (b->softcap != 0) w[t] = softcap_of(w[t], b->softcap);
         max = w[t] > max ? w[t] : max;
     }
