@@ -273,6 +273,53 @@ void make_COLUMNS(maker *m, const shape *s)
     elementwise(m, s, KV_HEADS * HEAD_DIM, 1, 0);
 }
 
+/* ---- a mixture: 8 experts of an eighth of the network's width, 2 for each row ---- */
+
+static const kw_route_args mixture = { 8, 2, true };
+
+void make_ROUTE(maker *m, const shape *s)
+{
+    output(m, kw_route(m->plan, numbers(m, s->rows, mixture.n_experts), mixture));
+    elementwise(m, s, mixture.n_experts, 1, 10);
+}
+
+static kw_val groups(maker *m, const shape *s)
+{
+    return kw_group(m->plan, kw_route(m->plan, numbers(m, s->rows, mixture.n_experts), mixture),
+                    mixture);
+}
+
+void make_GROUP(maker *m, const shape *s)
+{
+    output(m, groups(m, s));
+    elementwise(m, s, 2 * mixture.n_used, 1, 2);
+}
+
+void make_EXPERTS(maker *m, const shape *s)
+{
+    kw_tensor t = { .dtype = KW_F16,
+                    .rank = 3,
+                    .shape = { mixture.n_experts, FFN / mixture.n_experts, WIDTH, 1 } };
+    size_t bytes = (size_t)kw_tensor_rows(&t) * kw_tensor_row_bytes(&t);
+    void *data = room(m, bytes);
+    kw_val x = numbers(m, s->rows, WIDTH), by = groups(m, s);
+    if (!data) return;
+    bench_fill(data, bytes, 1);
+    t.data = data;
+    output(m, kw_experts(m->plan, x, kw_weight(m->plan, NULL, &t), by, mixture));
+    m->bytes = (double)bytes + floats(s->rows * (WIDTH + 2 * FFN / mixture.n_experts));
+    m->flops = 2.0 * (double)s->rows * WIDTH * 2 * FFN / mixture.n_experts;
+    snprintf(m->label, sizeof m->label, "F16 %d of %dx%d, 2 a row", mixture.n_experts,
+             FFN / mixture.n_experts, WIDTH);
+}
+
+void make_MIX(maker *m, const shape *s)
+{
+    output(m, kw_mix(m->plan, numbers(m, s->rows, WIDTH * mixture.n_used),
+                     numbers(m, s->rows, 2 * mixture.n_used)));
+    elementwise(m, s, WIDTH, mixture.n_used, 3);
+}
+
 /* What stopping, being answered and going on costs. */
 void make_CUT(maker *m, const shape *s)
 {

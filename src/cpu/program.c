@@ -57,6 +57,10 @@ static const kw_op_driver *const drivers[KW_OP_COUNT] = {
     [KW_OP_GELU] = &kw_drive_gelu,
     [KW_OP_LAYER_NORM] = &kw_drive_layer_norm,
     [KW_OP_COLUMNS] = &kw_drive_columns,
+    [KW_OP_ROUTE] = &kw_drive_route,
+    [KW_OP_GROUP] = &kw_drive_group,
+    [KW_OP_EXPERTS] = &kw_drive_experts,
+    [KW_OP_MIX] = &kw_drive_mix,
 };
 
 static bool overlap(range a, range b) { return a.from < b.to && b.from < a.to; }
@@ -241,6 +245,7 @@ static size_t worker_bytes(const kw_cpu_program *g, const kw_op *op)
     if (op->code == KW_OP_LINEAR) return kw_linear_way_of(g, op)->worker_bytes(g, op);
     if (kw_twin_makes(op->code))
         return (size_t)kw_tensor_cols(&kw_plan_value(g->plan, op->dst)->t) * sizeof(float);
+    if (op->code == KW_OP_EXPERTS) return kw_experts_worker_bytes(g, op);
     if (op->code != KW_OP_ATTEND) return 0;
     return is_tiled(g) ? kw_tiles_worker_bytes(op) : kw_attend_worker_bytes(op);
 }

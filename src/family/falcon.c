@@ -200,10 +200,10 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, kw_attend_a
     return kw_linear(p, o, kw_bind(p, w->o), kw_bind(p, w->bo));
 }
 
-static kw_val mlp(kw_plan *p, const layer *w, kw_val x)
+static kw_val mlp(kw_plan *p, const layer *w, kw_val x, kw_val onto)
 {
     x = kw_gelu(p, kw_linear(p, x, kw_bind(p, w->up), kw_bind(p, w->b_up)));
-    return kw_linear(p, x, kw_bind(p, w->down), kw_bind(p, w->b_down));
+    return kw_linear_onto(p, x, kw_bind(p, w->down), kw_bind(p, w->b_down), onto);
 }
 
 static kw_val norm(kw_plan *p, const config *c, kw_val x, kw_weight_ref w, kw_weight_ref bias)
@@ -227,9 +227,9 @@ static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il,
     kw_val h = norm(p, c, x, w->norm, w->b_norm);
     kw_val to_attn = w->attn_norm.t ? norm(p, c, x, w->attn_norm, w->b_attn_norm) : h;
     kw_val a = attention(p, c, w, attend, to_attn, table, in->rows);
-    if (c->parallel) return kw_add(p, kw_add(p, mlp(p, w, h), a), x);
+    if (c->parallel) return kw_add(p, mlp(p, w, h, a), x);
     x = kw_add(p, x, a);
-    return kw_add(p, x, mlp(p, w, norm(p, c, x, w->ffn_norm, w->b_ffn_norm)));
+    return mlp(p, w, norm(p, c, x, w->ffn_norm, w->b_ffn_norm), x);
 }
 
 static kw_val leave(kw_plan *p, const void *config_, const void *weights_, kw_val x)

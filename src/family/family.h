@@ -57,6 +57,10 @@ enum {
         64, /* a matrix inside a tensor that holds several, one below the other: all rows of the table with this name,
                            in order */
     KW_W_TURNED = 128, /* Hugging Face files hold it as [columns, rows]: turned at load */
+    KW_W_ROUTER = 256, /* the layers that have it have experts; optional */
+    KW_W_EXPERTS =
+        512, /* layers with a router: a matrix for each expert, one tensor or many (second %d) */
+    KW_W_DENSE = 1024, /* layers without a router */
 };
 /* Only these members of the family have it (row numbers of archs); without: all. */
 #define KW_W_ONLY(member) ((1u << 16) << (member))
@@ -65,7 +69,8 @@ typedef struct kw_weight_row {
     size_t at; /* offset of a kw_weight_ref in the weights (or layer) struct */
     unsigned flags;
     const char *hf, *gguf; /* names, alternatives by '|'; NULL: not there */
-    size_t dim[2];         /* offsets of the config's int members; rows 0: a vector of dim[1] */
+    size_t dim
+        [3]; /* offsets of the config's int members: rows (0: a vector), columns; of EXPERTS how many */
 } kw_weight_row;
 
 /* A bound weight. */
@@ -136,6 +141,7 @@ typedef struct kw_size {
     const char *name;
     int value, max;
 } kw_size;
+enum { KW_EXPERTS_MAX = 1024 };
 /* KW_EFORMAT names the first that is not 1 to max. */
 kw_status kw_check_sizes(const kw_size *sizes, size_t n);
 typedef struct kw_rope_config {

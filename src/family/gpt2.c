@@ -172,7 +172,7 @@ static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il,
     x = kw_add(p, attention(p, c, w, il, h, in->rows), x);
     h = norm(p, c, x, w->ffn_norm, w->b_ffn_norm);
     h = kw_gelu_tanh(p, kw_linear(p, h, kw_bind(p, w->up), kw_bind(p, w->b_up)));
-    return kw_add(p, x, kw_linear(p, h, kw_bind(p, w->down), kw_bind(p, w->b_down)));
+    return kw_linear_onto(p, h, kw_bind(p, w->down), kw_bind(p, w->b_down), x);
 }
 
 static kw_val leave(kw_plan *p, const void *config_, const void *weights_, kw_val x)

@@ -1,11 +1,11 @@
-/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Qwen2, Qwen3, Phi-3, SmolLM2, TinyLlama, Code
- * Llama, DeepSeek distillations.
+/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Mixtral, Qwen2, Qwen3 and its mixture, Phi-3, SmolLM2,
+ * TinyLlama, Code Llama, DeepSeek distillations.
  *
  * A pre-norm decoder: grouped-query attention with rotary positions, then a gated feed-forward network, each added to
- * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding,
- * the rope flavour is a word, some layers may see a window only, Qwen3 norms each head of q and k, Phi-3's files hold q, k
- * and v in one tensor and its heads may be turned in part, and the row order of q and k (interleaved in GGUF and llama2.c
- * files) is a fact of the architecture's row.
+ * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding, a
+ * layer with a router has experts in place of the network, the rope flavour is a word, some layers may see a window only,
+ * Qwen3 norms each head of q and k, Phi-3's files hold q, k and v in one tensor and its heads may be turned in part, and the
+ * row order of q and k (interleaved in GGUF and llama2.c files) is a fact of the architecture's row.
  *
  * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825, 2404.14219; transformers modeling_llama, modeling_mistral,
  * modeling_qwen2, modeling_qwen3 and modeling_phi3 for the order of operations. */
@@ -13,10 +13,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { LLAMA, MISTRAL, QWEN2, QWEN3, PHI3 }; /* rows of archs */
+enum { LLAMA, MISTRAL, MIXTRAL, QWEN2, QWEN3, QWEN3_MOE, PHI3 }; /* rows of archs */
 
 typedef struct config {
-    int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx, n_experts;
+    int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx;
+    int n_experts, n_used, ffn_expert; /* of layers with a router */
+    bool normalise;
     int q_dim, kv_dim, one, n_rope; /* sizes of weights, derived */
     double eps;
     kw_rope_config rope;
@@ -31,7 +33,7 @@ typedef struct config {
 
 typedef struct layer {
     kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, q_norm, k_norm, ffn_norm, gate, up, down,
-        b_gate, b_up, b_down;
+        b_gate, b_up, b_down, router, gates, ups, downs;
 } layer;
 
 typedef struct weights {
@@ -51,7 +53,10 @@ static const kw_field fields[] = {
     F(head_dim,   INT,   false, 0,     "head_dim",                "attention.key_length"),
     F(n_vocab,    INT,   false, 0,     "vocab_size",              "vocab_size"),
     F(ctx,        INT,   false, 2048,  "max_position_embeddings", "context_length"),
-    F(n_experts,  INT,   false, 0,     "num_local_experts",       "expert_count"),
+    F(n_experts,  INT,   false, 0,     "num_local_experts|num_experts", "expert_count"),
+    F(n_used,     INT,   false, 0,     "num_experts_per_tok",     "expert_used_count"),
+    F(ffn_expert, INT,   false, 0,     "moe_intermediate_size",   "expert_feed_forward_length"),
+    F(normalise,  BOOL,  false, 1,     "norm_topk_prob",          NULL),
     F(eps,        FLOAT, false, 1e-6,  "rms_norm_eps",            "attention.layer_norm_rms_epsilon"),
     F(member,     MEMBER, false, 0,    NULL,                      NULL),
     F(use_window, BOOL,  false, 0,     "use_sliding_window",      NULL),
@@ -82,10 +87,14 @@ static const kw_field fields[] = {
     { offsetof(layer, m), (flags) | KW_W_LAYER, "model.layers.%d." hf, "blk.%d." gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
 #define BIAS (KW_W_F32 | KW_W_OPTIONAL)
-#define HEAD_NORM (KW_W_F32 | KW_W_ONLY(QWEN3))
+#define HEAD_NORM (KW_W_F32 | KW_W_ONLY(QWEN3) | KW_W_ONLY(QWEN3_MOE))
+#define E(m, mixtral, qwen, gguf, d0, d1) \
+    { offsetof(layer, m), KW_W_LAYER | KW_W_EXPERTS, \
+      "model.layers.%d.block_sparse_moe.experts.%d." mixtral ".weight|model.layers.%d.mlp.experts.%d." qwen ".weight", \
+      "blk.%d." gguf "_exps.weight|blk.%d." gguf ".%d.weight", { C(d0), C(d1), C(n_experts) } }
 #define FACTORS (KW_W_F32 | KW_W_OPTIONAL | KW_W_ONLY(PHI3))
 #define FUSED (KW_W_PART | KW_W_ONLY(PHI3))
-#define SPLIT (KW_W_ONLY(LLAMA) | KW_W_ONLY(MISTRAL) | KW_W_ONLY(QWEN2) | KW_W_ONLY(QWEN3))
+#define SPLIT (0xffffu << 16 & ~KW_W_ONLY(PHI3))
 static const kw_weight_row rows[] = {
     T(embed,      KW_W_TABLE,         "model.embed_tokens.weight",       "token_embd.weight",  n_vocab, dim),
     T(norm,       VECTOR,    "model.norm.weight",               "output_norm.weight", one,     dim),
@@ -108,11 +117,15 @@ static const kw_weight_row rows[] = {
     L(q_norm,     HEAD_NORM, "self_attn.q_norm.weight",         "attn_q_norm.weight", one,     head_dim),
     L(k_norm,     HEAD_NORM, "self_attn.k_norm.weight",         "attn_k_norm.weight", one,     head_dim),
     L(ffn_norm,   VECTOR,    "post_attention_layernorm.weight", "ffn_norm.weight",    one,     dim),
-    L(gate,       SPLIT,     "mlp.gate_proj.weight",            "ffn_gate.weight",    ffn,     dim),
-    L(up,         SPLIT,     "mlp.up_proj.weight",              "ffn_up.weight",      ffn,     dim),
+    L(router, KW_W_ROUTER,   "block_sparse_moe.gate.weight|model.layers.%d.mlp.gate.weight", "ffn_gate_inp.weight", n_experts, dim),
+    E(gates,                 "w1",  "gate_proj",                "ffn_gate",           ffn_expert, dim),
+    E(ups,                   "w3",  "up_proj",                  "ffn_up",             ffn_expert, dim),
+    E(downs,                 "w2",  "down_proj",                "ffn_down",           dim,     ffn_expert),
+    L(gate,       SPLIT | KW_W_DENSE, "mlp.gate_proj.weight",           "ffn_gate.weight",    ffn,     dim),
+    L(up,         SPLIT | KW_W_DENSE, "mlp.up_proj.weight",             "ffn_up.weight",      ffn,     dim),
     L(gate,       FUSED,     "mlp.gate_up_proj.weight",         "ffn_up.weight",      ffn,     dim),
     L(up,         FUSED,     "mlp.gate_up_proj.weight",         "ffn_up.weight",      ffn,     dim),
-    L(down,       0,         "mlp.down_proj.weight",            "ffn_down.weight",    dim,     ffn),
+    L(down,       KW_W_DENSE, "mlp.down_proj.weight",           "ffn_down.weight",    dim,     ffn),
     L(b_gate,     BIAS,      "mlp.gate_proj.bias",              "ffn_gate.bias",      one,     ffn),
     L(b_up,       BIAS,      "mlp.up_proj.bias",                "ffn_up.bias",        one,     ffn),
     L(b_down,     BIAS,      "mlp.down_proj.bias",              "ffn_down.bias",      one,     dim),
@@ -122,8 +135,10 @@ static const kw_weight_row rows[] = {
 static const kw_arch archs[] = {
     [LLAMA]   = { "llama",   "llama", "LlamaForCausalLM",   true },
     [MISTRAL] = { "mistral", NULL,    "MistralForCausalLM", false },
+    [MIXTRAL] = { "mixtral", NULL,    "MixtralForCausalLM", false },
     [QWEN2]   = { "qwen2",   "qwen2", "Qwen2ForCausalLM",   false },
     [QWEN3]   = { "qwen3",   "qwen3", "Qwen3ForCausalLM",   false },
+    [QWEN3_MOE] = { "qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM", false },
     [PHI3]    = { "phi3",    "phi3",  "Phi3ForCausalLM",    false },
     { NULL, NULL, NULL, false },
 };
@@ -179,8 +194,6 @@ static kw_status check_variant(const config *c)
 {
     int head_dim = c->head_dim ? c->head_dim : c->dim / c->n_heads;
     const char *act = c->activation;
-    if (c->n_experts > 0)
-        return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
     if (*act && strcmp(act, "silu") && strcmp(act, "swish"))
         return kw_fail(KW_EUNSUPPORTED, "activation \"%s\" in a llama: known is silu", act);
     if (!(c->rotary > 0 && c->rotary <= 1) || c->n_rotary < 0 || c->n_rotary > head_dim)
@@ -193,13 +206,28 @@ static kw_status check_variant(const config *c)
     return KW_OK;
 }
 
-/* Mistral's and Phi-3's windows count wherever they are written (Mistral's GGUF files call themselves llama), Qwen's when
- * they are switched on. */
+/* Files without experts say nothing or 0. */
+static kw_status check_experts(config *c)
+{
+    if (c->n_experts == 0 && c->member != MIXTRAL && c->member != QWEN3_MOE) return KW_OK;
+    if (c->n_experts < 1 || c->n_experts > KW_EXPERTS_MAX || c->n_used < 1 ||
+        c->n_used > c->n_experts)
+        return kw_fail(KW_EFORMAT,
+                       "a mixture of %d experts, %d for each row\nwhy: there may be 1 to %d, "
+                       "and a row may have 1 to all of them",
+                       c->n_experts, c->n_used, KW_EXPERTS_MAX);
+    if (c->ffn_expert == 0) c->ffn_expert = c->ffn;
+    return kw_check_sizes(&(kw_size){ "feed-forward width of an expert", c->ffn_expert, 1 << 20 },
+                          1);
+}
+
+/* The windows of Mistral, Mixtral and Phi-3 count wherever they are written (Mistral's GGUF files call themselves llama),
+ * Qwen's when they are switched on. */
 static kw_status check_windows(config *c)
 {
     kw_windows *w = &c->windows;
-    bool always =
-        c->member == MISTRAL || c->member == PHI3 || (c->member == LLAMA && c->interleaved);
+    bool always = c->member == MISTRAL || c->member == MIXTRAL || c->member == PHI3 ||
+                  (c->member == LLAMA && c->interleaved);
     if (c->member == LLAMA && !c->interleaved) *w = (kw_windows){ 0 };
     if (!always && !c->use_window) w->size = 0;
     if (always) w->from = 0;
@@ -225,6 +253,7 @@ static kw_status check(void *config_, bool interleaved)
                        c->n_kv_heads);
     c->interleaved = interleaved;
     st = check_variant(c);
+    if (!st) st = check_experts(c);
     if (!st) st = check_windows(c);
     return st ? st : derive(c);
 }
@@ -314,12 +343,26 @@ static kw_val mlp(kw_plan *p, const config *c, const layer *w, kw_val x)
     return kw_linear_onto(p, kw_swiglu(p, gate, up), kw_bind(p, w->down), kw_bind(p, w->b_down), x);
 }
 
+/* The rows' experts in place of one network. */
+static kw_val mixture(kw_plan *p, const config *c, const layer *w, kw_val x)
+{
+    kw_route_args a = { c->n_experts, c->n_used, c->normalise };
+    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->ffn_norm), (float)c->eps);
+    kw_val route = kw_route(p, kw_linear(p, h, kw_bind(p, w->router), KW_NONE), a); /* [n, 2k] */
+    kw_val groups = kw_group(p, route, a);
+    kw_val gate = kw_experts(p, h, kw_bind(p, w->gates), groups, a); /* [n, k * ffn] */
+    kw_val up = kw_experts(p, h, kw_bind(p, w->ups), groups, a);
+    kw_val down = kw_experts(p, kw_swiglu(p, gate, up), kw_bind(p, w->downs), groups, a);
+    return kw_add(p, x, kw_mix(p, down, route));
+}
+
 static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il, kw_val x,
                     kw_val table, const kw_decoder_inputs *in)
 {
     const config *c = config_;
     const layer *w = layer_;
-    return mlp(p, c, w, attention(p, c, w, il, x, table, in->rows));
+    x = attention(p, c, w, il, x, table, in->rows);
+    return w->router.t ? mixture(p, c, w, x) : mlp(p, c, w, x);
 }
 
 static kw_val leave(kw_plan *p, const void *config_, const void *weights_, kw_val x)

@@ -306,6 +306,48 @@ kw_val kw_columns(kw_plan *p, kw_val x, kw_columns_args a)
     return record(p, op, rows_of(p, x), (int64_t)a.width * a.count, dim_of(p, x));
 }
 
+/* ---- mixtures of experts ---- */
+
+kw_val kw_route(kw_plan *p, kw_val scores, kw_route_args a)
+{
+    bool ok = a.n_used >= 1 && a.n_used <= a.n_experts && cols_of(p, scores) == a.n_experts;
+    if (!fits(p, KW_OP_ROUTE, ok, scores, scores)) return KW_NONE;
+    kw_op op = { .code = KW_OP_ROUTE, .src = { scores }, .p.route = a };
+    return record(p, op, rows_of(p, scores), 2 * (int64_t)a.n_used, dim_of(p, scores));
+}
+
+kw_val kw_group(kw_plan *p, kw_val route, kw_route_args a)
+{
+    if (!fits(p, KW_OP_GROUP, cols_of(p, route) == 2 * (int64_t)a.n_used, route, route))
+        return KW_NONE;
+    kw_op op = { .code = KW_OP_GROUP, .src = { route }, .p.route = a };
+    int64_t cells = 2 + 2 * (int64_t)a.n_experts + rows_of(p, route) * a.n_used;
+    kw_val out = record(p, op, 1, cells, KW_DIM_FIXED);
+    if (out.id) p->value[out.id].t.dtype = KW_I32;
+    return out;
+}
+
+kw_val kw_experts(kw_plan *p, kw_val x, kw_val w, kw_val groups, kw_route_args a)
+{
+    const kw_tensor *t = &p->value[w.id].t;
+    bool ok = t->rank == 3 && t->shape[0] == a.n_experts &&
+              (cols_of(p, x) == t->shape[2] || cols_of(p, x) == t->shape[2] * a.n_used);
+    if (!fits(p, KW_OP_EXPERTS, ok, x, w)) return KW_NONE;
+    int64_t cells = 2 + 2 * (int64_t)a.n_experts + rows_of(p, x) * a.n_used;
+    if (!fits(p, KW_OP_EXPERTS, cols_of(p, groups) == cells, x, groups)) return KW_NONE;
+    kw_op op = { .code = KW_OP_EXPERTS, .src = { x, w, groups }, .p.route = a };
+    return record(p, op, rows_of(p, x), t->shape[1] * a.n_used, dim_of(p, x));
+}
+
+kw_val kw_mix(kw_plan *p, kw_val x, kw_val route)
+{
+    int64_t used = cols_of(p, route) / 2;
+    bool ok = used > 0 && cols_of(p, x) % used == 0 && rows_of(p, x) == rows_of(p, route);
+    if (!fits(p, KW_OP_MIX, ok, x, route)) return KW_NONE;
+    kw_op op = { .code = KW_OP_MIX, .src = { x, route } };
+    return record(p, op, rows_of(p, x), cols_of(p, x) / used, dim_of(p, x));
+}
+
 kw_val kw_cut(kw_plan *p, kw_val x, int tag)
 {
     if (!fits(p, KW_OP_CUT, true, x, x)) return KW_NONE;

@@ -57,6 +57,13 @@ typedef struct kw_columns_args {
     int first, width, stride, count;
 } kw_columns_args;
 
+/* A layer's mixture: each row goes to n_used of n_experts. */
+typedef struct kw_route_args {
+    int n_experts, n_used;
+    bool
+        normalise; /* what the n_used count adds up to 1; else their shares of the softmax over all */
+} kw_route_args;
+
 enum { KW_MAX_SRC = 4 };
 
 typedef struct kw_op {
@@ -68,6 +75,7 @@ typedef struct kw_op {
         kw_rope_args rope;
         kw_attend_args attend;
         kw_columns_args columns;
+        kw_route_args route;
         int tag; /* CUT */
     } p;
 } kw_op;
@@ -137,6 +145,10 @@ kw_val kw_rows(kw_plan *p, kw_val x, kw_val index);
 kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps);
 kw_val kw_gelu(kw_plan *p, kw_val x);
 kw_val kw_columns(kw_plan *p, kw_val x, kw_columns_args a);
+kw_val kw_route(kw_plan *p, kw_val scores, kw_route_args a);
+kw_val kw_group(kw_plan *p, kw_val route, kw_route_args a);
+kw_val kw_experts(kw_plan *p, kw_val x, kw_val w, kw_val groups, kw_route_args a);
+kw_val kw_mix(kw_plan *p, kw_val x, kw_val route);
 kw_val kw_cut(kw_plan *p, kw_val x, int tag);
 
 /* Lifetimes, then places: after this scratch_bytes is known and nothing was allocated for data yet. */

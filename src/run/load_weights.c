@@ -10,7 +10,7 @@
 typedef struct binding_of {
     kw_model *m;
     const kw_weight_row *row;
-    int il;
+    int il, expert;
     char name[160];
 } binding_of;
 
@@ -124,28 +124,106 @@ static const kw_tensor *view_of(binding_of *b, const kw_tensor *t)
     return view;
 }
 
-/* The first of a row's names, or of its alternatives, that the file has; NULL leaves the first in b->name. */
+/* b->name: the pattern's first n letters with the layer's and the expert's number in place of %d. */
+static void name_tensor(binding_of *b, const char *pattern, size_t n)
+{
+    const int numbers[2] = { b->il, b->expert };
+    size_t at = 0, which = 0;
+    for (size_t i = 0; i < n && at + 16 < sizeof b->name; i++) {
+        b->name[at++] = pattern[i];
+        if (pattern[i] != '%' || which == 2) continue;
+        at += (size_t)snprintf(b->name + at - 1, 12, "%d", numbers[which++]) - 1;
+        i++; /* the d */
+    }
+    b->name[at] = 0;
+}
+
+/* The first of a row's names, or of its alternatives, that the file has. */
 static const kw_named_tensor *find(binding_of *b)
 {
     bool is_gguf = kw_checkpoint_naming(b->m->ck) == KW_NAMING_GGUF;
-    const char *names = is_gguf ? b->row->gguf : b->row->hf;
-    for (const char *next = names; next; next = strchr(next, '|') ? strchr(next, '|') + 1 : NULL) {
-        const char *at = strstr(next, "%d");
-        int n = (int)strcspn(next, "|"), head = at && at < next + n ? (int)(at - next) : n;
-        if (head == n) snprintf(b->name, sizeof b->name, "%.*s", n, next);
-        else
-            snprintf(b->name, sizeof b->name, "%.*s%d%.*s", head, next, b->il, n - head - 2,
-                     at + 2);
+    const char *next = is_gguf ? b->row->gguf : b->row->hf;
+    while (next) {
+        name_tensor(b, next, strcspn(next, "|"));
         const kw_named_tensor *found = kw_checkpoint_find(b->m->ck, b->name);
         if (found) return found;
+        next = strchr(next, '|') ? strchr(next, '|') + 1 : NULL;
     }
     return NULL;
+}
+
+/* ---- experts: one tensor [experts, rows, columns], or one [rows, columns] each ---- */
+
+static kw_status check_stack(const binding_of *b, const kw_tensor *t)
+{
+    const int n = *dimension(b, 2), rows = *dimension(b, 0), cols = *dimension(b, 1);
+    char found[96];
+    if (t->rank != 3) return check_shape(b, t);
+    if (t->shape[0] == n && t->shape[1] == rows && t->shape[2] == cols) return KW_OK;
+    return kw_fail(KW_ESHAPE, "tensor \"%s\" is %s, wanted [%d, %d, %d]", b->name,
+                   kw_tensor_shape_text(t, found), n, rows, cols);
+}
+
+static kw_status gather_parts(binding_of *b, const void **parts, kw_dtype dtype)
+{
+    for (b->expert = 0; b->expert < *dimension(b, 2); b->expert++) {
+        const kw_named_tensor *found = find(b);
+        if (!found) return missing(b);
+        kw_status st = check_shape(b, &found->tensor);
+        if (st) return st;
+        if (found->tensor.dtype != dtype)
+            return kw_fail(KW_EFORMAT, "tensor \"%s\" is %s, expert 0 has %s", b->name,
+                           kw_dtype_get(found->tensor.dtype)->name, kw_dtype_get(dtype)->name);
+        parts[b->expert] = found->tensor.data;
+    }
+    return KW_OK;
+}
+
+static kw_status bind_experts(binding_of *b, kw_weight_ref *ref)
+{
+    const kw_named_tensor *found = find(b);
+    if (!found) return missing(b);
+    kw_status st = check_dtype(b, &found->tensor);
+    if (!st) st = check_stack(b, &found->tensor);
+    if (st) return st;
+    ref->t = &found->tensor;
+    ref->name = kw_arena_strdup(&b->m->arena, b->name, strlen(b->name));
+    if (!ref->name || found->tensor.rank == 3) return ref->name ? KW_OK : KW_ENOMEM;
+    int n = *dimension(b, 2);
+    kw_tensor *stack = kw_arena_alloc(&b->m->arena, 1, sizeof *stack);
+    const void **parts = kw_arena_alloc(&b->m->arena, (size_t)n, sizeof *parts);
+    if (!stack || !parts) return KW_ENOMEM;
+    *stack = found->tensor;
+    stack->rank = 3;
+    stack->shape[2] = found->tensor.shape[1];
+    stack->shape[1] = found->tensor.shape[0];
+    stack->shape[0] = n;
+    stack->parts = parts;
+    ref->t = stack;
+    return gather_parts(b, parts, stack->dtype);
+}
+
+/* Whether the layer, as far as it is bound, has a router. */
+static bool is_routed(const kw_model *m, const char *layer)
+{
+    for (const kw_weight_row *row = m->family->weights; row->at != KW_TABLE_END; row++)
+        if (row->flags & KW_W_ROUTER)
+            return ((const kw_weight_ref *)(const void *)(layer + row->at))->t;
+    return false;
+}
+
+/* Rows that this layer has no use for. */
+static bool is_idle(const binding_of *b, const char *home)
+{
+    if (b->row->flags & KW_W_ROUTER) return *dimension(b, 0) == 0;
+    if (b->row->flags & KW_W_EXPERTS) return !is_routed(b->m, home);
+    return b->row->flags & KW_W_DENSE && is_routed(b->m, home);
 }
 
 static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
 {
     const kw_named_tensor *found = find(b);
-    if (!found && (b->row->flags & KW_W_OPTIONAL)) return KW_OK;
+    if (!found && (b->row->flags & (KW_W_OPTIONAL | KW_W_ROUTER))) return KW_OK;
     if (!found && (b->row->flags & KW_W_TIED)) {
         *ref = *(const kw_weight_ref *)(const void *)((const char *)b->m->weights +
                                                       b->m->family->weights[0].at);
@@ -176,7 +254,9 @@ static kw_status bind_row(kw_model *m, const kw_weight_row *row, char *layers, i
     for (int il = 0; il < (per_layer ? n_layers : 1); il++) {
         binding_of b = { .m = m, .row = row, .il = il };
         char *home = per_layer ? layers + (size_t)il * m->family->layer_size : m->weights;
-        kw_status st = bind_one(&b, (kw_weight_ref *)(void *)(home + row->at));
+        kw_weight_ref *ref = (kw_weight_ref *)(void *)(home + row->at);
+        if (is_idle(&b, home)) continue;
+        kw_status st = row->flags & KW_W_EXPERTS ? bind_experts(&b, ref) : bind_one(&b, ref);
         if (st) return st;
     }
     return KW_OK;

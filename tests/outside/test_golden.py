@@ -8,7 +8,7 @@ CASES = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "l
          "llama-rope-yarn", "mistral-window", "qwen2-bias", "qwen3-qknorm", "gemma1-mqa", "gemma2-softcap", "gemma3-text",
          "phi3-window", "phi3-longrope",
          "gguf-tiny-llama", "gguf-kquant-llama", "gpt2-old", "gpt2-prefixed",
-         "falcon-7b-style", "falcon-40b-style", "falcon-11b-style"]
+         "falcon-7b-style", "falcon-40b-style", "falcon-11b-style", "mixtral-4x2", "qwen3-moe"]
 NOT_YET = {"mxfp4.gguf", "iq1_s.gguf", "iq3_xxs.gguf"}      # block types of the families to come
 
 
@@ -119,7 +119,7 @@ def test_exact_mode_gives_the_same_bits_on_every_row_thread_count_and_chunk():
 
 def test_other_families_give_the_same_bits_too():
     ids = [(i * 37 + 11) % 90 for i in range(70)]
-    for name in ("gpt2-old", "falcon-40b-style", "falcon-rw-alibi"):
+    for name in ("gpt2-old", "falcon-40b-style", "falcon-rw-alibi", "mixtral-4x2"):
         same_bits(data("golden/" + name), ids, usable(VARIANTS))
 
 
@@ -132,6 +132,21 @@ def test_a_text_behind_the_learned_positions_is_refused():
         assert code not in (0, -6, -11) and b"81 tokens" in err and b"80" in err, err
     code, _, err = run("bench", model, "-c", 500)
     assert code not in (0, -6, -11) and b"500" in err and b"80 positions" in err, err
+
+
+def test_experts_that_cannot_be_are_refused_with_the_numbers():
+    folder = data("golden/mixtral-4x2")
+    config = json.load(open(os.path.join(folder, "config.json")))
+    for change in ({"num_local_experts": 0}, {"num_local_experts": 10 ** 9}, {"num_experts_per_tok": 0},
+                   {"num_experts_per_tok": 5}, {"num_local_experts": 5}, {"num_local_experts": 3}):
+        with tempfile.TemporaryDirectory() as d:
+            i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
+            write_tensors(i, {"input_ids": ("I64", [1, 3], [1, 2, 3])})
+            os.symlink(os.path.join(folder, "model.safetensors"), os.path.join(d, "model.safetensors"))
+            with open(os.path.join(d, "config.json"), "w") as f: json.dump(dict(config, **change), f)
+            code, _, err = run("infer", d, i, o)
+            value = str(list(change.values())[0]).encode()
+            assert code == 65 and value in err and (b"experts" in err or b"moe.gate" in err), err
 
 
 def matrix(t):
