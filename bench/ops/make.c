@@ -157,6 +157,13 @@ void make_RMS_NORM(maker *m, const shape *s)
     elementwise(m, s, WIDTH, 1, 4);
 }
 
+void make_LAYER_NORM(maker *m, const shape *s)
+{
+    output(m, kw_layer_norm(m->plan, numbers(m, s->rows, WIDTH), weight(m, KW_F32, 1, WIDTH),
+                            weight(m, KW_F32, 1, WIDTH), 1e-5f));
+    elementwise(m, s, WIDTH, 1, 7);
+}
+
 void make_ADD(maker *m, const shape *s)
 {
     output(m, kw_add(m->plan, numbers(m, s->rows, WIDTH), numbers(m, s->rows, WIDTH)));
@@ -175,10 +182,40 @@ void make_SILU(maker *m, const shape *s)
     elementwise(m, s, FFN, 1, 4);
 }
 
+void make_GELU(maker *m, const shape *s)
+{
+    output(m, kw_gelu(m->plan, numbers(m, s->rows, FFN)));
+    elementwise(m, s, FFN, 1, 30);
+}
+
 void make_SWIGLU(maker *m, const shape *s)
 {
     output(m, kw_swiglu(m->plan, numbers(m, s->rows, FFN), numbers(m, s->rows, FFN)));
     elementwise(m, s, FFN, 2, 5);
+}
+
+void make_GELU_TANH(maker *m, const shape *s)
+{
+    output(m, kw_gelu_tanh(m->plan, numbers(m, s->rows, FFN)));
+    elementwise(m, s, FFN, 1, 8);
+}
+
+void make_GEGLU(maker *m, const shape *s)
+{
+    output(m, kw_geglu(m->plan, numbers(m, s->rows, FFN), numbers(m, s->rows, FFN)));
+    elementwise(m, s, FFN, 2, 9);
+}
+
+void make_SCALE(maker *m, const shape *s)
+{
+    output(m, kw_scale(m->plan, numbers(m, s->rows, WIDTH), 45.25f));
+    elementwise(m, s, WIDTH, 1, 1);
+}
+
+void make_SOFTCAP(maker *m, const shape *s)
+{
+    output(m, kw_softcap(m->plan, numbers(m, s->rows, FFN), 30.0f));
+    elementwise(m, s, FFN, 1, 10);
 }
 
 static kw_val frequencies(maker *m) { return weight(m, KW_F32, 1, HEAD_DIM / 2); }
@@ -225,6 +262,62 @@ void make_ROWS(maker *m, const shape *s)
 {
     output(m, kw_rows(m->plan, numbers(m, s->rows, WIDTH), ids(m, KW_DIM_OUT, s->rows, 0)));
     elementwise(m, s, WIDTH, 1, 0);
+}
+
+/* v of a projection that holds q, k and v of every group of heads. */
+void make_COLUMNS(maker *m, const shape *s)
+{
+    enum { GROUP = (HEADS / KV_HEADS + 2) * HEAD_DIM };
+    output(m, kw_columns(m->plan, numbers(m, s->rows, KV_HEADS * GROUP),
+                         (kw_columns_args){ GROUP - HEAD_DIM, HEAD_DIM, GROUP, KV_HEADS }));
+    elementwise(m, s, KV_HEADS * HEAD_DIM, 1, 0);
+}
+
+/* ---- a mixture: 8 experts of an eighth of the network's width, 2 for each row ---- */
+
+static const kw_route_args mixture = { 8, 2, true };
+
+void make_ROUTE(maker *m, const shape *s)
+{
+    output(m, kw_route(m->plan, numbers(m, s->rows, mixture.n_experts), mixture));
+    elementwise(m, s, mixture.n_experts, 1, 10);
+}
+
+static kw_val groups(maker *m, const shape *s)
+{
+    return kw_group(m->plan, kw_route(m->plan, numbers(m, s->rows, mixture.n_experts), mixture),
+                    mixture);
+}
+
+void make_GROUP(maker *m, const shape *s)
+{
+    output(m, groups(m, s));
+    elementwise(m, s, 2 * mixture.n_used, 1, 2);
+}
+
+void make_EXPERTS(maker *m, const shape *s)
+{
+    kw_tensor t = { .dtype = KW_F16,
+                    .rank = 3,
+                    .shape = { mixture.n_experts, FFN / mixture.n_experts, WIDTH, 1 } };
+    size_t bytes = (size_t)kw_tensor_rows(&t) * kw_tensor_row_bytes(&t);
+    void *data = room(m, bytes);
+    kw_val x = numbers(m, s->rows, WIDTH), by = groups(m, s);
+    if (!data) return;
+    bench_fill(data, bytes, 1);
+    t.data = data;
+    output(m, kw_experts(m->plan, x, kw_weight(m->plan, NULL, &t), by, mixture));
+    m->bytes = (double)bytes + floats(s->rows * (WIDTH + 2 * FFN / mixture.n_experts));
+    m->flops = 2.0 * (double)s->rows * WIDTH * 2 * FFN / mixture.n_experts;
+    snprintf(m->label, sizeof m->label, "F16 %d of %dx%d, 2 a row", mixture.n_experts,
+             FFN / mixture.n_experts, WIDTH);
+}
+
+void make_MIX(maker *m, const shape *s)
+{
+    output(m, kw_mix(m->plan, numbers(m, s->rows, WIDTH * mixture.n_used),
+                     numbers(m, s->rows, 2 * mixture.n_used)));
+    elementwise(m, s, WIDTH, mixture.n_used, 3);
 }
 
 /* What stopping, being answered and going on costs. */

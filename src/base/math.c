@@ -45,6 +45,18 @@ float kw_expf(float x)
     return x != x ? x : result;
 }
 
+float kw_tanhf(float x)
+{
+    float z = x * x, p = KW_TANHF_T4;
+    p = p * z + KW_TANHF_T3;
+    p = p * z + KW_TANHF_T2;
+    p = p * z + KW_TANHF_T1;
+    p = p * z + KW_TANHF_T0;
+    float s = p * z * x + x;
+    float b = 1.0f - 2.0f / (kw_expf(x + x) + 1.0f);
+    return KW_TANHF_LIMIT > z ? s : b;
+}
+
 /* ---- doubles and pairs of doubles ---- */
 
 typedef struct pair {

@@ -43,7 +43,45 @@
 #define KW_EXPF_HIGH 0x1.62e42ep+6f /* the last with a finite result */
 #define KW_EXPF_LOW -0x1.5d589ep+6f /* the last with a normal result */
 
+/* tanh in single precision, at most 3.5 ulp, repeated by vector rows in the same way:
+ *
+ *     z = x * x
+ *     p = T4 by Horner down to T0     (tanh x - x) / x^3
+ *     s = p * z, s = s * x, s = s + x
+ *     b = 1 - 2 / (e^(x + x) + 1)
+ *     result = s where LIMIT > z, else b */
+#define KW_TANHF_T4 -0x1.722afcp-8f
+#define KW_TANHF_T3 0x1.5157fcp-6f
+#define KW_TANHF_T2 -0x1.b81dc2p-5f
+#define KW_TANHF_T1 0x1.110646p-3f
+#define KW_TANHF_T0 -0x1.55552ep-2f
+#define KW_TANHF_LIMIT 0.390625f /* 0.625 squared */
+
+/* The normal distribution's share below x, for GELU: with t = |x| / sqrt 2,
+ *
+ *     u = 1 / (1 + P t)                        1 at t = 0, towards 0 behind
+ *     v = 2 u - 1
+ *     tail = e^(-t t) * (u * (C10 v^10 + ... + C0)) / 2          half of erfc(t), by Horner
+ *     gelu(x) = x * tail below 0, x - x * tail above, x above WHOLE
+ *
+ * The polynomial is a Chebyshev fit of erfc(t) e^(t t) / u with an error of 6e-9. */
+#define KW_GELU_SQRT_HALF 0x1.6a09e6p-1f
+#define KW_GELU_P 0x1.99999ap-2f
+#define KW_GELU_C10 -0x1.e95e1ap-16f
+#define KW_GELU_C9 -0x1.68957ap-17f
+#define KW_GELU_C8 0x1.176eeap-12f
+#define KW_GELU_C7 0x1.5af4bep-13f
+#define KW_GELU_C6 -0x1.f7adc4p-10f
+#define KW_GELU_C5 -0x1.b78138p-9f
+#define KW_GELU_C4 0x1.73b492p-7f
+#define KW_GELU_C3 0x1.189336p-4f
+#define KW_GELU_C2 0x1.73d8b8p-3f
+#define KW_GELU_C1 0x1.4995dep-2f
+#define KW_GELU_C0 0x1.afbb40p-2f
+#define KW_GELU_WHOLE 6.0f /* the tail is less than half a last bit */
+
 float kw_expf(float x); /* 0 below -87.34, infinity above 88.72 */
+float kw_tanhf(float x);
 double kw_exp(double x);
 double kw_log_e(double x);         /* natural logarithm; -infinity at 0, NaN below */
 double kw_pow(double x, double y); /* x > 0; NaN below 0 */

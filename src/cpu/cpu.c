@@ -73,7 +73,8 @@ static kw_status copy(kw_device *d, kw_memory *dst, size_t dst_at, const kw_memo
 static bool has(const void *device, kw_opcode code)
 {
     (void)device;
-    return code == KW_OP_SWIGLU; /* the composite ops with a kernel of their own */
+    return code == KW_OP_SWIGLU ||
+           code == KW_OP_GEGLU; /* the composite ops with a kernel of their own */
 }
 
 bool kw_cpu_tiles_cache(const kw_device *d) { return d->kernels.attend_tiles; }

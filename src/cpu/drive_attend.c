@@ -38,6 +38,32 @@ static void store(const kw_run *r, int64_t row)
     store_half(r, row, true);
 }
 
+/* ---- alibi ----
+ * Slopes fall from head to head: 2^(-8/n) to the power of 1, 2, .. for the n heads below the largest power of two, and the
+ * odd powers of its root for the rest (arXiv 2108.12409). Slope, position and their product are rounded to bf16, as in the code
+ * that the models come with. */
+
+static float bf16(float x) { return kw_bf16_to_f32(kw_f32_to_bf16(x)); }
+
+static float slope_of(int n_heads, int head)
+{
+    int n = 1;
+    while (2 * n <= n_heads) n *= 2;
+    float base = (float)kw_pow(2, (head < n ? -8.0 : -4.0) / n);
+    return (float)kw_pow((double)base, head < n ? head + 1 : 2 * (head - n) + 1);
+}
+
+void kw_attend_alibi(const kw_attend_args *a, int kv_head, int block, float scale, float *bias)
+{
+    int group = a->n_heads / a->n_kv_heads;
+    for (int h = 0; h < group; h++) {
+        float slope = bf16(slope_of(a->n_heads, kv_head * group + h));
+        for (int t = 0; t < KW_ATTEND_BLOCK; t++)
+            bias[h * KW_ATTEND_BLOCK + t] =
+                bf16(slope * bf16((float)(block * KW_ATTEND_BLOCK + t))) * a->alibi * scale;
+    }
+}
+
 /* ---- attending ---- */
 
 typedef struct walk {
@@ -47,6 +73,7 @@ typedef struct walk {
     int64_t from, n;        /* query rows */
     float *acc, *max, *sum; /* [ROWS][group][head_dim], [ROWS][group] */
     float *k, *v;           /* a decoded block, when the cache is not f32 */
+    float *bias;            /* [group][KW_ATTEND_BLOCK] of alibi, for the block in work */
     const void *decoded;    /* the page that k and v hold */
 } walk;
 
@@ -56,7 +83,8 @@ size_t kw_attend_worker_bytes(const kw_op *op)
 {
     const kw_attend_args *a = &op->p.attend;
     size_t states = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
-    return (states * (hd + 2) + 2 * KW_ATTEND_BLOCK * hd) * sizeof(float);
+    size_t bias = (size_t)group_of(a) * KW_ATTEND_BLOCK;
+    return (states * (hd + 2) + 2 * KW_ATTEND_BLOCK * hd + bias) * sizeof(float);
 }
 
 static int64_t attend_chunks(const kw_run *r)
@@ -78,6 +106,7 @@ static walk begin(const kw_run *r, int64_t chunk)
     w.sum = w.max + states;
     w.k = w.sum + states;
     w.v = w.k + KW_ATTEND_BLOCK * hd;
+    w.bias = w.v + KW_ATTEND_BLOCK * hd;
     memset(w.acc, 0, states * hd * sizeof(float));
     for (size_t i = 0; i < states; i++) {
         w.max[i] = -INFINITY;
@@ -130,6 +159,8 @@ static void attend_block(walk *w, int64_t row, int32_t block)
         .from = first > start ? first - start : 0,
         .n = (int)kw_least(KW_ATTEND_BLOCK, at[1] - start + 1),
         .scale = w->a->scale,
+        .softcap = w->a->softcap,
+        .bias = w->a->alibi != 0 ? w->bias : NULL,
     };
     load_block(w, w->r->b->kv->pages[at[0]][block], &b.k, &b.v);
     w->r->g->kernels.attend(&b);
@@ -154,8 +185,10 @@ static void attend(const kw_run *r, int64_t chunk)
     const int32_t *at = (const int32_t *)kw_place(r, r->step->op->src[3]) + 2 * w.from;
     int32_t last = 0;
     for (int64_t i = 0; i < w.n; i++) last = at[2 * i + 1] > last ? at[2 * i + 1] : last;
-    for (int32_t block = 0; block <= last / KW_ATTEND_BLOCK; block++)
+    for (int32_t block = 0; block <= last / KW_ATTEND_BLOCK; block++) {
+        if (w.a->alibi != 0) kw_attend_alibi(w.a, w.kv_head, block, 1, w.bias);
         for (int64_t i = 0; i < w.n; i++) attend_block(&w, i, block);
+    }
     for (int64_t i = 0; i < w.n; i++) finish(&w, i);
 }
 

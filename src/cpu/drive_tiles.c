@@ -126,7 +126,7 @@ typedef struct walk {
     const int32_t *at; /* sequence and position of every row */
     int kv_head, group, span, n_spans;
     int64_t first, n;
-    float *q, *acc, *max, *sum, *w;
+    float *q, *acc, *max, *sum, *w, *bias;
     int *from, *to;
 } walk;
 
@@ -135,6 +135,7 @@ size_t kw_tiles_worker_bytes(const kw_op *op)
     const kw_attend_args *a = &op->p.attend;
     size_t queries = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
     size_t attend = queries * (hd + padded(a->head_dim) + 2 + KW_ATTEND_BLOCK + 2) + 64;
+    attend += (size_t)group_of(a) * KW_ATTEND_BLOCK; /* alibi */
     size_t store = (2 + (size_t)a->n_kv_heads) * hd, join = (size_t)a->n_heads * hd;
     size_t most = store > join ? store : join;
     return (attend > most ? attend : most) * sizeof(float);
@@ -165,6 +166,7 @@ static walk begin(const kw_run *r, int64_t chunk)
     w.sum = w.max + queries;
     w.from = (int *)(void *)(w.sum + queries);
     w.to = w.from + queries;
+    w.bias = (float *)(void *)(w.to + queries);
     return w;
 }
 
@@ -218,8 +220,10 @@ static void attend_page(const walk *w, int64_t i, int64_t j, int32_t block)
         }
     }
     bool scaled = l->dtype == KW_I8;
+    if (w->a->alibi != 0) kw_attend_alibi(w->a, w->kv_head, block, w->a->scale, w->bias);
     w->r->g->kernels.attend_tiles(&(kw_attend_tiles){
         .dtype = l->dtype,
+        .softcap = w->a->softcap,
         .k = k,
         .v = v,
         .k_scale = scaled ? (const float *)(const void *)(k + kw_kv_scales_at(l)) : NULL,
@@ -233,6 +237,8 @@ static void attend_page(const walk *w, int64_t i, int64_t j, int32_t block)
         .n = w->to + query,
         .n_q = (int)((j - i) * w->group),
         .head_dim = w->a->head_dim,
+        .heads = w->group,
+        .bias = w->a->alibi != 0 ? w->bias : NULL,
     });
 }
 

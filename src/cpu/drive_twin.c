@@ -18,10 +18,14 @@ int64_t kw_twin_rows(const kw_run *r) { return kw_live_rows(r, value_of(r->step-
 
 bool kw_twin_splits(const kw_run *r)
 {
-    return r->step->op->code == KW_OP_LINEAR || r->step->op->code == KW_OP_SWIGLU;
+    kw_opcode code = r->step->op->code;
+    return code == KW_OP_LINEAR || code == KW_OP_SWIGLU || code == KW_OP_GEGLU;
 }
 
-bool kw_twin_makes(kw_opcode code) { return code == KW_OP_RMS_NORM || code == KW_OP_SWIGLU; }
+bool kw_twin_makes(kw_opcode code)
+{
+    return code == KW_OP_RMS_NORM || code == KW_OP_SWIGLU || code == KW_OP_GEGLU;
+}
 
 const float *kw_twin_source(const kw_run *r, int64_t row, size_t from, size_t n)
 {
@@ -35,7 +39,10 @@ const float *kw_twin_source(const kw_run *r, int64_t row, size_t from, size_t n)
     const float *a = (const float *)kw_place(r, op->src[0]) + at;
     if (op->code == KW_OP_LINEAR) return a;
     const float *b = kw_place(r, op->src[1]);
-    if (op->code == KW_OP_RMS_NORM) r->g->kernels.rms_norm(out, a, b, n, op->p.eps);
+    size_t d = (size_t)kw_cols(r, op->src[1]);
+    if (op->code == KW_OP_RMS_NORM)
+        for (size_t i = 0; i < n; i += d) r->g->kernels.rms_norm(out + i, a + i, b, d, op->p.eps);
+    else if (op->code == KW_OP_GEGLU) r->g->kernels.geglu(out, a, b + at, n);
     else r->g->kernels.swiglu(out, a, b + at, n);
     return out;
 }

@@ -96,9 +96,14 @@ bool kw_twin_makes(kw_opcode code); /* beside ATTEND of few rows */
 /* Drivers, by op. */
 extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul,
     kw_drive_silu, kw_drive_swiglu, kw_drive_rope_table, kw_drive_rope, kw_drive_rows,
-    kw_drive_store, kw_drive_attend;
+    kw_drive_store, kw_drive_attend, kw_drive_gelu_tanh, kw_drive_geglu, kw_drive_scale,
+    kw_drive_softcap, kw_drive_layer_norm, kw_drive_gelu, kw_drive_columns, kw_drive_route,
+    kw_drive_group, kw_drive_experts, kw_drive_mix;
 
 size_t kw_attend_worker_bytes(const kw_op *op);
+size_t kw_experts_worker_bytes(const kw_cpu_program *g, const kw_op *op);
+/* What alibi adds to the scores of a kv head's query heads in a block, times `scale`: bias is [heads][KW_ATTEND_BLOCK]. */
+void kw_attend_alibi(const kw_attend_args *a, int kv_head, int block, float scale, float *bias);
 
 /* The tiled way of ATTEND in fast mode: store, then attend, or for few rows part and join. */
 extern const kw_op_driver kw_drive_tiles_store, kw_drive_tiles_attend, kw_drive_tiles_part,

@@ -146,7 +146,8 @@ static inline size_t kw_wide8_row_bytes(size_t k)
 }
 
 /* One block of the cache against the query heads of one group, with the running softmax of each head:
- *     s[t] = (q . k[t]) * scale                              t = from .. n-1, counted from the block's first position
+ *     s[t] = (q . k[t] + bias[t]) * scale                    t = from .. n-1, counted from the block's first position
+ *     s[t] = softcap * tanh(s[t] / softcap)                  where softcap is not 0
  *     m' = max(m, max s), keep = exp(m - m'), w[t] = exp(s[t] - m')
  *     sum = sum * keep + (w summed as a dot product is, lane t mod 8)
  *     acc = acc * keep, then acc += w[t] * v[t] for t in order
@@ -159,7 +160,8 @@ typedef struct kw_attend_block {
     float *max, *sum;   /* [heads] */
     size_t q_stride;
     int heads, head_dim, from, n;
-    float scale;
+    float scale, softcap;
+    const float *bias; /* [heads][KW_ATTEND_BLOCK], or NULL: nothing is added */
 } kw_attend_block;
 
 /* The same for fast mode, over a tiled cache (plan/backend.h) and any number of queries that look at the same block, each at
@@ -174,11 +176,25 @@ typedef struct kw_attend_tiles {
     float *max, *sum, *w;           /* [n_q], [n_q], scratch [n_q][KW_ATTEND_BLOCK] */
     const int *from, *n;            /* [n_q] */
     int n_q, head_dim;
+    float softcap;     /* as above, after the scales; 0: none */
+    int heads;         /* with bias: query i is one of head i mod heads */
+    const float *bias; /* [heads][KW_ATTEND_BLOCK], scaled already, added to the scores; or NULL */
 } kw_attend_tiles;
 
-/* x[n_heads * head_dim] -> dst: table holds cos[half] then sin[half]; values past 2 * half are copied. */
+/* gelu(x) by tanh is x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3): the exponent is x * (x^2 * C1 + C0). */
+#define KW_GELU_TANH_C0 -0x1.988454p+0f
+#define KW_GELU_TANH_C1 -0x1.2444f2p-4f
+
+/* n values; sums of x and of the squares of x - mean are those of a dot product of exact mode. */
+typedef struct kw_layer_norm_args {
+    const float *w, *bias; /* bias may be NULL */
+    size_t n;
+    float eps;
+} kw_layer_norm_args;
+
+/* x[n_heads * head_dim] -> dst, by cos[half] and sin[half]; values past 2 * half are copied. */
 typedef struct kw_rope_row {
-    const float *x, *table;
+    const float *x, *cos, *sin;
     float *dst;
     int n_heads, head_dim, half;
     bool interleaved;

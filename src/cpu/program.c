@@ -38,12 +38,29 @@ typedef struct preparing {
 } preparing;
 
 static const kw_op_driver *const drivers[KW_OP_COUNT] = {
-    [KW_OP_EMBED] = &kw_drive_embed,       [KW_OP_LINEAR] = NULL, /* kw_linear_way_of */
-    [KW_OP_RMS_NORM] = &kw_drive_rms_norm, [KW_OP_ADD] = &kw_drive_add,
-    [KW_OP_MUL] = &kw_drive_mul,           [KW_OP_SILU] = &kw_drive_silu,
-    [KW_OP_SWIGLU] = &kw_drive_swiglu,     [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
-    [KW_OP_ROPE] = &kw_drive_rope,         [KW_OP_ATTEND] = &kw_drive_attend,
-    [KW_OP_ROWS] = &kw_drive_rows,         [KW_OP_CUT] = NULL,
+    [KW_OP_EMBED] = &kw_drive_embed,
+    [KW_OP_LINEAR] = NULL, /* kw_linear_way_of */
+    [KW_OP_RMS_NORM] = &kw_drive_rms_norm,
+    [KW_OP_ADD] = &kw_drive_add,
+    [KW_OP_MUL] = &kw_drive_mul,
+    [KW_OP_SILU] = &kw_drive_silu,
+    [KW_OP_SWIGLU] = &kw_drive_swiglu,
+    [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
+    [KW_OP_ROPE] = &kw_drive_rope,
+    [KW_OP_ATTEND] = &kw_drive_attend,
+    [KW_OP_ROWS] = &kw_drive_rows,
+    [KW_OP_CUT] = NULL,
+    [KW_OP_GELU_TANH] = &kw_drive_gelu_tanh,
+    [KW_OP_GEGLU] = &kw_drive_geglu,
+    [KW_OP_SCALE] = &kw_drive_scale,
+    [KW_OP_SOFTCAP] = &kw_drive_softcap,
+    [KW_OP_GELU] = &kw_drive_gelu,
+    [KW_OP_LAYER_NORM] = &kw_drive_layer_norm,
+    [KW_OP_COLUMNS] = &kw_drive_columns,
+    [KW_OP_ROUTE] = &kw_drive_route,
+    [KW_OP_GROUP] = &kw_drive_group,
+    [KW_OP_EXPERTS] = &kw_drive_experts,
+    [KW_OP_MIX] = &kw_drive_mix,
 };
 
 static bool overlap(range a, range b) { return a.from < b.to && b.from < a.to; }
@@ -228,6 +245,7 @@ static size_t worker_bytes(const kw_cpu_program *g, const kw_op *op)
     if (op->code == KW_OP_LINEAR) return kw_linear_way_of(g, op)->worker_bytes(g, op);
     if (kw_twin_makes(op->code))
         return (size_t)kw_tensor_cols(&kw_plan_value(g->plan, op->dst)->t) * sizeof(float);
+    if (op->code == KW_OP_EXPERTS) return kw_experts_worker_bytes(g, op);
     if (op->code != KW_OP_ATTEND) return 0;
     return is_tiled(g) ? kw_tiles_worker_bytes(op) : kw_attend_worker_bytes(op);
 }

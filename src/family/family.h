@@ -17,9 +17,21 @@ typedef enum kw_field_type {
     KW_FIELD_FLOAT,  /* double */
     KW_FIELD_BOOL,   /* bool */
     KW_FIELD_WORD,   /* char[KW_WORD_MAX] */
-    KW_FIELD_FLOATS, /* kw_floats */
+    KW_FIELD_FLOATS, /* kw_floats: a list, or one number */
+    KW_FIELD_WORDS,  /* kw_words: a list; config.json only */
+    KW_FIELD_MEMBER, /* int: which row of archs the file names; no key */
 } kw_field_type;
-enum { KW_WORD_MAX = 32 };
+enum { KW_WORD_MAX = 32, KW_LIST_MAX = 65536 };
+
+/* Lists live as long as the model; n 0: absent. */
+typedef struct kw_floats {
+    const float *at;
+    int n;
+} kw_floats;
+typedef struct kw_words {
+    const kw_str *at;
+    int n;
+} kw_words;
 
 typedef struct kw_field {
     size_t
@@ -40,13 +52,25 @@ enum {
     KW_W_F32 = 8,      /* a vector that kernels read as f32: converted at load */
     KW_W_TABLE =
         16, /* rows are looked up, nothing is multiplied: never packed on its own account */
+    KW_W_ONE_LESS = 32, /* with F32: Hugging Face stores w - 1, GGUF w; the model gets w */
+    KW_W_PART =
+        64, /* a matrix inside a tensor that holds several, one below the other: all rows of the table with this name,
+                           in order */
+    KW_W_TURNED = 128, /* Hugging Face files hold it as [columns, rows]: turned at load */
+    KW_W_ROUTER = 256, /* the layers that have it have experts; optional */
+    KW_W_EXPERTS =
+        512, /* layers with a router: a matrix for each expert, one tensor or many (second %d) */
+    KW_W_DENSE = 1024, /* layers without a router */
 };
+/* Only these members of the family have it (row numbers of archs); without: all. */
+#define KW_W_ONLY(member) ((1u << 16) << (member))
 
 typedef struct kw_weight_row {
     size_t at; /* offset of a kw_weight_ref in the weights (or layer) struct */
     unsigned flags;
-    const char *hf, *gguf; /* names; NULL: not there */
-    size_t dim[2];         /* offsets of the config's int members; rows 0: a vector of dim[1] */
+    const char *hf, *gguf; /* names, alternatives by '|'; NULL: not there */
+    size_t dim
+        [3]; /* offsets of the config's int members: rows (0: a vector), columns; of EXPERTS how many */
 } kw_weight_row;
 
 /* A bound weight. */
@@ -75,7 +99,9 @@ typedef struct kw_decoder_inputs {
 typedef struct kw_decoder_shape {
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab, ctx_train;
     int n_rope;          /* rope frequencies: half the rotated width */
-    bool rope_by_length; /* the frequencies depend on the length (dynamic, longrope) */
+    bool rope_by_length; /* past ctx_train every length has frequencies of its own (dynamic) */
+    int rope_switch;   /* texts longer than this have other frequencies (longrope); 0: none have */
+    bool ctx_is_fixed; /* positions are learned: there are none behind ctx_train */
 } kw_decoder_shape;
 
 typedef struct kw_family {
@@ -88,7 +114,7 @@ typedef struct kw_family {
     const kw_weight_row *weights;
     kw_status (*check)(void *config, bool interleaved); /* derives and validates */
     kw_decoder_shape (*shape)(const void *config);
-    /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. */
+    /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. NULL: no rope. */
     void (*frequencies)(const void *config, const void *weights, int64_t length, float *freq,
                         float *scale);
     kw_val (*enter)(kw_plan *p, const void *config, const void *weights,
@@ -111,19 +137,38 @@ const kw_family *kw_family_find(kw_str arch, bool is_gguf, const kw_arch **row);
 void kw_family_list(kw_buf *out);
 
 /* ---- blocks.c: what three or more families share ---- */
+typedef struct kw_size {
+    const char *name;
+    int value, max;
+} kw_size;
+enum { KW_EXPERTS_MAX = 1024 };
+/* KW_EFORMAT names the first that is not 1 to max. */
+kw_status kw_check_sizes(const kw_size *sizes, size_t n);
 typedef struct kw_rope_config {
     int head_dim; /* the rotated width */
     double base;
-    char type[KW_WORD_MAX]; /* "", default, linear, dynamic, llama3, yarn */
+    char type[KW_WORD_MAX]; /* "", default, linear, dynamic, llama3, yarn, longrope */
     double factor, low, high, beta_fast, beta_slow, attention_factor;
     int original_ctx, ctx;
 } kw_rope_config;
 /* The frequencies of every rope flavour, rounded to f32 where the reference implementation rounds. divisors: [d/2] from
- * the file (GGUF's rope_freqs), or NULL. */
+ * the file (GGUF's rope_freqs, longrope's factors for this length), or NULL. */
 void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors,
                          float *freq, float *scale);
 /* KW_EUNSUPPORTED names a type that is not known. */
 kw_status kw_rope_check(const kw_rope_config *c);
+
+/* Which layers look at a window of the last positions only. The file names each layer's type, or a pattern (a period: every
+ * n-th layer sees all; or a flag for each layer), or all layers from one on have the window. */
+typedef struct kw_windows {
+    int size; /* positions that a row sees with its own; 0: all */
+    int from; /* the first layer with a window, where neither types nor pattern say it */
+    kw_words types;
+    kw_floats pattern;
+} kw_windows;
+/* The window of layer il; 0: it sees all. */
+int kw_window_of(const kw_windows *w, int il);
+kw_status kw_windows_check(const kw_windows *w, int n_layers);
 
 static inline kw_val kw_bind(kw_plan *p, kw_weight_ref w) { return kw_weight(p, w.name, w.t); }
 

@@ -1,35 +1,43 @@
-/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral without a window, Qwen2, SmolLM2, TinyLlama,
- * Code Llama, DeepSeek distillations.
+/* llama.c - LLaMA 1 to 3.x and everything that shares its shape: Mistral, Mixtral, Qwen2, Qwen3 and its mixture, Phi-3, SmolLM2,
+ * TinyLlama, Code Llama, DeepSeek distillations.
  *
  * A pre-norm decoder: grouped-query attention with rotary positions, then a gated feed-forward network, each added to
- * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding,
- * the rope flavour is a word, and the row order of q and k (interleaved in GGUF and llama2.c files) is a fact of the
- * architecture's row.
+ * the stream. What differs between its members is data: biases are optional rows, a missing head is the embedding, a
+ * layer with a router has experts in place of the network, the rope flavour is a word, some layers may see a window only,
+ * Qwen3 norms each head of q and k, Phi-3's files hold q, k and v in one tensor and its heads may be turned in part, and the
+ * row order of q and k (interleaved in GGUF and llama2.c files) is a fact of the architecture's row.
  *
- * Sources: arXiv 2302.13971, 2307.09288, 2407.21783; transformers modeling_llama for the order of operations. */
+ * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825, 2404.14219; transformers modeling_llama, modeling_mistral,
+ * modeling_qwen2, modeling_qwen3 and modeling_phi3 for the order of operations. */
 #include "family/family.h"
 #include <math.h>
 #include <string.h>
 
+enum { LLAMA, MISTRAL, MIXTRAL, QWEN2, QWEN3, QWEN3_MOE, PHI3 }; /* rows of archs */
+
 typedef struct config {
-    int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx, n_experts;
-    int q_dim, kv_dim, one, n_rope;
+    int dim, ffn, n_layers, n_heads, n_kv_heads, head_dim, n_vocab, ctx;
+    int n_experts, n_used, ffn_expert; /* of layers with a router */
+    bool normalise;
+    int q_dim, kv_dim, one, n_rope; /* sizes of weights, derived */
     double eps;
     kw_rope_config rope;
+    int member;
     bool interleaved, use_window;
-    int window;
-    int n_rotary;  /* 0: all of a head */
-    double rotary; /* the same as a share of the head */
+    kw_windows windows;
+    int n_rotary;                        /* 0: all of a head */
+    double rotary;                       /* the same as a share of the head */
+    kw_floats short_factor, long_factor; /* longrope's divisors */
     char activation[KW_WORD_MAX];
 } config;
 
 typedef struct layer {
-    kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, ffn_norm, gate, up, down, b_gate, b_up,
-        b_down;
+    kw_weight_ref attn_norm, q, k, v, o, bq, bk, bv, bo, q_norm, k_norm, ffn_norm, gate, up, down,
+        b_gate, b_up, b_down, router, gates, ups, downs;
 } layer;
 
 typedef struct weights {
-    kw_weight_ref embed, norm, head, rope_freqs;
+    kw_weight_ref embed, norm, head, rope_freqs, rope_short, rope_long;
     layer *layers;
 } weights;
 
@@ -45,12 +53,20 @@ static const kw_field fields[] = {
     F(head_dim,   INT,   false, 0,     "head_dim",                "attention.key_length"),
     F(n_vocab,    INT,   false, 0,     "vocab_size",              "vocab_size"),
     F(ctx,        INT,   false, 2048,  "max_position_embeddings", "context_length"),
-    F(n_experts,  INT,   false, 0,     "num_local_experts",       "expert_count"),
+    F(n_experts,  INT,   false, 0,     "num_local_experts|num_experts", "expert_count"),
+    F(n_used,     INT,   false, 0,     "num_experts_per_tok",     "expert_used_count"),
+    F(ffn_expert, INT,   false, 0,     "moe_intermediate_size",   "expert_feed_forward_length"),
+    F(normalise,  BOOL,  false, 1,     "norm_topk_prob",          NULL),
     F(eps,        FLOAT, false, 1e-6,  "rms_norm_eps",            "attention.layer_norm_rms_epsilon"),
+    F(member,     MEMBER, false, 0,    NULL,                      NULL),
     F(use_window, BOOL,  false, 0,     "use_sliding_window",      NULL),
-    F(window,     INT,   false, 0,     "sliding_window",          NULL),
+    F(windows.size,  INT,   false, 0,  "sliding_window",          "attention.sliding_window"),
+    F(windows.from,  INT,   false, 28, "max_window_layers",       NULL),
+    F(windows.types, WORDS, false, 0,  "layer_types",             NULL),
     F(n_rotary,   INT,   false, 0,     NULL,                      "rope.dimension_count"),
-    F(rotary,     FLOAT, false, 1,     "partial_rotary_factor",   NULL),
+    F(rotary,     FLOAT, false, 1,     "rope_parameters.partial_rotary_factor|partial_rotary_factor", NULL),
+    F(short_factor, FLOATS, false, 0,  ROPE("short_factor"),      NULL),
+    F(long_factor,  FLOATS, false, 0,  ROPE("long_factor"),       NULL),
     F(activation, WORD,  false, 0,     "hidden_act",              NULL),
     F(rope.base,  FLOAT, false, 10000, "rope_parameters.rope_theta|rope_theta", "rope.freq_base"),
     F(rope.type,  WORD,  false, 0,     ROPE("rope_type") "|rope_scaling.type",  "rope.scaling.type"),
@@ -71,24 +87,45 @@ static const kw_field fields[] = {
     { offsetof(layer, m), (flags) | KW_W_LAYER, "model.layers.%d." hf, "blk.%d." gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
 #define BIAS (KW_W_F32 | KW_W_OPTIONAL)
+#define HEAD_NORM (KW_W_F32 | KW_W_ONLY(QWEN3) | KW_W_ONLY(QWEN3_MOE))
+#define E(m, mixtral, qwen, gguf, d0, d1) \
+    { offsetof(layer, m), KW_W_LAYER | KW_W_EXPERTS, \
+      "model.layers.%d.block_sparse_moe.experts.%d." mixtral ".weight|model.layers.%d.mlp.experts.%d." qwen ".weight", \
+      "blk.%d." gguf "_exps.weight|blk.%d." gguf ".%d.weight", { C(d0), C(d1), C(n_experts) } }
+#define FACTORS (KW_W_F32 | KW_W_OPTIONAL | KW_W_ONLY(PHI3))
+#define FUSED (KW_W_PART | KW_W_ONLY(PHI3))
+#define SPLIT (0xffffu << 16 & ~KW_W_ONLY(PHI3))
 static const kw_weight_row rows[] = {
     T(embed,      KW_W_TABLE,         "model.embed_tokens.weight",       "token_embd.weight",  n_vocab, dim),
     T(norm,       VECTOR,    "model.norm.weight",               "output_norm.weight", one,     dim),
     T(head,       KW_W_TIED, "lm_head.weight",                  "output.weight",      n_vocab, dim),
     T(rope_freqs, BIAS,      NULL,                              "rope_freqs.weight",  one,     n_rope),
+    T(rope_short, FACTORS,   NULL,                              "rope_factors_short.weight", one, n_rope),
+    T(rope_long,  FACTORS,   NULL,                              "rope_factors_long.weight",  one, n_rope),
     L(attn_norm,  VECTOR,    "input_layernorm.weight",          "attn_norm.weight",   one,     dim),
-    L(q,          0,         "self_attn.q_proj.weight",         "attn_q.weight",      q_dim,   dim),
-    L(k,          0,         "self_attn.k_proj.weight",         "attn_k.weight",      kv_dim,  dim),
-    L(v,          0,         "self_attn.v_proj.weight",         "attn_v.weight",      kv_dim,  dim),
+    L(q,          SPLIT,     "self_attn.q_proj.weight",         "attn_q.weight",      q_dim,   dim),
+    L(k,          SPLIT,     "self_attn.k_proj.weight",         "attn_k.weight",      kv_dim,  dim),
+    L(v,          SPLIT,     "self_attn.v_proj.weight",         "attn_v.weight",      kv_dim,  dim),
+    L(q,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    q_dim,   dim),
+    L(k,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    kv_dim,  dim),
+    L(v,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    kv_dim,  dim),
     L(o,          0,         "self_attn.o_proj.weight",         "attn_output.weight", dim,     q_dim),
     L(bq,         BIAS,      "self_attn.q_proj.bias",           "attn_q.bias",        one,     q_dim),
     L(bk,         BIAS,      "self_attn.k_proj.bias",           "attn_k.bias",        one,     kv_dim),
     L(bv,         BIAS,      "self_attn.v_proj.bias",           "attn_v.bias",        one,     kv_dim),
     L(bo,         BIAS,      "self_attn.o_proj.bias",           "attn_output.bias",   one,     dim),
+    L(q_norm,     HEAD_NORM, "self_attn.q_norm.weight",         "attn_q_norm.weight", one,     head_dim),
+    L(k_norm,     HEAD_NORM, "self_attn.k_norm.weight",         "attn_k_norm.weight", one,     head_dim),
     L(ffn_norm,   VECTOR,    "post_attention_layernorm.weight", "ffn_norm.weight",    one,     dim),
-    L(gate,       0,         "mlp.gate_proj.weight",            "ffn_gate.weight",    ffn,     dim),
-    L(up,         0,         "mlp.up_proj.weight",              "ffn_up.weight",      ffn,     dim),
-    L(down,       0,         "mlp.down_proj.weight",            "ffn_down.weight",    dim,     ffn),
+    L(router, KW_W_ROUTER,   "block_sparse_moe.gate.weight|model.layers.%d.mlp.gate.weight", "ffn_gate_inp.weight", n_experts, dim),
+    E(gates,                 "w1",  "gate_proj",                "ffn_gate",           ffn_expert, dim),
+    E(ups,                   "w3",  "up_proj",                  "ffn_up",             ffn_expert, dim),
+    E(downs,                 "w2",  "down_proj",                "ffn_down",           dim,     ffn_expert),
+    L(gate,       SPLIT | KW_W_DENSE, "mlp.gate_proj.weight",           "ffn_gate.weight",    ffn,     dim),
+    L(up,         SPLIT | KW_W_DENSE, "mlp.up_proj.weight",             "ffn_up.weight",      ffn,     dim),
+    L(gate,       FUSED,     "mlp.gate_up_proj.weight",         "ffn_up.weight",      ffn,     dim),
+    L(up,         FUSED,     "mlp.gate_up_proj.weight",         "ffn_up.weight",      ffn,     dim),
+    L(down,       KW_W_DENSE, "mlp.down_proj.weight",           "ffn_down.weight",    dim,     ffn),
     L(b_gate,     BIAS,      "mlp.gate_proj.bias",              "ffn_gate.bias",      one,     ffn),
     L(b_up,       BIAS,      "mlp.up_proj.bias",                "ffn_up.bias",        one,     ffn),
     L(b_down,     BIAS,      "mlp.down_proj.bias",              "ffn_down.bias",      one,     dim),
@@ -96,11 +133,46 @@ static const kw_weight_row rows[] = {
 };
 
 static const kw_arch archs[] = {
-    { "llama", "llama", "LlamaForCausalLM", true },
-    { "qwen2", "qwen2", "Qwen2ForCausalLM", false },
+    [LLAMA]   = { "llama",   "llama", "LlamaForCausalLM",   true },
+    [MISTRAL] = { "mistral", NULL,    "MistralForCausalLM", false },
+    [MIXTRAL] = { "mixtral", NULL,    "MixtralForCausalLM", false },
+    [QWEN2]   = { "qwen2",   "qwen2", "Qwen2ForCausalLM",   false },
+    [QWEN3]   = { "qwen3",   "qwen3", "Qwen3ForCausalLM",   false },
+    [QWEN3_MOE] = { "qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM", false },
+    [PHI3]    = { "phi3",    "phi3",  "Phi3ForCausalLM",    false },
     { NULL, NULL, NULL, false },
 };
 /* clang-format on */
+
+static bool is_longrope(const config *c) { return strcmp(c->rope.type, "longrope") == 0; }
+
+/* longrope was called su first; GGUF files do not name it, but say what the original context was. */
+static kw_status check_longrope(config *c)
+{
+    const kw_floats *lists[] = { &c->short_factor, &c->long_factor };
+    bool is_gguf = c->n_rotary > 0, has_longer = c->rope.original_ctx < c->ctx;
+    bool unnamed = c->member == PHI3 && is_gguf && !c->rope.type[0] && has_longer;
+    if (strcmp(c->rope.type, "su") == 0 || unnamed)
+        memcpy(c->rope.type, "longrope", sizeof "longrope");
+    if (is_longrope(c) && c->rope.original_ctx < 2)
+        return kw_fail(KW_EFORMAT, "longrope: an original context of %d", c->rope.original_ctx);
+    for (int i = 0; i < 2 && is_longrope(c) && !is_gguf; i++) {
+        if (lists[i]->n != c->n_rope)
+            return kw_fail(KW_EFORMAT, "longrope: %d numbers in %s, wanted %d", lists[i]->n,
+                           i ? "long_factor" : "short_factor", c->n_rope);
+        for (int j = 0; j < c->n_rope; j++)
+            if (!(lists[i]->at[j] > 0))
+                return kw_fail(KW_EFORMAT, "longrope: divisor %d of %s is %g", j,
+                               i ? "long_factor" : "short_factor", (double)lists[i]->at[j]);
+    }
+    return KW_OK;
+}
+
+static int rotary_width(const config *c)
+{
+    int head_dim = c->head_dim ? c->head_dim : c->dim / c->n_heads;
+    return c->n_rotary ? c->n_rotary : (int)(c->rotary * head_dim);
+}
 
 static kw_status derive(config *c)
 {
@@ -109,11 +181,12 @@ static kw_status derive(config *c)
     c->q_dim = c->n_heads * c->head_dim;
     c->kv_dim = c->n_kv_heads * c->head_dim;
     c->one = 1;
-    c->n_rope = c->head_dim / 2;
-    c->rope.head_dim = c->head_dim;
+    c->rope.head_dim = rotary_width(c);
+    c->n_rope = c->rope.head_dim / 2;
     c->rope.ctx = c->ctx;
     if (c->rope.original_ctx == 0) c->rope.original_ctx = c->ctx;
-    return kw_rope_check(&c->rope);
+    kw_status st = check_longrope(c);
+    return st ? st : kw_rope_check(&c->rope);
 }
 
 /* What other shapes have and this one has not: computing on would give wrong words. */
@@ -121,36 +194,57 @@ static kw_status check_variant(const config *c)
 {
     int head_dim = c->head_dim ? c->head_dim : c->dim / c->n_heads;
     const char *act = c->activation;
-    if (c->n_experts > 0)
-        return kw_fail(KW_EUNSUPPORTED, "a mixture of %d experts: not supported yet", c->n_experts);
-    if (c->use_window && c->window > 0 && c->window < c->ctx)
-        return kw_fail(KW_EUNSUPPORTED, "sliding window of %d positions: not supported yet",
-                       c->window);
     if (*act && strcmp(act, "silu") && strcmp(act, "swish"))
         return kw_fail(KW_EUNSUPPORTED, "activation \"%s\" in a llama: known is silu", act);
-    if ((c->n_rotary && c->n_rotary != head_dim) || c->rotary != 1)
-        return kw_fail(KW_EUNSUPPORTED, "rotary width %d of %d: not supported yet",
-                       c->n_rotary ? c->n_rotary : (int)(c->rotary * head_dim), head_dim);
+    if (!(c->rotary > 0 && c->rotary <= 1) || c->n_rotary < 0 || c->n_rotary > head_dim)
+        return kw_fail(KW_EFORMAT, "rotary width %d (or %g) of %d", c->n_rotary, c->rotary,
+                       head_dim);
+    if (rotary_width(c) != head_dim && c->member != PHI3)
+        return kw_fail(KW_EUNSUPPORTED, "rotary width %d of %d: not supported yet", rotary_width(c),
+                       head_dim);
     if (!(c->eps >= 0)) return kw_fail(KW_EFORMAT, "epsilon of the norms is %g", c->eps);
     return KW_OK;
+}
+
+/* Files without experts say nothing or 0. */
+static kw_status check_experts(config *c)
+{
+    if (c->n_experts == 0 && c->member != MIXTRAL && c->member != QWEN3_MOE) return KW_OK;
+    if (c->n_experts < 1 || c->n_experts > KW_EXPERTS_MAX || c->n_used < 1 ||
+        c->n_used > c->n_experts)
+        return kw_fail(KW_EFORMAT,
+                       "a mixture of %d experts, %d for each row\nwhy: there may be 1 to %d, "
+                       "and a row may have 1 to all of them",
+                       c->n_experts, c->n_used, KW_EXPERTS_MAX);
+    if (c->ffn_expert == 0) c->ffn_expert = c->ffn;
+    return kw_check_sizes(&(kw_size){ "feed-forward width of an expert", c->ffn_expert, 1 << 20 },
+                          1);
+}
+
+/* The windows of Mistral, Mixtral and Phi-3 count wherever they are written (Mistral's GGUF files call themselves llama),
+ * Qwen's when they are switched on. */
+static kw_status check_windows(config *c)
+{
+    kw_windows *w = &c->windows;
+    bool always = c->member == MISTRAL || c->member == MIXTRAL || c->member == PHI3 ||
+                  (c->member == LLAMA && c->interleaved);
+    if (c->member == LLAMA && !c->interleaved) *w = (kw_windows){ 0 };
+    if (!always && !c->use_window) w->size = 0;
+    if (always) w->from = 0;
+    return kw_windows_check(w, c->n_layers);
 }
 
 static kw_status check(void *config_, bool interleaved)
 {
     config *c = config_;
     enum { MOST = 1 << 20 };
-    const struct {
-        const char *name;
-        int value, max;
-    } sizes[] = {
+    const kw_size sizes[] = {
         { "width", c->dim, MOST },       { "feed-forward width", c->ffn, MOST },
         { "layers", c->n_layers, 4096 }, { "heads", c->n_heads, 65536 },
         { "context", c->ctx, 1 << 30 },
     };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
-            return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value,
-                           sizes[i].max);
+    kw_status st = kw_check_sizes(sizes, sizeof sizes / sizeof *sizes);
+    if (st) return st;
     if (c->head_dim == 0 && c->dim % c->n_heads)
         return kw_fail(KW_EFORMAT, "%d heads do not divide width %d", c->n_heads, c->dim);
     if (c->n_kv_heads < 0 || c->head_dim < 0 || c->head_dim > 65536 ||
@@ -158,7 +252,9 @@ static kw_status check(void *config_, bool interleaved)
         return kw_fail(KW_EFORMAT, "%d heads of width %d over %d kv heads", c->n_heads, c->head_dim,
                        c->n_kv_heads);
     c->interleaved = interleaved;
-    kw_status st = check_variant(c);
+    st = check_variant(c);
+    if (!st) st = check_experts(c);
+    if (!st) st = check_windows(c);
     return st ? st : derive(c);
 }
 
@@ -176,16 +272,24 @@ static kw_decoder_shape shape(const void *config_)
         .ctx_train = c->ctx,
         .n_rope = c->n_rope,
         .rope_by_length = strcmp(c->rope.type, "dynamic") == 0,
+        .rope_switch = is_longrope(c) ? c->rope.original_ctx : 0,
     };
+}
+
+/* What the file divides frequencies by: Llama 3.1's one list (GGUF), longrope's two; NULL: nothing. */
+static const float *divisors(const config *c, const weights *w, int64_t length)
+{
+    bool is_long = length > c->rope.original_ctx;
+    kw_weight_ref t = !is_longrope(c) ? w->rope_freqs : is_long ? w->rope_long : w->rope_short;
+    if (t.t) return t.t->data;
+    return !is_longrope(c) ? NULL : is_long ? c->long_factor.at : c->short_factor.at;
 }
 
 static void frequencies(const void *config_, const void *weights_, int64_t length, float *freq,
                         float *scale)
 {
     const config *c = config_;
-    const weights *w = weights_;
-    kw_rope_frequencies(&c->rope, length, w->rope_freqs.t ? w->rope_freqs.t->data : NULL, freq,
-                        scale);
+    kw_rope_frequencies(&c->rope, length, divisors(c, weights_, length), freq, scale);
 }
 
 static kw_val enter(kw_plan *p, const void *config_, const void *weights_,
@@ -202,6 +306,12 @@ static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in
     return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
 }
 
+/* Qwen3's norm of each head; the others have no such weight. */
+static kw_val head_norm(kw_plan *p, const config *c, kw_val x, kw_weight_ref w)
+{
+    return w.t ? kw_head_norm(p, x, kw_bind(p, w), (float)c->eps) : x;
+}
+
 /* Each half of a layer returns the stream x with its result added. */
 static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x, kw_val table,
                         kw_val rows_in)
@@ -213,13 +323,15 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_
         .n_heads = c->n_heads,
         .n_kv_heads = c->n_kv_heads,
         .head_dim = c->head_dim,
+        .window = kw_window_of(&c->windows, il),
         .scale = 1.0f / sqrtf((float)c->head_dim),
     };
     kw_val q = kw_linear(p, h, kw_bind(p, w->q), kw_bind(p, w->bq));
     kw_val k = kw_linear(p, h, kw_bind(p, w->k), kw_bind(p, w->bk));
     kw_val v = kw_linear(p, h, kw_bind(p, w->v), kw_bind(p, w->bv));
-    kw_val o =
-        kw_attend(p, kw_rope(p, q, table, rope), kw_rope(p, k, table, rope), v, rows_in, attend);
+    k = kw_rope(p, head_norm(p, c, k, w->k_norm), table, rope);
+    q = kw_rope(p, head_norm(p, c, q, w->q_norm), table, rope);
+    kw_val o = kw_attend(p, q, k, v, rows_in, attend);
     return kw_linear_onto(p, o, kw_bind(p, w->o), kw_bind(p, w->bo), x);
 }
 
@@ -231,12 +343,26 @@ static kw_val mlp(kw_plan *p, const config *c, const layer *w, kw_val x)
     return kw_linear_onto(p, kw_swiglu(p, gate, up), kw_bind(p, w->down), kw_bind(p, w->b_down), x);
 }
 
+/* The rows' experts in place of one network. */
+static kw_val mixture(kw_plan *p, const config *c, const layer *w, kw_val x)
+{
+    kw_route_args a = { c->n_experts, c->n_used, c->normalise };
+    kw_val h = kw_rms_norm(p, x, kw_bind(p, w->ffn_norm), (float)c->eps);
+    kw_val route = kw_route(p, kw_linear(p, h, kw_bind(p, w->router), KW_NONE), a); /* [n, 2k] */
+    kw_val groups = kw_group(p, route, a);
+    kw_val gate = kw_experts(p, h, kw_bind(p, w->gates), groups, a); /* [n, k * ffn] */
+    kw_val up = kw_experts(p, h, kw_bind(p, w->ups), groups, a);
+    kw_val down = kw_experts(p, kw_swiglu(p, gate, up), kw_bind(p, w->downs), groups, a);
+    return kw_add(p, x, kw_mix(p, down, route));
+}
+
 static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il, kw_val x,
                     kw_val table, const kw_decoder_inputs *in)
 {
     const config *c = config_;
     const layer *w = layer_;
-    return mlp(p, c, w, attention(p, c, w, il, x, table, in->rows));
+    x = attention(p, c, w, il, x, table, in->rows);
+    return w->router.t ? mixture(p, c, w, x) : mlp(p, c, w, x);
 }
 
 static kw_val leave(kw_plan *p, const void *config_, const void *weights_, kw_val x)

@@ -169,7 +169,7 @@ static bool same_shape(const kw_plan *p, kw_val a, kw_val b)
 
 kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table)
 {
-    if (!fits(p, KW_OP_EMBED, cols_of(p, ids) == 1, ids, table)) return KW_NONE;
+    if (!fits(p, KW_OP_EMBED, cols_of(p, ids) <= 2, ids, table)) return KW_NONE;
     kw_op op = { .code = KW_OP_EMBED, .src = { ids, table } };
     return record(p, op, rows_of(p, ids), cols_of(p, table), dim_of(p, ids));
 }
@@ -193,9 +193,24 @@ kw_val kw_linear_onto(kw_plan *p, kw_val x, kw_val w, kw_val bias, kw_val onto)
 
 kw_val kw_rms_norm(kw_plan *p, kw_val x, kw_val w, float eps)
 {
-    bool ok = cols_of(p, x) == cols_of(p, w) && rows_of(p, w) == 1;
+    if (!fits(p, KW_OP_RMS_NORM, cols_of(p, x) == cols_of(p, w), x, w)) return KW_NONE;
+    return kw_head_norm(p, x, w, eps);
+}
+
+kw_val kw_head_norm(kw_plan *p, kw_val x, kw_val w, float eps)
+{
+    bool ok = cols_of(p, w) > 0 && cols_of(p, x) % cols_of(p, w) == 0 && rows_of(p, w) == 1;
     if (!fits(p, KW_OP_RMS_NORM, ok, x, w)) return KW_NONE;
     kw_op op = { .code = KW_OP_RMS_NORM, .src = { x, w }, .p.eps = eps };
+    return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));
+}
+
+kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps)
+{
+    bool ok = cols_of(p, x) == cols_of(p, w) && rows_of(p, w) == 1;
+    if (!fits(p, KW_OP_LAYER_NORM, ok, x, w)) return KW_NONE;
+    if (bias.id && !fits(p, KW_OP_LAYER_NORM, same_shape(p, w, bias), w, bias)) return KW_NONE;
+    kw_op op = { .code = KW_OP_LAYER_NORM, .src = { x, w, bias }, .p.eps = eps };
     return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));
 }
 
@@ -210,18 +225,35 @@ kw_val kw_add(kw_plan *p, kw_val a, kw_val b) { return binary(p, KW_OP_ADD, a, b
 
 kw_val kw_mul(kw_plan *p, kw_val a, kw_val b) { return binary(p, KW_OP_MUL, a, b); }
 
-kw_val kw_silu(kw_plan *p, kw_val x)
+static kw_val unary(kw_plan *p, kw_opcode code, kw_val x, float scale)
 {
-    if (!fits(p, KW_OP_SILU, true, x, x)) return KW_NONE;
-    return record(p, (kw_op){ .code = KW_OP_SILU, .src = { x } }, rows_of(p, x), cols_of(p, x),
-                  dim_of(p, x));
+    if (!fits(p, code, true, x, x)) return KW_NONE;
+    return record(p, (kw_op){ .code = code, .src = { x }, .p.scale = scale }, rows_of(p, x),
+                  cols_of(p, x), dim_of(p, x));
 }
+
+kw_val kw_silu(kw_plan *p, kw_val x) { return unary(p, KW_OP_SILU, x, 0); }
+
+kw_val kw_gelu(kw_plan *p, kw_val x) { return unary(p, KW_OP_GELU, x, 0); }
+
+kw_val kw_gelu_tanh(kw_plan *p, kw_val x) { return unary(p, KW_OP_GELU_TANH, x, 0); }
+
+kw_val kw_scale(kw_plan *p, kw_val x, float by) { return unary(p, KW_OP_SCALE, x, by); }
+
+kw_val kw_softcap(kw_plan *p, kw_val x, float cap) { return unary(p, KW_OP_SOFTCAP, x, cap); }
 
 kw_val kw_swiglu(kw_plan *p, kw_val gate, kw_val up)
 {
     if (!fits(p, KW_OP_SWIGLU, same_shape(p, gate, up), gate, up)) return KW_NONE;
     if (!kw_plan_has(p, KW_OP_SWIGLU)) return kw_expand_swiglu(p, gate, up);
     return binary(p, KW_OP_SWIGLU, gate, up);
+}
+
+kw_val kw_geglu(kw_plan *p, kw_val gate, kw_val up)
+{
+    if (!fits(p, KW_OP_GEGLU, same_shape(p, gate, up), gate, up)) return KW_NONE;
+    if (!kw_plan_has(p, KW_OP_GEGLU)) return kw_expand_geglu(p, gate, up);
+    return binary(p, KW_OP_GEGLU, gate, up);
 }
 
 kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale)
@@ -234,9 +266,11 @@ kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale)
 
 kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a)
 {
-    bool ok = a.head_dim > 0 && cols_of(p, x) % a.head_dim == 0 &&
-              cols_of(p, table) <= a.head_dim && rows_of(p, x) == rows_of(p, table) &&
-              dim_of(p, x) == dim_of(p, table);
+    int64_t all = cols_of(p, table) / 2;
+    if (a.n == 0) a.n = (int)all;
+    bool part = a.first >= 0 && a.n > 0 && a.first + a.n <= all && 2 * a.n <= a.head_dim;
+    bool ok = part && a.head_dim > 0 && cols_of(p, x) % a.head_dim == 0 &&
+              rows_of(p, x) == rows_of(p, table) && dim_of(p, x) == dim_of(p, table);
     if (!fits(p, KW_OP_ROPE, ok, x, table)) return KW_NONE;
     kw_op op = { .code = KW_OP_ROPE, .src = { x, table }, .p.rope = a };
     return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));
@@ -261,6 +295,57 @@ kw_val kw_rows(kw_plan *p, kw_val x, kw_val index)
     if (!fits(p, KW_OP_ROWS, cols_of(p, index) == 1, x, index)) return KW_NONE;
     kw_op op = { .code = KW_OP_ROWS, .src = { x, index } };
     return record(p, op, rows_of(p, index), cols_of(p, x), dim_of(p, index));
+}
+
+kw_val kw_columns(kw_plan *p, kw_val x, kw_columns_args a)
+{
+    bool ok = a.first >= 0 && a.width > 0 && a.count > 0 && a.stride >= a.width &&
+              a.first + a.width + (int64_t)a.stride * (a.count - 1) <= cols_of(p, x);
+    if (!fits(p, KW_OP_COLUMNS, ok, x, x)) return KW_NONE;
+    kw_op op = { .code = KW_OP_COLUMNS, .src = { x }, .p.columns = a };
+    return record(p, op, rows_of(p, x), (int64_t)a.width * a.count, dim_of(p, x));
+}
+
+/* ---- mixtures of experts ---- */
+
+kw_val kw_route(kw_plan *p, kw_val scores, kw_route_args a)
+{
+    bool ok = a.n_used >= 1 && a.n_used <= a.n_experts && cols_of(p, scores) == a.n_experts;
+    if (!fits(p, KW_OP_ROUTE, ok, scores, scores)) return KW_NONE;
+    kw_op op = { .code = KW_OP_ROUTE, .src = { scores }, .p.route = a };
+    return record(p, op, rows_of(p, scores), 2 * (int64_t)a.n_used, dim_of(p, scores));
+}
+
+kw_val kw_group(kw_plan *p, kw_val route, kw_route_args a)
+{
+    if (!fits(p, KW_OP_GROUP, cols_of(p, route) == 2 * (int64_t)a.n_used, route, route))
+        return KW_NONE;
+    kw_op op = { .code = KW_OP_GROUP, .src = { route }, .p.route = a };
+    int64_t cells = 2 + 2 * (int64_t)a.n_experts + rows_of(p, route) * a.n_used;
+    kw_val out = record(p, op, 1, cells, KW_DIM_FIXED);
+    if (out.id) p->value[out.id].t.dtype = KW_I32;
+    return out;
+}
+
+kw_val kw_experts(kw_plan *p, kw_val x, kw_val w, kw_val groups, kw_route_args a)
+{
+    const kw_tensor *t = &p->value[w.id].t;
+    bool ok = t->rank == 3 && t->shape[0] == a.n_experts &&
+              (cols_of(p, x) == t->shape[2] || cols_of(p, x) == t->shape[2] * a.n_used);
+    if (!fits(p, KW_OP_EXPERTS, ok, x, w)) return KW_NONE;
+    int64_t cells = 2 + 2 * (int64_t)a.n_experts + rows_of(p, x) * a.n_used;
+    if (!fits(p, KW_OP_EXPERTS, cols_of(p, groups) == cells, x, groups)) return KW_NONE;
+    kw_op op = { .code = KW_OP_EXPERTS, .src = { x, w, groups }, .p.route = a };
+    return record(p, op, rows_of(p, x), t->shape[1] * a.n_used, dim_of(p, x));
+}
+
+kw_val kw_mix(kw_plan *p, kw_val x, kw_val route)
+{
+    int64_t used = cols_of(p, route) / 2;
+    bool ok = used > 0 && cols_of(p, x) % used == 0 && rows_of(p, x) == rows_of(p, route);
+    if (!fits(p, KW_OP_MIX, ok, x, route)) return KW_NONE;
+    kw_op op = { .code = KW_OP_MIX, .src = { x, route } };
+    return record(p, op, rows_of(p, x), cols_of(p, x) / used, dim_of(p, x));
 }
 
 kw_val kw_cut(kw_plan *p, kw_val x, int tag)

@@ -14,3 +14,8 @@ kw_val kw_expand_swiglu(kw_plan *p, kw_val gate, kw_val up)
 {
     return kw_mul(p, kw_silu(p, gate), up);
 }
+
+kw_val kw_expand_geglu(kw_plan *p, kw_val gate, kw_val up)
+{
+    return kw_mul(p, kw_gelu_tanh(p, gate), up);
+}

@@ -41,13 +41,28 @@ typedef struct kw_rope_args {
     bool
         interleaved; /* pairs (2j, 2j+1) come in; pairs (j, j + h) go out in either case, so that both row orders of
                          q and k give the same bits from here on */
+    int first, n; /* the frequencies of the table that count here; n 0: all */
 } kw_rope_args;
 
 typedef struct kw_attend_args {
     int layer, n_heads, n_kv_heads, head_dim;
     int window; /* a row sees this many positions with its own; 0 sees all */
     float scale;
+    float softcap; /* scores become softcap * tanh(score / softcap); 0: they stay */
+    float alibi;   /* this times a head's slope and the position is added to q . k before scaling */
 } kw_attend_args;
+
+/* The parts of a fused projection: q, k and v of all heads side by side, or of each group of heads. */
+typedef struct kw_columns_args {
+    int first, width, stride, count;
+} kw_columns_args;
+
+/* A layer's mixture: each row goes to n_used of n_experts. */
+typedef struct kw_route_args {
+    int n_experts, n_used;
+    bool
+        normalise; /* what the n_used count adds up to 1; else their shares of the softmax over all */
+} kw_route_args;
 
 enum { KW_MAX_SRC = 4 };
 
@@ -55,10 +70,12 @@ typedef struct kw_op {
     kw_opcode code;
     kw_val dst, src[KW_MAX_SRC];
     union {
-        float eps;   /* RMS_NORM */
-        float scale; /* ROPE_TABLE */
+        float eps;   /* RMS_NORM, LAYER_NORM */
+        float scale; /* ROPE_TABLE, SCALE; the cap of SOFTCAP */
         kw_rope_args rope;
         kw_attend_args attend;
+        kw_columns_args columns;
+        kw_route_args route;
         int tag; /* CUT */
     } p;
 } kw_op;
@@ -111,14 +128,27 @@ kw_val kw_linear_onto(
     kw_plan *p, kw_val x, kw_val w, kw_val bias,
     kw_val onto); /* a residual: added as the result is stored; the bits of kw_add */
 kw_val kw_rms_norm(kw_plan *p, kw_val x, kw_val w, float eps);
+/* RMS_NORM of every head by itself: x's columns are heads of w's width. */
+kw_val kw_head_norm(kw_plan *p, kw_val x, kw_val w, float eps);
 kw_val kw_add(kw_plan *p, kw_val a, kw_val b);
 kw_val kw_mul(kw_plan *p, kw_val a, kw_val b);
 kw_val kw_silu(kw_plan *p, kw_val x);
 kw_val kw_swiglu(kw_plan *p, kw_val gate, kw_val up);
+kw_val kw_gelu_tanh(kw_plan *p, kw_val x);
+kw_val kw_geglu(kw_plan *p, kw_val gate, kw_val up);
+kw_val kw_scale(kw_plan *p, kw_val x, float by);
+kw_val kw_softcap(kw_plan *p, kw_val x, float cap);
 kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale);
 kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a);
 kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a);
 kw_val kw_rows(kw_plan *p, kw_val x, kw_val index);
+kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps);
+kw_val kw_gelu(kw_plan *p, kw_val x);
+kw_val kw_columns(kw_plan *p, kw_val x, kw_columns_args a);
+kw_val kw_route(kw_plan *p, kw_val scores, kw_route_args a);
+kw_val kw_group(kw_plan *p, kw_val route, kw_route_args a);
+kw_val kw_experts(kw_plan *p, kw_val x, kw_val w, kw_val groups, kw_route_args a);
+kw_val kw_mix(kw_plan *p, kw_val x, kw_val route);
 kw_val kw_cut(kw_plan *p, kw_val x, int tag);
 
 /* Lifetimes, then places: after this scratch_bytes is known and nothing was allocated for data yet. */

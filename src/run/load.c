@@ -90,6 +90,7 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
     if (st) return st;
     m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
     if (!m->family) return unknown_arch(m);
+    m->member = (int)(arch - m->family->archs);
     st = kw_load_config(m);
     if (!st)
         st = m->family->check(m->config, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF &&

@@ -12,6 +12,8 @@ typedef struct answer {
     bool has, is_number;
     double number;
     kw_str word;
+    const kw_json *json; /* where it stands, for lists */
+    const kw_meta *meta;
 } answer;
 
 static answer from_json(const kw_model *m, const kw_field *f)
@@ -20,6 +22,7 @@ static answer from_json(const kw_model *m, const kw_field *f)
     const kw_json *v = f->json ? kw_json_path(kw_checkpoint_config(m->ck), f->json) : NULL;
     if (!v) return a;
     a.has = true;
+    a.json = v;
     a.is_number = v->type == KW_JSON_INT || v->type == KW_JSON_FLOAT || v->type == KW_JSON_BOOL;
     a.number = v->type == KW_JSON_BOOL ? v->boolean : v->number;
     if (v->type == KW_JSON_STRING) a.word = v->string;
@@ -47,6 +50,7 @@ static answer from_meta(const kw_model *m, const kw_field *f)
     const kw_meta *v = kw_checkpoint_meta(m->ck, key);
     if (!v) return a;
     a.has = true;
+    a.meta = v;
     a.is_number = v->type == KW_META_INT || v->type == KW_META_FLOAT || v->type == KW_META_BOOL;
     a.number = v->type == KW_META_INT || v->type == KW_META_BOOL ? (double)v->integer : v->number;
     if (v->type == KW_META_STRING) a.word = v->string;
@@ -71,10 +75,72 @@ static kw_status put_word(const kw_model *m, const kw_field *f, const answer *a,
     return KW_OK;
 }
 
-static kw_status put_field(const kw_model *m, const kw_field *f, answer a)
+/* ---- lists ---- */
+
+static kw_status not_a_list(const kw_model *m, const kw_field *f, const char *of)
+{
+    return kw_fail(KW_EFORMAT, "config: %s is not a list of at most %d %s", name_of(m, f),
+                   KW_LIST_MAX, of);
+}
+
+/* Number i of the answer; false when it is none. */
+static bool next_number(const answer *a, const kw_json **item, kw_meta_walk *w, double *v)
+{
+    if (a->meta) return kw_meta_next_number(w, v, NULL);
+    const kw_json *at = *item;
+    if (at->type != KW_JSON_INT && at->type != KW_JSON_FLOAT) return false;
+    *v = at->number;
+    *item = at->next;
+    return true;
+}
+
+static kw_status put_floats(kw_model *m, const kw_field *f, const answer *a, kw_floats *out)
+{
+    bool is_list = a->meta   ? a->meta->type == KW_META_ARRAY
+                   : a->json ? a->json->type == KW_JSON_ARRAY
+                             : false;
+    if (!a->has) return KW_OK;
+    uint64_t n = !is_list ? 1 : a->meta ? a->meta->n_items : a->json->n;
+    if ((!is_list && !a->is_number) || n > KW_LIST_MAX) return not_a_list(m, f, "numbers");
+    float *at = kw_arena_alloc(&m->arena, (size_t)n + 1, sizeof *at);
+    if (!at) return KW_ENOMEM;
+    at[0] = (float)a->number;
+    const kw_json *item = a->json ? a->json->child : NULL;
+    kw_meta_walk w = { 0 };
+    if (is_list && a->meta) w = kw_meta_items(a->meta);
+    for (uint64_t i = 0; i < n; i++) {
+        double v = a->number;
+        if (is_list && !next_number(a, &item, &w, &v)) return not_a_list(m, f, "numbers");
+        at[i] = (float)v;
+        if (!isfinite(at[i])) return not_a_list(m, f, "finite numbers");
+    }
+    *out = (kw_floats){ at, (int)n };
+    return KW_OK;
+}
+
+static kw_status put_words(kw_model *m, const kw_field *f, const answer *a, kw_words *out)
+{
+    if (!a->has) return KW_OK;
+    if (!a->json || a->json->type != KW_JSON_ARRAY || a->json->n > KW_LIST_MAX)
+        return not_a_list(m, f, "words");
+    kw_str *at = kw_arena_alloc(&m->arena, a->json->n + 1, sizeof *at);
+    if (!at) return KW_ENOMEM;
+    *out = (kw_words){ at, (int)a->json->n };
+    for (const kw_json *item = a->json->child; item; item = item->next) {
+        if (item->type != KW_JSON_STRING) return not_a_list(m, f, "words");
+        *at++ = item->string;
+    }
+    return KW_OK;
+}
+
+static kw_status put_field(kw_model *m, const kw_field *f, answer a)
 {
     char *at = (char *)m->config + f->at;
+    if (f->type == KW_FIELD_MEMBER) memcpy(at, &m->member, sizeof(int));
+    if (f->type == KW_FIELD_MEMBER) return KW_OK;
     if (f->type == KW_FIELD_WORD) return put_word(m, f, &a, at);
+    if (f->type == KW_FIELD_FLOATS) return put_floats(m, f, &a, (kw_floats *)(void *)at);
+    if (f->type == KW_FIELD_WORDS) return put_words(m, f, &a, (kw_words *)(void *)at);
     if (!a.has && f->required) return kw_fail(KW_EFORMAT, "config: %s is missing", name_of(m, f));
     if (a.has && (!a.is_number || !isfinite(a.number)))
         return kw_fail(KW_EFORMAT, "config: %s is not a number", name_of(m, f));

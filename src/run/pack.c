@@ -48,8 +48,8 @@ kw_status kw_pack_list(const kw_model *m, kw_arena *arena, kw_packed *out)
 
 void kw_pack_forget_source(kw_model *m, const kw_matrix *w)
 {
-    const kw_named_tensor *source = kw_checkpoint_find(m->ck, w->name);
-    if (source) kw_checkpoint_forget(m->ck, source);
+    kw_named_tensor source = { .tensor = *w->t }; /* it may be a part of one of the file's */
+    kw_checkpoint_forget(m->ck, &source);
 }
 
 static uint64_t bytes_of(const kw_tensor *t)

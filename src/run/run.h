@@ -36,6 +36,7 @@ struct kw_model {
     kw_arena arena; /* config, weights, names: everything with the model's lifetime */
     kw_checkpoint *ck;
     const kw_family *family;
+    int member;            /* the row of the family's archs that the file names */
     kw_str arch;           /* as the file names it */
     const char *arch_name; /* the same, NUL-terminated */
     const char *name;

@@ -12,6 +12,11 @@ static kw_status check_options(const kw_model *m, kw_session_options *o)
     if (o->ctx < 0) return kw_fail(KW_EINVAL, "a context of %d tokens", o->ctx);
     if (o->batch < 1 || o->batch > 65536)
         return kw_fail(KW_EINVAL, "chunks of %d tokens: expected 1 to 65536", o->batch);
+    if (o->ctx > m->shape.ctx_train && m->shape.ctx_is_fixed)
+        return kw_fail(KW_EINVAL,
+                       "a context of %d tokens: this model has learned %d positions and has no "
+                       "others",
+                       o->ctx, m->shape.ctx_train);
     if (o->ctx > m->shape.ctx_train && !m->shape.rope_by_length)
         kw_log(KW_LOG_WARN,
                "a context of %d tokens, but the model was trained for %d: behind that it "

@@ -46,7 +46,9 @@ typedef struct kw_tensor {
     int rank;                   /* 0 (one value) to KW_MAX_RANK */
     int64_t shape[KW_MAX_RANK]; /* outermost first; unused entries are 1 */
     const void *data;           /* borrowed */
-    const void *packed;         /* the same values in a backend's own layout, or NULL; borrowed */
+    const void *const *
+        parts; /* rank 3: where each [shape[1], shape[2]] lies; NULL: one behind the other at data */
+    const void *packed; /* the same values in a backend's own layout, or NULL; borrowed */
 } kw_tensor;
 
 int64_t kw_tensor_cols(const kw_tensor *t); /* the last dimension; 1 for rank 0 */

@@ -44,6 +44,20 @@ TEST(expf_is_within_two_ulp_for_every_64th_float)
     }
 }
 
+TEST(tanhf_is_within_four_ulp)
+{
+    double worst = 0;
+    for (uint32_t bits = 0x30000000u; bits < 0x43000000u; bits += 97) { /* 5e-10 to 128 */
+        float x = f32_of(bits);
+        worst = fmax(worst, ulps(kw_tanhf(x), tanh((double)x)));
+        worst = fmax(worst, ulps(-kw_tanhf(-x), tanh((double)x)));
+    }
+    printf("worst %.2f ulp\n", worst);
+    assert_true(worst < 4);
+    assert_true(kw_tanhf(0) == 0 && kw_tanhf(INFINITY) == 1 && kw_tanhf(-INFINITY) == -1);
+    assert_true(isnan(kw_tanhf(NAN)));
+}
+
 TEST(expf_is_exact_where_exactness_shows)
 {
     assert_true(kw_expf(0.0f) == 1);

@@ -65,7 +65,20 @@ static void check_cells(const kw_kernels *row)
         assert_true(same(got, want, n));
         row->swiglu(got, a, b, n), generic()->swiglu(want, a, b, n);
         assert_true(same(got, want, n));
+        row->gelu_tanh(got, a, n), generic()->gelu_tanh(want, a, n);
+        assert_true(same(got, want, n));
+        row->geglu(got, a, b, n), generic()->geglu(want, a, b, n);
+        assert_true(same(got, want, n));
+        row->softcap(got, a, n, 30.0f), generic()->softcap(want, a, n, 30.0f);
+        assert_true(same(got, want, n));
+        row->gelu(got, a, n), generic()->gelu(want, a, n);
+        assert_true(same(got, want, n));
         fill(a, N, n, false);
+        for (int biased = 0; biased < 2; biased++) {
+            kw_layer_norm_args norm = { b, biased ? a : NULL, n, 1e-5f };
+            row->layer_norm(got, a, &norm), generic()->layer_norm(want, a, &norm);
+            assert_true(n == 0 || same(got, want, n));
+        }
         row->rms_norm(got, a, b, n, 1e-5f), generic()->rms_norm(want, a, b, n, 1e-5f);
         assert_true(n == 0 || same(got, want, n));
         fill(a, N, n, true);
@@ -74,6 +87,51 @@ static void check_cells(const kw_kernels *row)
 
 TEST(cells_and_norms_have_the_bits_of_the_generic_row) { each_row(check_cells); }
 
+/* The generic gelus against double arithmetic: the error at most 3e-7, and of the value itself away from the tail. */
+TEST(gelu_and_its_tanh_form_are_what_they_are_called)
+{
+    double worst[2] = { 0, 0 };
+    for (int i = -12000; i <= 12000; i++) {
+        float x = (float)i / 1000, got[2];
+        double d = (double)x, inner = 0.7978845608028654 * (d + 0.044715 * d * d * d);
+        double want[2] = { d * 0.5 * erfc(-d * 0.7071067811865476), d * 0.5 * (1 + tanh(inner)) };
+        generic()->gelu(&got[0], &x, 1), generic()->gelu_tanh(&got[1], &x, 1);
+        for (int form = 0; form < 2; form++) {
+            double size = fabs(want[form]) > 1 ? fabs(want[form]) : 1;
+            double error = fabs((double)got[form] - want[form]) / size;
+            worst[form] = error > worst[form] ? error : worst[form];
+        }
+    }
+    printf("worst error: erf %.2e, tanh %.2e\n", worst[0], worst[1]);
+    assert_true(worst[0] < 3e-7 && worst[1] < 3e-7);
+    float infinite = INFINITY, out;
+    generic()->gelu(&out, &infinite, 1);
+    assert_true(out == INFINITY);
+}
+
+/* In doubles, over values far from 0, where a mean of too few bits would show. */
+TEST(layer_norm_is_what_it_is_called)
+{
+    enum { WIDE = 301 };
+    float x[WIDE], w[WIDE], bias[WIDE], got[WIDE];
+    double mean = 0, variance = 0, worst = 0;
+    fill(w, WIDE, 21, false);
+    fill(bias, WIDE, 22, false);
+    fill(x, WIDE, 23, false);
+    for (int i = 0; i < WIDE; i++) mean += (double)(x[i] += 20) / WIDE;
+    for (int i = 0; i < WIDE; i++) variance += pow((double)x[i] - mean, 2) / WIDE;
+    generic()->layer_norm(got, x, &(kw_layer_norm_args){ w, bias, WIDE, 1e-5f });
+    for (int i = 0; i < WIDE; i++) {
+        double y = ((double)x[i] - mean) / sqrt(variance + 1e-5),
+               want = y * (double)w[i] + (double)bias[i];
+        double error =
+            fabs((double)got[i] - want) / (1 + fabs(y * (double)w[i]) + fabs((double)bias[i]));
+        worst = error > worst ? error : worst;
+    }
+    printf("worst error %.2e\n", worst);
+    assert_true(worst < 2e-6);
+}
+
 static void check_rope(const kw_kernels *row)
 {
     float x[4 * 40], table[40], got[4 * 40], want[4 * 40];
@@ -81,12 +139,34 @@ static void check_rope(const kw_kernels *row)
     fill(table, 40, 4, false);
     for (int half = 1; half <= 20; half++)
         for (int interleaved = 0; interleaved < 2; interleaved++) {
-            kw_rope_row r = { x, table, got, 4, 40, half, interleaved };
+            kw_rope_row r = { x, table, table + half, got, 4, 40, half, interleaved };
             row->rope(&r);
             r.dst = want;
             generic()->rope(&r);
             assert_true(same(got, want, 160));
         }
+}
+
+/* The generic row is the definition, so it is held against the C library. */
+TEST(gelu_and_softcap_are_what_they_say)
+{
+    float x[N], gelu[N], capped[N];
+    double worst = 0;
+    for (int i = 0; i < N; i++) x[i] = (float)(i - N / 2) * 0.04f;
+    generic()->gelu_tanh(gelu, x, N);
+    generic()->softcap(capped, x, N, 2.5f);
+    for (int i = 0; i < N; i++) {
+        double v = (double)x[i], u = sqrt(2 / acos(-1.0)) * (v + 0.044715 * v * v * v);
+        worst = fmax(worst, fabs((double)gelu[i] - 0.5 * v * (1 + tanh(u))));
+        worst = fmax(worst, fabs((double)capped[i] - 2.5 * tanh(v / 2.5)));
+    }
+    printf("worst error %.2e\n", worst);
+    assert_true(worst < 1e-6);
+    x[0] = INFINITY, x[1] = -1e20f, x[2] = NAN, x[3] = -INFINITY;
+    generic()->gelu_tanh(gelu, x, 4);
+    generic()->softcap(capped, x, 4, 2.5f);
+    assert_true(gelu[0] == INFINITY && gelu[1] == 0 && isnan(gelu[2]));
+    assert_true(capped[0] == 2.5f && capped[1] == -2.5f && isnan(capped[2]) && capped[3] == -2.5f);
 }
 
 TEST(rope_has_the_bits_of_the_generic_row) { each_row(check_rope); }
@@ -113,6 +193,8 @@ static void check_attend(const kw_kernels *row)
 {
     enum { HEADS = 5, WIDTH = 48 };
     static float q[HEADS * WIDTH], k[64 * WIDTH], v[64 * WIDTH], acc[2][HEADS * WIDTH];
+    static float bias[HEADS * KW_ATTEND_BLOCK];
+    fill(bias, HEADS * KW_ATTEND_BLOCK, 24, false);
     fill(q, HEADS * WIDTH, 7, false);
     fill(k, 64 * WIDTH, 8, false);
     fill(v, 64 * WIDTH, 9, false);
@@ -123,8 +205,11 @@ static void check_attend(const kw_kernels *row)
                 for (int side = 0; side < 2; side++) {
                     for (int h = 0; h < HEADS; h++) max[side][h] = -1e9f, sum[side][h] = 0;
                     memset(acc[side], 0, sizeof acc[side]);
-                    kw_attend_block b = { q,     k,     v,     acc[side], max[side], sum[side],
-                                          WIDTH, HEADS, width, from,      n,         0.125f };
+                    float cap = n & 1 ? 2.0f : 0;
+                    kw_attend_block b = {
+                        q,     k,     v,    acc[side], max[side], sum[side], WIDTH,
+                        HEADS, width, from, n,         0.125f,    cap,       n & 2 ? bias : NULL
+                    };
                     (side ? generic() : row)->attend(&b);
                 }
                 assert_true(same(acc[0], acc[1], (size_t)(HEADS * width)));

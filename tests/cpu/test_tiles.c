@@ -56,13 +56,19 @@ static cache *make(kw_dtype t, int hd)
 typedef struct queries {
     float q[MOST_Q * MOST_HD];
     int from[MOST_Q], to[MOST_Q], n;
+    float softcap;
+    int heads, head; /* heads 0: no bias; query i is one of head + i mod heads */
 } queries;
+
+static float bias_of(int head, int position) { return 0.03f * (float)((head + 1) * position) - 4; }
 
 static void ask(queries *s, int n, int hd, bool far)
 {
     kw_rng rng;
     kw_rng_seed(&rng, (uint64_t)(n * 7 + hd));
     s->n = n;
+    s->softcap = n % 3 == 0 ? 0.5f : 0;
+    s->heads = s->head = 0;
     for (int i = 0; i < n * hd; i++) s->q[i] = random_of(&rng);
     for (int i = 0; i < n; i++) {
         s->to[i] = 1 + (int)(kw_rng_u64(&rng) % (BLOCKS * BLOCK));
@@ -77,6 +83,7 @@ static void run(const kw_kernels *row, const cache *c, const queries *s, float *
 {
     static float acc[MOST_Q * MOST_HD], max[MOST_Q], sum[MOST_Q], w[MOST_Q * BLOCK];
     int from[MOST_Q], n[MOST_Q], padded = (c->hd + 15) / 16 * 16;
+    float bias[MOST_Q * BLOCK];
     memset(acc, 0, sizeof acc);
     for (int i = 0; i < s->n; i++) max[i] = -INFINITY, sum[i] = 0;
     for (int b = 0; b < BLOCKS; b++) {
@@ -84,6 +91,9 @@ static void run(const kw_kernels *row, const cache *c, const queries *s, float *
             from[i] = clamp(s->from[i] - b * BLOCK);
             n[i] = clamp(s->to[i] - b * BLOCK);
         }
+        for (int h = 0; h < s->heads; h++)
+            for (int t = 0; t < BLOCK; t++)
+                bias[h * BLOCK + t] = bias_of(s->head + h, b * BLOCK + t);
         row->attend_tiles(&(kw_attend_tiles){ .dtype = c->dtype,
                                               .k = c->k[b],
                                               .v = c->v[b],
@@ -97,7 +107,11 @@ static void run(const kw_kernels *row, const cache *c, const queries *s, float *
                                               .from = from,
                                               .n = n,
                                               .n_q = s->n,
-                                              .head_dim = c->hd });
+                                              .head_dim = c->hd,
+                                              .softcap = s->softcap,
+
+                                              .heads = s->heads,
+                                              .bias = s->heads ? bias : NULL });
     }
     for (int i = 0; i < s->n; i++)
         for (int d = 0; d < c->hd; d++) out[i * c->hd + d] = acc[i * padded + d] / sum[i];
@@ -112,6 +126,8 @@ static double worst_error(const cache *c, const queries *s, const float *got)
         for (int p = s->from[i]; p < s->to[i]; p++) {
             w[p] = 0;
             for (int d = 0; d < c->hd; d++) w[p] += (double)s->q[i * c->hd + d] * c->k_means[p][d];
+            if (s->heads) w[p] += (double)bias_of(i % s->heads, p);
+            if (s->softcap > 0) w[p] = (double)s->softcap * tanh(w[p] / (double)s->softcap);
             max = fmax(max, w[p]);
         }
         for (int p = s->from[i]; p < s->to[i]; p++) sum += w[p] = exp(w[p] - max);
@@ -129,7 +145,9 @@ static void check_alone(const kw_kernels *row, const cache *c, const queries *s,
 {
     float alone[MOST_HD];
     for (int i = 0; i < s->n; i++) {
-        queries one = { .from = { s->from[i] }, .to = { s->to[i] }, .n = 1 };
+        queries one = { .from = { s->from[i] }, .to = { s->to[i] }, .n = 1, .softcap = s->softcap };
+        one.heads = s->heads ? 1 : 0;
+        one.head = s->heads ? i % s->heads : 0;
         memcpy(one.q, s->q + i * c->hd, (size_t)c->hd * sizeof *one.q);
         run(row, c, &one, alone);
         assert_memory_equal(alone, got + i * c->hd, (size_t)c->hd * sizeof *alone);
@@ -148,6 +166,7 @@ static void check_row(const kw_kernels *row)
                 queries s;
                 const cache *c = make(dtypes[t], widths[h]);
                 ask(&s, n, c->hd, n & 1);
+                s.heads = n % 2 ? 0 : n / 2;
                 run(row, c, &s, got);
                 worst = fmax(worst, worst_error(c, &s, got));
                 check_alone(row, c, &s, got);

@@ -1,11 +1,14 @@
 """Golden cases: tiny checkpoints and what PyTorch + transformers answered for them, through `kwaai infer --exact`.
 
 Integers must be equal; floats within max(10 x the recorded f32-vs-f64 error, 1e-5 x the largest value, 1e-6)."""
-import fnmatch, json, os, tempfile
+import fnmatch, json, math, os, tempfile
 from harness import *
 
 CASES = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "llama-rope-dynamic", "llama-rope-linear",
-         "llama-rope-yarn", "qwen2-bias", "gguf-tiny-llama", "gguf-kquant-llama"]
+         "llama-rope-yarn", "mistral-window", "qwen2-bias", "qwen3-qknorm", "gemma1-mqa", "gemma2-softcap", "gemma3-text",
+         "phi3-window", "phi3-longrope",
+         "gguf-tiny-llama", "gguf-kquant-llama", "gpt2-old", "gpt2-prefixed",
+         "falcon-7b-style", "falcon-40b-style", "falcon-11b-style", "mixtral-4x2", "qwen3-moe"]
 NOT_YET = {"mxfp4.gguf", "iq1_s.gguf", "iq3_xxs.gguf"}      # block types of the families to come
 
 
@@ -114,6 +117,90 @@ def test_exact_mode_gives_the_same_bits_on_every_row_thread_count_and_chunk():
         same_bits(local("golden/" + name), ids, usable(VARIANTS))
 
 
+def test_other_families_give_the_same_bits_too():
+    ids = [(i * 37 + 11) % 90 for i in range(70)]
+    for name in ("gpt2-old", "falcon-40b-style", "falcon-rw-alibi", "mixtral-4x2"):
+        same_bits(data("golden/" + name), ids, usable(VARIANTS))
+
+
+def test_a_text_behind_the_learned_positions_is_refused():
+    model = data("golden/gpt2-old")
+    with tempfile.TemporaryDirectory() as d:
+        i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
+        write_tensors(i, {"input_ids": ("I64", [1, 81], list(range(81)))})
+        code, _, err = run("infer", model, i, o)
+        assert code not in (0, -6, -11) and b"81 tokens" in err and b"80" in err, err
+    code, _, err = run("bench", model, "-c", 500)
+    assert code not in (0, -6, -11) and b"500" in err and b"80 positions" in err, err
+
+
+def test_experts_that_cannot_be_are_refused_with_the_numbers():
+    folder = data("golden/mixtral-4x2")
+    config = json.load(open(os.path.join(folder, "config.json")))
+    for change in ({"num_local_experts": 0}, {"num_local_experts": 10 ** 9}, {"num_experts_per_tok": 0},
+                   {"num_experts_per_tok": 5}, {"num_local_experts": 5}, {"num_local_experts": 3}):
+        with tempfile.TemporaryDirectory() as d:
+            i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
+            write_tensors(i, {"input_ids": ("I64", [1, 3], [1, 2, 3])})
+            os.symlink(os.path.join(folder, "model.safetensors"), os.path.join(d, "model.safetensors"))
+            with open(os.path.join(d, "config.json"), "w") as f: json.dump(dict(config, **change), f)
+            code, _, err = run("infer", d, i, o)
+            value = str(list(change.values())[0]).encode()
+            assert code == 65 and value in err and (b"experts" in err or b"moe.gate" in err), err
+
+
+def matrix(t):
+    (rows, cols), v = t
+    return [v[i * cols:(i + 1) * cols] for i in range(rows)]
+
+
+def falcon_rw_layer(x, w, times):
+    """Layer 0 of the alibi checkpoint in doubles: 6 heads of width 12, alibi added `times` times."""
+    heads, width, n = 6, 12, len(x)
+    slopes = [2.0 ** -2, 2.0 ** -4, 2.0 ** -6, 2.0 ** -8, 2.0 ** -1, 2.0 ** -3]
+    get = lambda name: w["transformer.h.0." + name]
+    dot = lambda a, b: sum(p * q for p, q in zip(a, b))
+    plus = lambda a, b: [[p + q for p, q in zip(*rows)] for rows in zip(a, b)]
+
+    def norm(rows, name):
+        gain, bias, out = get(name + ".weight")[1], get(name + ".bias")[1], []
+        for r in rows:
+            mean = sum(r) / len(r)
+            scale = (sum((v - mean) ** 2 for v in r) / len(r) + 1e-5) ** -0.5
+            out.append([(v - mean) * scale * g + b for v, g, b in zip(r, gain, bias)])
+        return out
+
+    def linear(rows, name):
+        m, bias = matrix(get(name + ".weight")), get(name + ".bias")[1]
+        return [[dot(r, line) + b for line, b in zip(m, bias)] for r in rows]
+
+    qkv, mixed = linear(norm(x, "input_layernorm"), "self_attention.query_key_value"), [[] for _ in x]
+    for h in range(heads):
+        q, k, v = ([r[(3 * h + part) * width:][:width] for r in qkv] for part in range(3))
+        for i in range(n):
+            s = [(dot(q[i], k[t]) + times * slopes[h] * t) / width ** 0.5 for t in range(i + 1)]
+            e = [math.exp(a - max(s)) for a in s]
+            mixed[i] += [sum(a * v[t][d] for t, a in enumerate(e)) / sum(e) for d in range(width)]
+    x = plus(x, linear(mixed, "self_attention.dense"))
+    up = linear(norm(x, "post_attention_layernorm"), "mlp.dense_h_to_4h")
+    up = [[a * 0.5 * math.erfc(-a / 2 ** 0.5) for a in r] for r in up]
+    return plus(x, linear(up, "mlp.dense_4h_to_h"))
+
+
+def test_alibi_is_added_once():
+    """The recorded answer comes from transformers' eager attention, which adds alibi in the mask and again to the scores; its
+    default attention, and the code that Falcon-RW was trained with, add it once. The arithmetic above meets the record when it
+    adds twice, so it can be trusted to say what once gives."""
+    folder = data("golden/falcon-rw-alibi")
+    golden, weights = (read_tensors(os.path.join(folder, f)) for f in ("golden.safetensors", "model.safetensors"))
+    got = infer(folder, golden["input_ids"], ["hidden.0", "hidden.1"], [])
+    assert got["hidden.0"][1] == golden["hidden.0"][1]
+    x = matrix((golden["hidden.0"][0][1:], golden["hidden.0"][1]))
+    far = lambda rows, flat: max(abs(a - b) for a, b in zip((v for r in rows for v in r), flat))
+    recorded = far(falcon_rw_layer(x, weights, 2), golden["hidden.1"][1])
+    ours = far(falcon_rw_layer(x, weights, 1), got["hidden.1"][1])
+    assert recorded < 2e-5 and ours < 2e-5, (recorded, ours)
+    return "error %.1e; the record against twice %.1e" % (ours, recorded)
 
 
 if __name__ == "__main__": main(globals())

@@ -30,6 +30,43 @@ TEST(a_shape_that_does_not_fit_names_the_operation_and_both_shapes)
     kw_plan_free(p);
 }
 
+TEST(heads_are_normed_by_themselves_when_their_width_divides_the_row)
+{
+    kw_plan *p = new_plan();
+    kw_tensor w = { .dtype = KW_F32, .rank = 1, .shape = { 24, 1, 1, 1 }, .data = weights };
+    kw_val x = kw_input(p, "x", KW_F32, KW_DIM_ROWS, 6, 72),
+           y = kw_input(p, "y", KW_F32, KW_DIM_ROWS, 6, 64);
+    assert_int_not_equal(kw_head_norm(p, x, kw_weight(p, "w", &w), 1e-6f).id, 0);
+    assert_int_equal(kw_head_norm(p, y, kw_weight(p, "w", &w), 1e-6f).id, 0);
+    assert_int_equal(kw_plan_seal(p), KW_ESHAPE);
+    assert_non_null(strstr(kw_error_message(), "RMS_NORM"));
+    kw_plan_free(p);
+}
+
+TEST(columns_outside_a_row_and_norms_of_another_width_are_refused)
+{
+    static const kw_columns_args wrong[] = {
+        { 0, 65, 65, 1 }, { -1, 8, 8, 1 }, { 0, 8, 8, 9 },
+        { 0, 8, 7, 2 },   { 60, 8, 8, 1 }, { 0, 0, 8, 1 },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        kw_plan *p = new_plan();
+        kw_val x = kw_input(p, "x", KW_F32, KW_DIM_ROWS, 6, 64);
+        assert_int_equal(kw_columns(p, x, wrong[i]).id, 0);
+        assert_int_equal(kw_plan_seal(p), KW_ESHAPE);
+        kw_plan_free(p);
+    }
+    kw_plan *p = new_plan();
+    kw_tensor w = matrix(1, 64);
+    kw_val x = kw_input(p, "x", KW_F32, KW_DIM_ROWS, 6, 64);
+    kw_val part = kw_columns(p, x, (kw_columns_args){ 8, 8, 20, 3 });
+    assert_int_equal(kw_tensor_cols(&kw_plan_value(p, part)->t), 24);
+    kw_layer_norm(p, x, kw_weight(p, "w", &w), kw_input(p, "b", KW_F32, KW_DIM_FIXED, 1, 63), 0);
+    assert_int_equal(kw_plan_seal(p), KW_ESHAPE);
+    assert_non_null(strstr(kw_error_message(), "LAYER_NORM"));
+    kw_plan_free(p);
+}
+
 TEST(the_first_failure_sticks_and_later_calls_record_nothing)
 {
     kw_plan *p = new_plan();

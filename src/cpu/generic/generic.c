@@ -42,6 +42,67 @@ static void swiglu(float *dst, const float *gate, const float *up, size_t n)
     for (size_t i = 0; i < n; i++) dst[i] = silu_of(gate[i]) * up[i];
 }
 
+static float gelu_tanh_of(float x)
+{
+    return x / (1.0f + kw_expf(x * (x * x * KW_GELU_TANH_C1 + KW_GELU_TANH_C0)));
+}
+
+static void gelu_tanh(float *dst, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = gelu_tanh_of(x[i]);
+}
+
+static void geglu(float *dst, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = gelu_tanh_of(gate[i]) * up[i];
+}
+
+static float softcap_of(float x, float cap) { return kw_tanhf(x / cap) * cap; }
+
+static void softcap(float *dst, const float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = softcap_of(x[i], cap);
+}
+
+/* base/math.h says what the steps mean. */
+static float gelu_of(float x)
+{
+    float t = (x < 0.0f ? -x : x) * KW_GELU_SQRT_HALF, u = 1.0f / (1.0f + t * KW_GELU_P);
+    float v = u + u - 1.0f, p = KW_GELU_C10;
+    p = p * v + KW_GELU_C9;
+    p = p * v + KW_GELU_C8;
+    p = p * v + KW_GELU_C7;
+    p = p * v + KW_GELU_C6;
+    p = p * v + KW_GELU_C5;
+    p = p * v + KW_GELU_C4;
+    p = p * v + KW_GELU_C3;
+    p = p * v + KW_GELU_C2;
+    p = p * v + KW_GELU_C1;
+    p = p * v + KW_GELU_C0;
+    float tail = kw_expf(t * t * -1.0f) * (u * p) * 0.5f;
+    float y = x * tail;
+    y = x > 0.0f ? x - y : y;
+    return x > KW_GELU_WHOLE ? x : y;
+}
+
+static void gelu(float *dst, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dst[i] = gelu_of(x[i]);
+}
+
+static void layer_norm(float *dst, const float *x, const kw_layer_norm_args *a)
+{
+    float s[8] = { 0 };
+    for (size_t i = 0; i < a->n; i++) s[i & 7] += x[i];
+    float mean = kw_sum8(s) / (float)a->n;
+    for (size_t i = 0; i < a->n; i++) dst[i] = x[i] - mean;
+    float scale = 1.0f / sqrtf(kw_dot_exact(dst, dst, a->n) / (float)a->n + a->eps);
+    for (size_t i = 0; i < a->n; i++) {
+        dst[i] = a->w[i] * (dst[i] * scale);
+        if (a->bias) dst[i] += a->bias[i];
+    }
+}
+
 static void rms_norm(float *dst, const float *x, const float *w, size_t n, float eps)
 {
     float scale = 1.0f / sqrtf(kw_dot_exact(x, x, n) / (float)n + eps);
@@ -51,7 +112,7 @@ static void rms_norm(float *dst, const float *x, const float *w, size_t n, float
 static void rope(const kw_rope_row *r)
 {
     int step = r->interleaved ? 1 : r->half, pair = r->interleaved ? 2 : 1;
-    const float *c = r->table, *s = r->table + r->half;
+    const float *c = r->cos, *s = r->sin;
     for (int h = 0; h < r->n_heads; h++) {
         const float *x = r->x + (size_t)h * (size_t)r->head_dim;
         float *out = r->dst + (size_t)h * (size_t)r->head_dim;
@@ -96,7 +157,10 @@ static void attend_head(const kw_attend_block *b, int h)
     float *acc = b->acc + (size_t)h * hd;
     float w[KW_ATTEND_BLOCK], max = b->max[h], s[8] = { 0 };
     for (int t = b->from; t < b->n; t++) {
-        w[t] = kw_dot_exact(b->q + (size_t)h * b->q_stride, b->k + (size_t)t * hd, hd) * b->scale;
+        w[t] = kw_dot_exact(b->q + (size_t)h * b->q_stride, b->k + (size_t)t * hd, hd);
+        if (b->bias) w[t] += b->bias[h * KW_ATTEND_BLOCK + t];
+        w[t] *= b->scale;
+        if (b->softcap != 0) w[t] = softcap_of(w[t], b->softcap);
         max = w[t] > max ? w[t] : max;
     }
     float keep = kw_expf(b->max[h] - max);
@@ -153,7 +217,12 @@ const kw_kernels kw_kernels_generic = {
     .mul = mul,
     .silu = silu,
     .swiglu = swiglu,
+    .gelu_tanh = gelu_tanh,
+    .geglu = geglu,
+    .softcap = softcap,
     .rms_norm = rms_norm,
+    .gelu = gelu,
+    .layer_norm = layer_norm,
     .rope = rope,
     .dots_exact = dots_exact,
     .panel = 16,

@@ -1,0 +1,224 @@
+/* test_experts.c - a mixture of experts as a plan, against plain loops in double: every row to the experts with its best
+ * scores, whatever the number of rows, the format of the matrices, and whether they lie together; crowded experts and idle ones. */
+#include "cpu/cpu.h"
+#include "cpu/kernels.h"
+#include "test.h"
+#include <math.h>
+
+enum { EXPERTS = 6, USED = 2, WIDTH = 64, FFN = 96, MOST_ROWS = 70 };
+static const kw_route_args args = { EXPERTS, USED, true };
+
+static void must(kw_status st)
+{
+    if (st) fail_msg("%s", kw_error_message());
+}
+
+/* The weights: as a file has them, and what they mean. */
+typedef struct stack {
+    kw_tensor t;
+    _Alignas(64) unsigned char bytes[EXPERTS * FFN * WIDTH * 4];
+    float means[EXPERTS * FFN * WIDTH];
+    const void *parts[EXPERTS];
+} stack;
+
+static void make(stack *s, kw_dtype dtype, int rows, int cols, bool apart)
+{
+    const kw_dtype_info *info = kw_dtype_get(dtype);
+    size_t n = (size_t)EXPERTS * (size_t)(rows * cols),
+           each = n / EXPERTS / info->block * info->bytes;
+    kw_rng rng;
+    kw_rng_seed(&rng, (uint64_t)(rows * 100 + cols));
+    for (size_t i = 0; i < n / info->block * info->bytes; i++)
+        s->bytes[i] = (unsigned char)(0x20 | (kw_rng_u64(&rng) &
+                                              0x8f)); /* sane halves, codes of both signs */
+    if (dtype == KW_F32)
+        for (size_t i = 0; i < n; i++)
+            ((float *)(void *)s->bytes)[i] = (float)kw_rng_f64(&rng) - 0.5f;
+    s->t = (kw_tensor){ .dtype = dtype, .rank = 3, .shape = { EXPERTS, rows, cols, 1 } };
+    s->t.data = s->bytes;
+    if (apart) { /* in another order: expert e is what lies at place 5 - e */
+        for (size_t e = 0; e < EXPERTS; e++) s->parts[e] = s->bytes + (EXPERTS - 1 - e) * each;
+        s->t.parts = s->parts;
+    }
+    for (size_t e = 0; e < EXPERTS; e++)
+        info->decode(apart ? s->parts[e] : s->bytes + e * each, s->means + e * n / EXPERTS,
+                     n / EXPERTS);
+}
+
+typedef struct machine {
+    kw_pool *pool;
+    kw_device *device;
+    stack up, down;
+    float scores[MOST_ROWS * EXPERTS], x[MOST_ROWS * WIDTH], got[MOST_ROWS * WIDTH];
+} machine;
+
+/* Rows of scores and x, n of them alive of `recorded`: up, then down, then mixed. */
+static void run(machine *m, bool exact, int recorded, int n)
+{
+    const kw_backend *cpu = &kw_backend_cpu;
+    kw_plan *p = NULL;
+    kw_program *program = NULL;
+    kw_memory *scratch = NULL;
+    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
+    kw_val scores = kw_input(p, "scores", KW_F32, KW_DIM_ROWS, recorded, EXPERTS);
+    kw_val x = kw_input(p, "x", KW_F32, KW_DIM_ROWS, recorded, WIDTH);
+    kw_val route = kw_route(p, scores, args), groups = kw_group(p, route, args);
+    kw_val h = kw_experts(p, x, kw_weight(p, "up", &m->up.t), groups, args);
+    h = kw_experts(p, h, kw_weight(p, "down", &m->down.t), groups, args);
+    kw_output(p, kw_mix(p, h, route), "y");
+    must(kw_plan_seal(p));
+    must(cpu->prepare(m->device, p, exact, &program));
+    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
+    const void *inputs[] = { m->scores, m->x };
+    void *outputs[] = { m->got };
+    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch, .check = true };
+    b.live[KW_DIM_ROWS] = n;
+    must(cpu->submit(program, &b));
+    must(cpu->poll(program));
+    cpu->free(m->device, scratch);
+    cpu->drop(program);
+    kw_plan_free(p);
+}
+
+static void times(const stack *s, int e, const double *x, double *out)
+{
+    int rows = (int)s->t.shape[1], cols = (int)s->t.shape[2];
+    for (int i = 0; i < rows; i++) {
+        out[i] = 0;
+        for (int j = 0; j < cols; j++) out[i] += (double)s->means[(e * rows + i) * cols + j] * x[j];
+    }
+}
+
+/* The largest difference to what it should be, of the largest result. */
+static double worst_error(const machine *m, int n)
+{
+    double worst = 0, largest = 0;
+    for (int row = 0; row < n; row++) {
+        const float *s = m->scores + row * EXPERTS;
+        double x[WIDTH], h[FFN], y[WIDTH], want[WIDTH] = { 0 };
+        int best = 0, next = -1;
+        for (int e = 1; e < EXPERTS; e++) best = s[e] > s[best] ? e : best;
+        for (int e = 0; e < EXPERTS; e++)
+            if (e != best && (next < 0 || s[e] > s[next])) next = e;
+        double share = 1 / (1 + exp((double)s[next] - (double)s[best]));
+        for (int j = 0; j < WIDTH; j++) x[j] = (double)m->x[row * WIDTH + j];
+        for (int i = 0; i < USED; i++) {
+            times(&m->up, i ? next : best, x, h);
+            times(&m->down, i ? next : best, h, y);
+            for (int j = 0; j < WIDTH; j++) want[j] += y[j] * (i ? 1 - share : share);
+        }
+        for (int j = 0; j < WIDTH; j++) {
+            worst = fmax(worst, fabs(want[j] - (double)m->got[row * WIDTH + j]));
+            largest = fmax(largest, fabs(want[j]));
+        }
+    }
+    return worst / largest;
+}
+
+/* crowd: all rows want expert 3 first and 1 second. */
+static void fill(machine *m, bool crowd)
+{
+    kw_rng rng;
+    kw_rng_seed(&rng, 5);
+    for (int i = 0; i < MOST_ROWS * WIDTH; i++) m->x[i] = (float)(kw_rng_f64(&rng) * 2 - 1);
+    for (int i = 0; i < MOST_ROWS * EXPERTS; i++) {
+        m->scores[i] = (float)(kw_rng_f64(&rng) * 4 - 2);
+        if (crowd && i % EXPERTS == 3) m->scores[i] += 9;
+        if (crowd && i % EXPERTS == 1) m->scores[i] += 5;
+    }
+}
+
+static machine *open_machine(const char *isa)
+{
+    static machine m;
+    must(kw_pool_open(2, &m.pool));
+    must(kw_backend_cpu.open(0, &(kw_device_options){ .pool = m.pool, .isa = isa }, &m.device));
+    return &m;
+}
+
+static void close_machine(machine *m)
+{
+    kw_backend_cpu.close(m->device);
+    kw_pool_close(m->pool);
+}
+
+TEST(rows_are_the_weighted_sum_of_their_best_experts)
+{
+    static const kw_dtype dtypes[] = { KW_F32, KW_F16, KW_BF16, KW_Q8_0, KW_Q4_0 };
+    static const int rows[] = { 1, 2, 17, MOST_ROWS };
+    double worst[2] = { 0, 0 };
+    machine *m = open_machine("");
+    for (size_t t = 0; t < sizeof dtypes / sizeof *dtypes; t++)
+        for (int form = 0; form < 4; form++) {
+            make(&m->up, dtypes[t], FFN, WIDTH, form & 1);
+            make(&m->down, dtypes[t], WIDTH, FFN, form & 1);
+            fill(m, form & 2);
+            for (size_t r = 0; r < 4; r++)
+                for (int exact = 0; exact < 2; exact++) {
+                    run(m, exact, MOST_ROWS, rows[r]);
+                    worst[exact] = fmax(worst[exact], worst_error(m, rows[r]));
+                }
+        }
+    printf("worst error of the largest: fast %.2e, exact %.2e\n", worst[0], worst[1]);
+    assert_true(worst[0] < 1e-4 && worst[1] < 2e-6);
+    close_machine(m);
+}
+
+TEST(a_row_has_the_same_bits_in_any_company_and_on_every_row_of_kernels)
+{
+    static float want[MOST_ROWS * WIDTH];
+    size_t n;
+    const kw_kernels *const *kernels = kw_kernel_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        if ((kernels[i]->needs & kw_cpu_features()) != kernels[i]->needs) continue;
+        machine *m = open_machine(kernels[i]->name);
+        make(&m->up, KW_Q8_0, FFN, WIDTH, false);
+        make(&m->down, KW_Q8_0, WIDTH, FFN, false);
+        fill(m, false);
+        run(m, true, MOST_ROWS, MOST_ROWS);
+        if (i == 0) memcpy(want, m->got, sizeof want);
+        assert_memory_equal(m->got, want, sizeof want);
+        for (int fast = 0; fast < 2; fast++) {
+            static float all[MOST_ROWS * WIDTH];
+            run(m, !fast, MOST_ROWS, MOST_ROWS);
+            memcpy(all, m->got, sizeof all);
+            run(m, !fast, 1, 1);
+            assert_memory_equal(m->got, all, WIDTH * sizeof *all);
+        }
+        close_machine(m);
+    }
+}
+
+TEST(scores_that_are_no_numbers_still_choose_experts_that_exist)
+{
+    machine *m = open_machine("");
+    const kw_backend *cpu = &kw_backend_cpu;
+    make(&m->up, KW_F32, FFN, WIDTH, false);
+    make(&m->down, KW_F32, WIDTH, FFN, false);
+    fill(m, false);
+    static const float odd[] = { NAN, INFINITY, -INFINITY, NAN, 0, NAN, 3e38f };
+    for (int i = 0; i < MOST_ROWS * EXPERTS; i++) m->scores[i] = i < 60 ? NAN : odd[i % 7];
+    kw_plan *p = NULL;
+    kw_program *program = NULL;
+    kw_memory *scratch = NULL;
+    static float out[MOST_ROWS * 2 * USED];
+    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
+    kw_val scores = kw_input(p, "scores", KW_F32, KW_DIM_ROWS, MOST_ROWS, EXPERTS);
+    kw_output(p, kw_route(p, scores, args), "route");
+    must(kw_plan_seal(p));
+    must(cpu->prepare(m->device, p, true, &program));
+    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
+    const void *inputs[] = { m->scores };
+    void *outputs[] = { out };
+    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch };
+    b.live[KW_DIM_ROWS] = MOST_ROWS;
+    must(cpu->submit(program, &b));
+    for (int i = 0; i < MOST_ROWS; i++) {
+        const float *e = out + (size_t)i * 2 * USED;
+        assert_true(e[0] >= 0 && e[0] < EXPERTS && e[1] >= 0 && e[1] < EXPERTS && e[0] != e[1]);
+    }
+    cpu->free(m->device, scratch);
+    cpu->drop(program);
+    kw_plan_free(p);
+    close_machine(m);
+}
