@@ -351,7 +351,8 @@ static void check_extremes(const kw_kernels *row, size_t type, tally *t)
             run_wide8(row, m, x, 2, got);
             for (size_t r = 0; r < KW_PANEL_ROWS; r++, t->n++) {
                 double all = (double)got[r], eighth = (double)got[KW_PANEL_ROWS + r];
-                t->worst[type] = fmax(t->worst[type], fabs(all - 8 * eighth) / fabs(all));
+                double off = fabs(all - 8 * eighth) / fabs(all);
+                if (!(off <= t->worst[type])) t->worst[type] = off;
             }
         }
 }
