@@ -14,7 +14,7 @@ extern "C" {
 
 typedef struct kw_model kw_model;
 
-/* path: a GGUF, safetensors, safetensors index or llama2.c file, or a Hugging Face style folder.
+/* path: a GGUF, safetensors, PyTorch or llama2.c file, an index of shards, or a Hugging Face style folder.
  * Errors: KW_ENOTFOUND (no such file), KW_EFORMAT (malformed, with offset and sizes; or a missing tensor, with the nearest
  * name), KW_ESHAPE (names tensor, wanted and found), KW_EUNSUPPORTED (lists the known architectures),
  * KW_ENOMEM, KW_EIO. */

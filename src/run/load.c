@@ -20,8 +20,9 @@ static kw_status read_arch(kw_model *m)
     if (!config)
         return kw_try(
             kw_fail(KW_ENOTFOUND,
-                    "no config.json beside the weights\nwhy: safetensors files do not say which "
-                    "model they hold"),
+                    "no config.json beside the weights\nwhy: %s files do not say which model "
+                    "they hold",
+                    kw_checkpoint_format(m->ck)),
             "put the model's config.json into the same folder");
     const kw_json *type = kw_json_path(config, "model_type"),
                   *list = kw_json_get(config, "architectures");
