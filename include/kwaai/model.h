@@ -14,12 +14,16 @@ extern "C" {
 
 typedef struct kw_model kw_model;
 
-/* path: a GGUF, safetensors, safetensors index or llama2.c file, or a Hugging Face style folder.
+/* path: a GGUF, safetensors, PyTorch or llama2.c file, an index of shards, or a Hugging Face style folder.
  * Errors: KW_ENOTFOUND (no such file), KW_EFORMAT (malformed, with offset and sizes; or a missing tensor, with the nearest
  * name), KW_ESHAPE (names tensor, wanted and found), KW_EUNSUPPORTED (lists the known architectures),
  * KW_ENOMEM, KW_EIO. */
 KW_API kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o,
                                kw_model **out);
+/* Opens files without asking whether this build can compute with them: for programs that show what is inside. Of the answers
+ * only tensors, metadata and the file's facts are there (family is "" when it is not known, sizes are 0); a session, batch or
+ * plan of it is refused (KW_EINVAL). Needs no engine. */
+KW_API kw_status kw_model_inspect(const char *path, const kw_model_options *o, kw_model **out);
 KW_API kw_model *kw_model_retain(kw_model *m); /* returns m */
 KW_API void kw_model_release(kw_model *m);     /* NULL is fine */
 
@@ -28,7 +32,7 @@ KW_API const kw_tokenizer *kw_model_tokenizer(const kw_model *m);
 
 typedef struct kw_model_info {
     const char *family; /* "llama" */
-    const char *arch;   /* as the file says: "LlamaForCausalLM", "llama" */
+    const char *arch;   /* as the file says: "LlamaForCausalLM", "llama"; "" when it does not */
     const char *name;   /* general.name or the folder's name */
     const char *format; /* "GGUF v3" */
     const char *dtype;  /* the dtype of most weight bytes: "Q4_1" */

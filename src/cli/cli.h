@@ -114,6 +114,8 @@ const char *out_guesses(const kw_generate_result *r, char text[96]);
 
 /* model.c */
 int cli_open_engine(cli *c);
+/* Any model's files, whether this build can run them or not (then the family is ""), taken as cli_open_model takes them. */
+int cli_open_files(cli *c);
 int cli_open_model(cli *c);              /* takes the first argument, or -m, away from the others */
 int cli_model_path(cli *c, char **path); /* a file, a folder or a name of the catalogue; free it */
 /* A session of the open model, with its sampling and --draft. */

@@ -37,8 +37,9 @@ static void show_json(const cli *c, const kw_model_info *m)
     size_t key_len;
     printf("{\"name\":");
     out_json_string(m->name, strlen(m->name));
-    printf(",\"family\":\"%s\",\"arch\":\"%s\",\"format\":\"%s\",\"dtype\":\"%s\"", m->family,
-           m->arch, m->format, m->dtype);
+    printf(",\"family\":\"%s\",\"arch\":", m->family);
+    out_json_string(m->arch, strlen(m->arch));
+    printf(",\"format\":\"%s\",\"dtype\":\"%s\"", m->format, m->dtype);
     printf(",\"file_bytes\":%llu,\"n_params\":%llu", (unsigned long long)m->file_bytes,
            (unsigned long long)m->n_params);
     printf(",\"n_layers\":%d,\"dim\":%d,\"n_heads\":%d,\"n_kv_heads\":%d,\"head_dim\":%d,\"ffn_"
@@ -66,22 +67,24 @@ static void show_json(const cli *c, const kw_model_info *m)
     printf("}\n");
 }
 
-static void show_text(const cli *c, const kw_model_info *m)
+/* What only a known family says. */
+static void show_shape(const cli *c, const kw_model_info *m)
 {
-    kw_tensor_info t;
-    char value[80];
-    const char *key;
-    size_t key_len;
     const kw_tokenizer *tokenizer = kw_model_tokenizer(c->open_model);
-    printf("%-12s %s\n%-12s %s (%s)\n%-12s %s, %s, %.1f MB\n", "name", m->name, "family", m->family,
-           m->arch, "file", m->format, m->dtype, (double)m->file_bytes / 1e6);
-    printf("%-12s %.1f M in %zu tensors\n", "parameters", (double)m->n_params / 1e6, m->n_tensors);
     printf("%-12s %d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", "shape", m->n_layers,
            m->dim, m->ffn_dim, m->n_heads, m->n_kv_heads, m->head_dim);
     printf("%-12s %d\n%-12s %d tokens, %s\n", "context", m->ctx_train, "vocabulary", m->n_vocab,
            tokenizer ? kw_tokenizer_kind(tokenizer) : "no tokenizer");
     show_pack(c);
-    printf("\n");
+}
+
+/* Metadata, and tensors where wanted. */
+static void show_lines(const cli *c)
+{
+    kw_tensor_info t;
+    char value[80];
+    const char *key;
+    size_t key_len;
     for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {
         for (char *p = value; *p; p++)
             if (*p == '\n') *p = ' ';
@@ -94,9 +97,20 @@ static void show_text(const cli *c, const kw_model_info *m)
     }
 }
 
+static void show_text(const cli *c, const kw_model_info *m)
+{
+    printf("%-12s %s\n%-12s %s (%s)\n%-12s %s, %s, %.1f MB\n", "name", m->name, "family",
+           m->family[0] ? m->family : "not known to this build", m->arch[0] ? m->arch : "no config",
+           "file", m->format, m->dtype, (double)m->file_bytes / 1e6);
+    printf("%-12s %.1f M in %zu tensors\n", "parameters", (double)m->n_params / 1e6, m->n_tensors);
+    if (m->family[0]) show_shape(c, m);
+    printf("\n");
+    show_lines(c);
+}
+
 int cmd_show(cli *c)
 {
-    int code = cli_open_model(c);
+    int code = cli_open_files(c);
     if (code) return code;
     kw_model_info m = kw_model_describe(c->open_model);
     if (c->json) show_json(c, &m);

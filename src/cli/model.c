@@ -150,16 +150,35 @@ static int choose_packing(cli *c)
     return cli_use_packs(c);
 }
 
+static int load_model(cli *c, const char *path)
+{
+    int code = choose_packing(c);
+    if (!code) code = cli_open_engine(c);
+    if (code) return code;
+    kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_model);
+    return st ? out_status(st, NULL) : EXIT_OK;
+}
+
 int cli_open_model(cli *c)
 {
     char *path = NULL;
     int code = cli_model_path(c, &path);
-    if (!code) code = choose_packing(c);
-    if (!code) code = cli_open_engine(c);
-    if (!code) {
-        kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_model);
-        if (st) code = out_status(st, NULL);
-    }
+    if (!code) code = load_model(c, path);
+    free(path);
+    return code;
+}
+
+int cli_open_files(cli *c)
+{
+    char *path = NULL;
+    kw_model *m = NULL;
+    int code = cli_model_path(c, &path);
+    kw_status st = code ? KW_OK : kw_model_inspect(path, &c->model, &m);
+    if (st) code = out_status(st, NULL);
+    if (m && kw_model_describe(m).family[0]) {
+        kw_model_release(m);
+        code = load_model(c, path);
+    } else c->open_model = m;
     free(path);
     return code;
 }

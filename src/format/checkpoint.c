@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SNIFF_BYTES = 64, MAX_CONFIG = 64 << 20 };
+enum { SNIFF_BYTES = 512, MAX_CONFIG = 64 << 20 };
 
 /* ---- filling ---- */
 
@@ -95,16 +95,10 @@ kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first)
 /* ---- sniffing ---- */
 
 static const char *const kind_names[] = {
-    "an unknown kind of file",
-    "GGUF",
-    "safetensors",
-    "a safetensors index",
-    "llama2.c",
-    "a Python pickle",
-    "a zip archive (a PyTorch checkpoint?)",
-    "JSON",
-    "a SentencePiece model",
-    "a llama2.c tokenizer",
+    "an unknown kind of file", "GGUF",          "safetensors",
+    "a safetensors index",     "llama2.c",      "a Python pickle",
+    "a zip archive",           "JSON",          "a SentencePiece model",
+    "a llama2.c tokenizer",    "a tar archive",
 };
 
 const char *kw_file_kind_name(kw_file_kind k) { return kind_names[k]; }
@@ -138,6 +132,7 @@ kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size
     if (kw_llama2c_fits(p, n, file_size)) return KW_FILE_LLAMA2C;
     if (at < n && (p[at] == '{' || p[at] == '[')) return KW_FILE_JSON;
     if (n >= 4 && p[0] == 0x0a && p[2] == 0x0a) return KW_FILE_SENTENCEPIECE;
+    if (n >= 262 && memcmp(p + 257, "ustar", 5) == 0) return KW_FILE_TAR;
     if (is_llama2c_tokenizer(p, n)) return KW_FILE_LLAMA2C_TOKENIZER;
     return KW_FILE_UNKNOWN;
 }
@@ -147,25 +142,38 @@ kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size
 static kw_status not_a_model(const kw_source *s, kw_file_kind kind)
 {
     if (s->size == 0) return kw_fail(KW_EFORMAT, "%s is empty", s->name);
-    if (kind == KW_FILE_PICKLE || kind == KW_FILE_ZIP)
-        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s is %s: PyTorch files are not read yet", s->name,
-                              kw_file_kind_name(kind)),
-                      "save the model as safetensors");
-    return kw_fail(
-        KW_EFORMAT,
-        "%s is %s\nwhy: a model is a GGUF, safetensors or llama2.c file, or a folder with one",
-        s->name, kw_file_kind_name(kind));
+    if (kind == KW_FILE_TAR)
+        return kw_try(kw_fail(KW_EUNSUPPORTED,
+                              "%s is a tar archive: PyTorch files of before 0.2 are not read",
+                              s->name),
+                      "load it in PyTorch and save it again");
+    return kw_fail(KW_EFORMAT,
+                   "%s is %s\nwhy: a model is a GGUF, safetensors, PyTorch or llama2.c file, or a "
+                   "folder with one",
+                   s->name, kw_file_kind_name(kind));
+}
+
+static kw_file_kind kind_of(const kw_source *s)
+{
+    size_t head = s->size < SNIFF_BYTES ? (size_t)s->size : SNIFF_BYTES;
+    return s->size ? kw_file_sniff(s->map, head, s->size) : KW_FILE_UNKNOWN;
+}
+
+kw_status kw_checkpoint_read_part(kw_checkpoint *ck, kw_source *s)
+{
+    kw_file_kind kind = kind_of(s);
+    if (kind == KW_FILE_SAFETENSORS) return kw_safetensors_read(ck, s);
+    if (kind == KW_FILE_ZIP || kind == KW_FILE_PICKLE) return kw_torch_read(ck, s);
+    return not_a_model(s, kind);
 }
 
 static kw_status read_source(kw_checkpoint *ck, kw_source *s, kw_file_options o)
 {
-    size_t head = s->size < SNIFF_BYTES ? (size_t)s->size : SNIFF_BYTES;
-    kw_file_kind kind = s->size ? kw_file_sniff(s->map, head, s->size) : KW_FILE_UNKNOWN;
+    kw_file_kind kind = kind_of(s);
     if (kind == KW_FILE_GGUF) return kw_gguf_read(ck, s);
     if (kind == KW_FILE_LLAMA2C) return kw_llama2c_read(ck, s);
-    if (kind == KW_FILE_SAFETENSORS) return kw_safetensors_read(ck, s);
-    if (kind == KW_FILE_JSON) return kw_safetensors_read_index(ck, s, ck->folder, o);
-    return not_a_model(s, kind);
+    if (kind == KW_FILE_JSON) return kw_index_read(ck, s, o);
+    return kw_checkpoint_read_part(ck, s);
 }
 
 static kw_status join(const kw_checkpoint *ck, const char *name, kw_buf *path)
@@ -210,24 +218,18 @@ static kw_status set_folder(kw_checkpoint *ck, const char *path, bool is_dir)
 static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
 {
     static const char *const names[] = { "model.safetensors.index.json", "model.safetensors",
-                                         "model.gguf" };
+                                         "model.gguf", "pytorch_model.bin.index.json",
+                                         "pytorch_model.bin" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         kw_status st = join(ck, names[i], path);
         if (st) return st;
         if (kw_path_exists(kw_buf_text(path))) return KW_OK;
     }
-    kw_status st = join(ck, "pytorch_model.bin", path);
-    if (st) return st;
-    if (kw_path_exists(kw_buf_text(path)))
-        return kw_try(kw_fail(KW_EUNSUPPORTED,
-                              "%s holds a pickled checkpoint: PyTorch files are not read yet",
-                              ck->folder),
-                      "save the model as safetensors");
-    return kw_fail(KW_ENOTFOUND,
-                   "the folder %s holds no model\nwhy: looked for model.safetensors.index.json, "
-                   "model.safetensors "
-                   "and model.gguf",
-                   ck->folder);
+    return kw_fail(
+        KW_ENOTFOUND,
+        "the folder %s holds no model\nwhy: looked for model.safetensors, model.gguf and "
+        "pytorch_model.bin, and for an index of shards",
+        ck->folder);
 }
 
 static kw_status fill(kw_checkpoint *ck, const char *path, kw_file_options o)

@@ -93,10 +93,10 @@ typedef enum kw_naming { KW_NAMING_HF, KW_NAMING_GGUF } kw_naming;
 
 typedef struct kw_checkpoint kw_checkpoint;
 
-/* path: a GGUF, safetensors, safetensors index.json or llama2.c file, or a Hugging Face style folder
- * (model.safetensors or its index, config.json, generation_config.json). For a single safetensors file
- * config.json is read beside it. Formats are sniffed from the bytes, never from the file's name.
- * Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (big-endian GGUF, pickles, experts...), KW_EIO. */
+/* path: a GGUF, safetensors, PyTorch or llama2.c file, an index.json of shards, or a Hugging Face style folder
+ * (model.safetensors or pytorch_model.bin or an index of them, config.json, generation_config.json). For a single safetensors
+ * or PyTorch file config.json is read beside it. Formats are sniffed from the bytes, never from the file's name.
+ * Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (big-endian GGUF, pickles that call something, experts...), KW_EIO. */
 kw_status kw_checkpoint_open(const char *path, kw_file_options o, kw_checkpoint **out);
 /* The same from an open source (taken, also on failure) and the texts of config files (may be empty). */
 kw_status kw_checkpoint_from_source(kw_source *weights, kw_str config_json, kw_checkpoint **out);
@@ -146,7 +146,8 @@ typedef enum kw_file_kind {
     KW_FILE_ZIP,
     KW_FILE_JSON,
     KW_FILE_SENTENCEPIECE,
-    KW_FILE_LLAMA2C_TOKENIZER
+    KW_FILE_LLAMA2C_TOKENIZER,
+    KW_FILE_TAR
 } kw_file_kind;
 kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size);
 const char *kw_file_kind_name(kw_file_kind k);

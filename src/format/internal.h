@@ -27,8 +27,11 @@ kw_status kw_gguf_read(kw_checkpoint *ck, kw_source *s);
 kw_status kw_llama2c_read(kw_checkpoint *ck, kw_source *s);
 bool kw_llama2c_fits(const void *head, size_t len, uint64_t file_size);
 kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s);
-kw_status kw_safetensors_read_index(kw_checkpoint *ck, kw_source *index, const char *folder,
-                                    kw_file_options o);
+kw_status kw_torch_read(kw_checkpoint *ck, kw_source *s); /* zip or legacy, by its first byte */
+/* An index names the shards (safetensors or PyTorch) that its tensors are in. */
+kw_status kw_index_read(kw_checkpoint *ck, kw_source *index, kw_file_options o);
+/* Reads a file of named tensors, safetensors or PyTorch, whole or one of several: none has metadata. */
+kw_status kw_checkpoint_read_part(kw_checkpoint *ck, kw_source *s);
 
 /* Takes s, also on failure. */
 kw_status kw_checkpoint_own(kw_checkpoint *ck, kw_source *s);

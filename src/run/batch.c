@@ -30,13 +30,15 @@ struct kw_batch {
 kw_status kw_batch_open(kw_model *m, const kw_session_options *o, kw_batch **out)
 {
     kw_session_options all = o ? *o : kw_session_defaults();
+    kw_status st = kw_model_check_engine(m);
+    if (st) return st;
     if (all.batch < 1 || all.batch > 65536)
         return kw_fail(KW_EINVAL, "runs of %d rows: expected 1 to 65536", all.batch);
     kw_batch *b = kw_calloc(1, sizeof *b, KW_PAY_SCRATCH);
     if (!b) return KW_ENOMEM;
     b->m = kw_model_retain(m);
     b->messages = KW_ARENA(KW_PAY_MISC);
-    kw_status st = kw_eval_open(m, &all, &b->eval);
+    st = kw_eval_open(m, &all, &b->eval);
     if (st) kw_batch_close(b);
     else *out = b;
     return st;

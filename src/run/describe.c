@@ -24,7 +24,7 @@ static const char *main_dtype(const kw_model *m)
 kw_model_info kw_model_describe(const kw_model *m)
 {
     kw_model_info info = {
-        .family = m->family->name,
+        .family = m->family ? m->family->name : "",
         .arch = m->arch_name,
         .name = m->name,
         .format = kw_checkpoint_format(m->ck),

@@ -294,13 +294,15 @@ kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, in
                               kw_write_fn write, void *user)
 {
     kw_session_options all = o ? *o : kw_session_defaults();
+    kw_status st = kw_model_check_engine(m);
+    if (st) return st;
     if (rows < 1 || rows > 65536)
         return kw_fail(KW_EINVAL, "a plan for %d rows: expected 1 to 65536", rows);
     all.batch = rows;
     kw_eval e = { .m = (kw_model *)(uintptr_t)m, .options = all };
     kw_plan *p = NULL;
     kw_buf text = KW_BUF((size_t)64 << 20, KW_PAY_PLAN);
-    kw_status st = record(&e, KW_EVAL_ONE, rows, 1, &p);
+    st = record(&e, KW_EVAL_ONE, rows, 1, &p);
     if (!st) kw_plan_print(p, &text);
     if (!st) st = text.status;
     if (!st) write(user, text.data, text.len);

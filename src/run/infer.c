@@ -272,10 +272,12 @@ kw_status kw_infer(kw_model *m, const char *in_path, const char *out_path,
                    const kw_infer_options *o)
 {
     enum { MOST = 1 << 20 };
+    kw_status st = kw_model_check_engine(m);
+    if (st) return st;
     if (o->generate < 0 || o->generate > MOST)
         return kw_fail(KW_EINVAL, "generate %d ids: expected 0 to %d", o->generate, MOST);
     infer f = { .m = m, .generate = o->generate, .arena = KW_ARENA(KW_PAY_SCRATCH) };
-    kw_status st = perform(&f, in_path, out_path, o);
+    st = perform(&f, in_path, out_path, o);
     kw_session_close(f.s);
     kw_arena_free(&f.arena);
     return st;

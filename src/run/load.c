@@ -20,8 +20,9 @@ static kw_status read_arch(kw_model *m)
     if (!config)
         return kw_try(
             kw_fail(KW_ENOTFOUND,
-                    "no config.json beside the weights\nwhy: safetensors files do not say which "
-                    "model they hold"),
+                    "no config.json beside the weights\nwhy: %s files do not say which model "
+                    "they hold",
+                    kw_checkpoint_format(m->ck)),
             "put the model's config.json into the same folder");
     const kw_json *type = kw_json_path(config, "model_type"),
                   *list = kw_json_get(config, "architectures");
@@ -105,14 +106,53 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
     return st;
 }
 
-kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o, kw_model **out)
+static kw_model *new_model(kw_engine *e)
 {
-    kw_model_options all = o ? *o : kw_model_defaults();
     kw_model *m = kw_calloc(1, sizeof *m, KW_PAY_MODEL);
-    if (!m) return KW_ENOMEM;
+    if (!m) return NULL;
     m->engine = e;
     m->arena = KW_ARENA(KW_PAY_MODEL);
     atomic_store(&m->refs, 1);
+    return m;
+}
+
+static kw_status list(kw_model *m, const char *path, const kw_model_options *o)
+{
+    const kw_arch *arch = NULL;
+    kw_status st = kw_checkpoint_open(path, (kw_file_options){ .no_mmap = o->no_mmap }, &m->ck);
+    if (st) return st;
+    m->arch = KW_STR("");
+    if (read_arch(m) == KW_OK)
+        m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
+    return name_model(m, path);
+}
+
+kw_status kw_model_inspect(const char *path, const kw_model_options *o, kw_model **out)
+{
+    kw_model_options all = o ? *o : kw_model_defaults();
+    kw_model *m = new_model(NULL);
+    if (!m) return KW_ENOMEM;
+    kw_status st = list(m, path, &all);
+    if (st) {
+        kw_because(st, "cannot open %s", path);
+        kw_model_release(m);
+        return st;
+    }
+    *out = m;
+    return KW_OK;
+}
+
+kw_status kw_model_check_engine(const kw_model *m)
+{
+    return m->engine ? KW_OK
+                     : kw_fail(KW_EINVAL, "%s was opened to look at it, not to run", m->name);
+}
+
+kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o, kw_model **out)
+{
+    kw_model_options all = o ? *o : kw_model_defaults();
+    kw_model *m = new_model(e);
+    if (!m) return KW_ENOMEM;
     kw_status st = fill(m, path, &all);
     if (st) {
         kw_because(st, "cannot load %s", path);

@@ -90,6 +90,26 @@ static const kw_tensor *turned(const binding_of *b, const kw_tensor *t)
     return copy;
 }
 
+/* Some writers keep one more scale for a tensor beside it. Values without it would be wrong, so such a file is refused. */
+static kw_status check_scale(const binding_of *b)
+{
+    static const char *const endings[] = { "_scale", "_scale_inv", ".scale" };
+    char name[sizeof b->name + 16];
+    kw_str stem = kw_str_of(b->name);
+    if (kw_str_ends(stem, ".weight")) stem.n -= strlen(".weight");
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        bool is_short = endings[i][0] == '.';
+        snprintf(name, sizeof name, "%.*s%s", is_short ? (int)stem.n : (int)strlen(b->name),
+                 b->name, endings[i]);
+        if (kw_checkpoint_find(b->m->ck, name))
+            return kw_fail(KW_EUNSUPPORTED,
+                           "tensor \"%s\" has a scale of its own, \"%s\"\nwhy: scales beside "
+                           "tensors are not applied yet",
+                           b->name, name);
+    }
+    return KW_OK;
+}
+
 /* The tensor itself, or its values as f32 in the model's arena. */
 static const kw_tensor *as_f32(const binding_of *b, const kw_tensor *t)
 {
@@ -185,6 +205,7 @@ static kw_status bind_experts(binding_of *b, kw_weight_ref *ref)
     if (!found) return missing(b);
     kw_status st = check_dtype(b, &found->tensor);
     if (!st) st = check_stack(b, &found->tensor);
+    if (!st) st = check_scale(b);
     if (st) return st;
     ref->t = &found->tensor;
     ref->name = kw_arena_strdup(&b->m->arena, b->name, strlen(b->name));
@@ -237,6 +258,7 @@ static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
     }
     kw_status st = check_dtype(b, &seen);
     if (!st) st = check_shape(b, &seen);
+    if (!st) st = check_scale(b);
     if (st) return st;
     ref->t = b->row->flags & KW_W_F32    ? as_f32(b, &found->tensor)
              : b->row->flags & KW_W_PART ? view_of(b, &found->tensor)

@@ -39,6 +39,8 @@ static size_t walk(const kw_model *m, kw_packed *out)
 
 kw_status kw_pack_list(const kw_model *m, kw_arena *arena, kw_packed *out)
 {
+    kw_status st = kw_model_check_engine(m);
+    if (st) return st;
     out->n = 0;
     out->matrices = kw_arena_alloc(arena, walk(m, NULL) + 1, sizeof *out->matrices);
     if (!out->matrices) return KW_ENOMEM;

@@ -56,6 +56,9 @@ static inline const void *kw_model_layer(const kw_model *m, int il)
     return *layers + (size_t)il * m->family->layer_size;
 }
 
+/* KW_EINVAL for a model that was only opened to be shown. */
+kw_status kw_model_check_engine(const kw_model *m);
+
 /* load_config.c, load_weights.c, end_ids.c: the three things a checkpoint is asked for. */
 kw_status kw_load_config(kw_model *m);
 kw_status kw_load_weights(kw_model *m);

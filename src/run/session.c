@@ -77,9 +77,11 @@ static kw_status fill(kw_session *s, kw_model *m, const kw_session_options *o)
 kw_status kw_session_open(kw_model *m, const kw_session_options *o, kw_session **out)
 {
     kw_session_options all = o ? *o : kw_session_defaults();
+    kw_status st = kw_model_check_engine(m);
+    if (st) return st;
     kw_session *s = kw_calloc(1, sizeof *s, KW_PAY_KV);
     if (!s) return KW_ENOMEM;
-    kw_status st = fill(s, m, &all);
+    st = fill(s, m, &all);
     if (st) kw_session_close(s);
     else *out = s;
     return st;

@@ -7,8 +7,6 @@
 static const signed char values[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
                                         1,    13,   25,  38,  53,  69,  89,  113 };
 
-static float half_at(const unsigned char *p) { return kw_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
-
 static void decode_part(const unsigned char *q, float d, float *dst)
 {
     for (int j = 0; j < 16; j++) {
@@ -20,7 +18,7 @@ static void decode_part(const unsigned char *q, float d, float *dst)
 void kw_decode_iq4_nl(const void *src, float *dst, size_t n)
 {
     const unsigned char *b = src;
-    for (size_t i = 0; i < n; i += 32, b += 18) decode_part(b + 2, half_at(b), dst + i);
+    for (size_t i = 0; i < n; i += 32, b += 18) decode_part(b + 2, kw_f16_at(b), dst + i);
 }
 
 void kw_decode_iq4_xs(const void *src, float *dst, size_t n)
@@ -30,7 +28,7 @@ void kw_decode_iq4_xs(const void *src, float *dst, size_t n)
         for (size_t part = 0; part < 8; part++) {
             int high = (b[2] | b[3] << 8) >> (2 * part) & 3;
             int low = b[4 + part / 2] >> (4 * (part & 1)) & 15;
-            float d = half_at(b) * (float)((low | high << 4) - 32);
+            float d = kw_f16_at(b) * (float)((low | high << 4) - 32);
             decode_part(b + 8 + 16 * part, d, dst + i + 32 * part);
         }
 }

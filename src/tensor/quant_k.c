@@ -11,8 +11,6 @@
 
 enum { N = 256 };
 
-static float half_at(const unsigned char *p) { return kw_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
-
 /* 2-bit code j of 64 bytes: halves of 128 values, in each 32 bytes hold four parts of 32 by bit position. */
 static int two_bits(const unsigned char *q, size_t j)
 {
@@ -23,7 +21,7 @@ void kw_decode_q2_k(const void *src, float *dst, size_t n)
 {
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 84) {
-        float d = half_at(b + 80), dmin = half_at(b + 82);
+        float d = kw_f16_at(b + 80), dmin = kw_f16_at(b + 82);
         for (size_t j = 0; j < N; j++) {
             unsigned char s = b[j / 16];
             dst[i + j] = d * (float)(s & 15) * (float)two_bits(b + 16, j) - dmin * (float)(s >> 4);
@@ -42,7 +40,7 @@ void kw_decode_q3_k(const void *src, float *dst, size_t n)
 {
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 110) {
-        float d = half_at(b + 108);
+        float d = kw_f16_at(b + 108);
         for (size_t j = 0; j < N; j++) {
             int third = b[j % 32] >> (j / 32) & 1;
             int q = two_bits(b + 32, j) - (third ? 0 : 4);
@@ -71,8 +69,8 @@ void kw_decode_q4_k(const void *src, float *dst, size_t n)
         for (size_t j = 0; j < N; j++) {
             int scale, min;
             scale_min(b + 4, j / 32, &scale, &min);
-            dst[i + j] =
-                half_at(b) * (float)scale * (float)nibble(b + 16, j) - half_at(b + 2) * (float)min;
+            dst[i + j] = kw_f16_at(b) * (float)scale * (float)nibble(b + 16, j) -
+                         kw_f16_at(b + 2) * (float)min;
         }
 }
 
@@ -83,7 +81,7 @@ void kw_decode_q5_k(const void *src, float *dst, size_t n)
         for (size_t j = 0; j < N; j++) {
             int scale, min, q = nibble(b + 48, j) | (b[16 + j % 32] >> (j / 32) & 1) << 4;
             scale_min(b + 4, j / 32, &scale, &min);
-            dst[i + j] = half_at(b) * (float)scale * (float)q - half_at(b + 2) * (float)min;
+            dst[i + j] = kw_f16_at(b) * (float)scale * (float)q - kw_f16_at(b + 2) * (float)min;
         }
 }
 
@@ -95,7 +93,7 @@ void kw_decode_q6_k(const void *src, float *dst, size_t n)
             size_t half = j / 128, part = j % 128 / 32, at = j % 32;
             int low = b[64 * half + 32 * (part & 1) + at] >> (part & 2 ? 4 : 0) & 15;
             int high = b[128 + 32 * half + at] >> (2 * part) & 3;
-            float scale = half_at(b + 208) * (float)(signed char)b[192 + j / 16];
+            float scale = kw_f16_at(b + 208) * (float)(signed char)b[192 + j / 16];
             dst[i + j] = scale * (float)((low | high << 4) - 32);
         }
 }

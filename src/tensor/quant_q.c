@@ -15,8 +15,6 @@ enum { N = 32 };
 
 static uint16_t u16_at(const unsigned char *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static float half_at(const unsigned char *p) { return kw_f16_to_f32(u16_at(p)); }
-
 static void put_half(unsigned char *p, float x)
 {
     uint16_t h = kw_f32_to_f16(x);
@@ -32,7 +30,7 @@ void kw_decode_f32(const void *src, float *dst, size_t n)
 void kw_decode_f16(const void *src, float *dst, size_t n)
 {
     const unsigned char *s = src;
-    for (size_t i = 0; i < n; i++) dst[i] = half_at(s + 2 * i);
+    for (size_t i = 0; i < n; i++) dst[i] = kw_f16_at(s + 2 * i);
 }
 
 void kw_decode_bf16(const void *src, float *dst, size_t n)
@@ -76,8 +74,8 @@ void kw_decode_q4_0(const void *src, float *dst, size_t n)
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 18)
         for (size_t j = 0; j < 16; j++) {
-            dst[i + j] = half_at(b) * (float)((b[2 + j] & 15) - 8);
-            dst[i + j + 16] = half_at(b) * (float)((b[2 + j] >> 4) - 8);
+            dst[i + j] = kw_f16_at(b) * (float)((b[2 + j] & 15) - 8);
+            dst[i + j + 16] = kw_f16_at(b) * (float)((b[2 + j] >> 4) - 8);
         }
 }
 
@@ -86,8 +84,8 @@ void kw_decode_q4_1(const void *src, float *dst, size_t n)
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 20)
         for (size_t j = 0; j < 16; j++) {
-            dst[i + j] = half_at(b) * (float)(b[4 + j] & 15) + half_at(b + 2);
-            dst[i + j + 16] = half_at(b) * (float)(b[4 + j] >> 4) + half_at(b + 2);
+            dst[i + j] = kw_f16_at(b) * (float)(b[4 + j] & 15) + kw_f16_at(b + 2);
+            dst[i + j + 16] = kw_f16_at(b) * (float)(b[4 + j] >> 4) + kw_f16_at(b + 2);
         }
 }
 
@@ -103,7 +101,7 @@ void kw_decode_q5_0(const void *src, float *dst, size_t n)
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 22)
         for (size_t j = 0; j < N; j++)
-            dst[i + j] = half_at(b) * (float)(five(b + 2, b + 6, j) - 16);
+            dst[i + j] = kw_f16_at(b) * (float)(five(b + 2, b + 6, j) - 16);
 }
 
 void kw_decode_q5_1(const void *src, float *dst, size_t n)
@@ -111,14 +109,14 @@ void kw_decode_q5_1(const void *src, float *dst, size_t n)
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 24)
         for (size_t j = 0; j < N; j++)
-            dst[i + j] = half_at(b) * (float)five(b + 4, b + 8, j) + half_at(b + 2);
+            dst[i + j] = kw_f16_at(b) * (float)five(b + 4, b + 8, j) + kw_f16_at(b + 2);
 }
 
 void kw_decode_q8_0(const void *src, float *dst, size_t n)
 {
     const unsigned char *b = src;
     for (size_t i = 0; i < n; i += N, b += 34)
-        for (size_t j = 0; j < N; j++) dst[i + j] = half_at(b) * (float)(signed char)b[2 + j];
+        for (size_t j = 0; j < N; j++) dst[i + j] = kw_f16_at(b) * (float)(signed char)b[2 + j];
 }
 
 /* The scale comes from the value of the largest magnitude, with its sign: that one becomes exactly -8. */

@@ -64,6 +64,15 @@ TEST(a_safetensors_cut_at_any_byte_is_refused)
     check_truncation("golden/llama2-mha/model.safetensors", 3000);
 }
 
+TEST(a_zip_of_pytorch_cut_at_any_byte_is_refused)
+{
+    check_truncation("torch/views-zip-4.pt", 8000);
+}
+TEST(an_old_file_of_pytorch_cut_at_any_byte_is_refused)
+{
+    check_truncation("torch/views-legacy-2.pt", 8000);
+}
+
 /* Flips 1 to 4 bits of the header, opens, flips them back. */
 static void check_mutations(const char *rel, size_t header, int n)
 {
@@ -96,6 +105,37 @@ TEST(flipped_bits_in_a_gguf_are_survived)
 TEST(flipped_bits_in_a_safetensors_are_survived)
 {
     check_mutations("golden/llama2-mha/model.safetensors", 3000, 50000);
+}
+
+TEST(flipped_bits_in_a_zip_of_pytorch_are_survived)
+{
+    check_mutations("torch/views-zip-4.pt", 1900, 50000);
+}
+TEST(flipped_bits_in_an_old_file_of_pytorch_are_survived)
+{
+    check_mutations("torch/views-legacy-2.pt", 800, 50000);
+}
+
+/* The n-th allocation fails, for every n that there is. */
+static void check_faults(const char *rel)
+{
+    size_t len, before = kw_alloc_live(KW_PAY_COUNT);
+    char *data = read_local(rel, &len);
+    kw_status st = KW_ENOMEM;
+    for (uint64_t n = 1; st; n++) {
+        kw_alloc_fail_nth(n);
+        st = open_bytes(data, len);
+        kw_alloc_fail_nth(0);
+        assert_true(st == KW_OK || st == KW_ENOMEM);
+    }
+    kw_free(data);
+    assert_int_equal(kw_alloc_live(KW_PAY_COUNT), before);
+}
+
+TEST(no_memory_for_a_file_of_pytorch_is_an_error)
+{
+    check_faults("torch/views-zip-4.pt");
+    check_faults("torch/views-legacy-2.pt");
 }
 
 /* ---- headers written to lie ---- */

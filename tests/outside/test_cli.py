@@ -285,6 +285,26 @@ def test_bench_gives_json():
     assert all(t["min"] <= t["tok_s"] <= t["max"] and t["gb_s"] >= 0 for t in out)
 
 
+def test_show_lists_what_is_in_a_file_that_this_build_cannot_run():
+    with tempfile.TemporaryDirectory() as d:
+        copy = os.path.join(d, "model")
+        shutil.copytree(FOLDER, copy)
+        for config in ({"model_type": 'frob"nicator'}, None):
+            path = os.path.join(copy, "config.json")
+            json.dump(config, open(path, "w")) if config else os.remove(path)
+            shown = json.loads(ok("show", copy, "--tensors", "--json"))
+            assert shown["family"] == "" and shown["arch"] == (config or {"model_type": ""})["model_type"]
+            assert len(shown["tensors"]) == shown["n_tensors"] > 0 and shown["n_layers"] == 0
+            text = ok("show", copy, "--tensors")
+            assert b"not known to this build" in text and b"embed_tokens" in text and b"layers," not in text
+            code, _, err = run("plan", copy)
+            assert code and err
+        changed = os.path.join(d, "other.gguf")
+        open(changed, "wb").write(open(GGUF, "rb").read().replace(b"llama", b"zlama"))
+        shown = json.loads(ok("show", changed, "--tensors", "--json"))
+        assert shown["arch"] == "zlama" and shown["metadata"]["zlama.block_count"] == "2" and shown["tensors"]
+
+
 def test_show_plan_doctor_version_help():
     shown = json.loads(ok("show", GGUF, "--tensors", "--json"))
     assert shown["family"] == "llama" and len(shown["tensors"]) == shown["n_tensors"]

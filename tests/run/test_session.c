@@ -280,3 +280,20 @@ TEST(a_listener_that_has_heard_enough_cancels)
     kw_session_close(s);
     close_fixture(&f);
 }
+
+TEST(a_model_opened_to_look_at_it_is_listed_and_refuses_to_run)
+{
+    kw_model *m = NULL;
+    kw_session *s = NULL;
+    kw_batch *b = NULL;
+    kw_tensor_info t;
+    must(kw_model_inspect(test_local(models[0]), NULL, &m));
+    kw_model_info info = kw_model_describe(m);
+    assert_string_equal(info.family, "llama");
+    assert_true(info.n_tensors > 0 && kw_model_tensor(m, info.n_tensors - 1, &t));
+    assert_int_equal(kw_session_open(m, NULL, &s), KW_EINVAL);
+    assert_int_equal(kw_batch_open(m, NULL, &b), KW_EINVAL);
+    assert_int_equal(kw_infer(m, "in", "out", &(kw_infer_options){ .n_want = 0 }), KW_EINVAL);
+    assert_int_equal(kw_model_print_plan(m, NULL, 1, NULL, NULL), KW_EINVAL);
+    kw_model_release(m);
+}

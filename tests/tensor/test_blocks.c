@@ -4,8 +4,11 @@
 #include "tensor/tensor.h"
 #include "test.h"
 
-static const char *const types[] = { "Q4_0", "Q4_1", "Q5_0", "Q5_1",   "Q8_0",   "Q2_K", "Q3_K",
-                                     "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "F16",  "BF16" };
+static const char *const types[] = {
+    "Q4_0",  "Q4_1",   "Q5_0",   "Q5_1",  "Q8_0",  "Q2_K",    "Q3_K",   "Q4_K",  "Q5_K",
+    "Q6_K",  "IQ4_NL", "IQ4_XS", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS",
+    "IQ3_S", "TQ1_0",  "TQ2_0",  "MXFP4", "NVFP4", "F16",     "BF16",
+};
 
 static kw_tensor_file *open_golden(void)
 {
