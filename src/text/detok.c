@@ -22,7 +22,7 @@ static void drop_first_space(kw_detok *d, int32_t id, kw_buf *piece)
 {
     uint8_t type = d->t->tokens[id].type;
     if (d->started || !d->t->drops_first_space) return;
-    if (type == KW_TOKEN_CONTROL && (piece->len == 0 || !d->t->special_is_first)) return;
+    if (type == KW_TOKEN_CONTROL && (piece->len == 0 || !d->t->specials_are_text)) return;
     d->started = true;
     if (type == KW_TOKEN_UNKNOWN || piece->len == 0 || piece->data[0] != ' ') return;
     memmove(piece->data, piece->data + 1, --piece->len);

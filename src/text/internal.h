@@ -19,6 +19,7 @@ typedef struct kw_token {
     kw_str bytes; /* what it stands for */
     float score;
     uint8_t type;                 /* kw_token_type */
+    bool is_piece;                /* merges may make it, whatever its type */
     bool is_added;                /* recognised in text before anything else is done to it */
     bool strip_left, strip_right; /* swallows white space beside it */
     bool single_word;             /* only where no letter or digit stands beside it */
@@ -161,7 +162,8 @@ struct kw_tokenizer {
 
     /* How ids become text. */
     bool drops_first_space;
-    bool special_is_first; /* no space is dropped behind a special token that was written */
+    bool
+        specials_are_text; /* special tokens are decoded as any other: no space is dropped behind one */
     bool joins_words;      /* a space between tokens, except before one that continues a word */
     bool cleans_up;        /* no space before punctuation, contractions closed */
     bool keeps_names;      /* tokens are written as they are stored */

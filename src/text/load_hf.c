@@ -57,11 +57,9 @@ static kw_status read_pieces(hf *h, kw_json_reader *r)
         kw_json_enter_array(r);
         if (!kw_json_next_item(r) || !kw_json_string(r, &piece)) break;
         kw_status st = keep(h, piece, &kept);
-        if (!st) st = kw_map_add(&h->vocab, kept, ++h->max_id);
+        if (!st)
+            st = kw_map_put(&h->vocab, kept, ++h->max_id); /* the last of equal pieces counts */
         if (st) return st;
-        if (h->vocab.n != (size_t)h->max_id + 1)
-            return kw_fail(KW_EFORMAT, "piece %lld, \"%.*s\", is there twice", (long long)h->max_id,
-                           (int)kept.n, kept.p);
         if (!kw_json_next_item(r) || !kw_json_skip(r) || kw_json_next_item(r)) break;
     }
     return r->status;
@@ -159,7 +157,9 @@ static kw_status add_tokens(hf *h)
                        h->vocab.n);
     kw_status st = kw_tokenizer_reserve(h->t, (size_t)h->max_id + 1);
     for (size_t i = 0; i < h->vocab.n && !st; i++)
-        h->t->tokens[h->vocab.entries[i].value].text = h->vocab.entries[i].key;
+        h->t->tokens[h->vocab.entries[i].value] = (kw_token){ .text = h->vocab.entries[i].key,
+                                                              .type = KW_TOKEN_NORMAL,
+                                                              .is_piece = true };
     for (const kw_json *e = a; e && !st; e = e->next) {
         const kw_json *id = kw_json_get(e, "id"), *content = kw_json_get(e, "content");
         if (!id || id->type != KW_JSON_INT || id->integer < 0 || !content ||
@@ -218,24 +218,36 @@ static kw_status read_merges(hf *h)
     return st;
 }
 
+/* A piece that is there again later has an id without a name so far: it is never made of text, only read. */
+static kw_status name_again(hf *h, size_t id, kw_str piece)
+{
+    kw_token *k = &h->t->tokens[id];
+    if (k->text.p) return KW_OK;
+    k->type = KW_TOKEN_UNUSED;
+    return keep(h, piece, &k->text);
+}
+
 static kw_status read_scores(hf *h)
 {
     kw_json_reader r;
     kw_str piece;
     size_t i = 0;
+    kw_status st = KW_OK;
     h->t->scores = kw_arena_alloc(&h->t->arena, (size_t)h->t->n, sizeof *h->t->scores);
     if (!h->t->scores) return KW_ENOMEM;
     if (!h->scores) return kw_fail(KW_EFORMAT, "a Unigram model whose vocabulary is no list");
     kw_json_open(&r, h->scores, (size_t)(h->end - h->scores));
     kw_json_enter_array(&r);
-    while (kw_json_next_item(&r)) {
+    for (; !st && kw_json_next_item(&r); i++) {
         kw_json_enter_array(&r);
-        bool ok = kw_json_next_item(&r) && kw_json_string(&r, &piece) && kw_json_next_item(&r) &&
-                  kw_json_float(&r, &h->t->scores[i++]) && !kw_json_next_item(&r);
-        if (!ok) break;
+        if (!kw_json_next_item(&r) || !kw_json_string(&r, &piece)) break;
+        st = name_again(h, i, piece);
+        if (!kw_json_next_item(&r) || !kw_json_float(&r, &h->t->scores[i]) || kw_json_next_item(&r))
+            break;
     }
+    if (!st) st = r.status;
     kw_json_close(&r);
-    return r.status;
+    return st;
 }
 
 static kw_status prepare_bpe(hf *h)

@@ -318,8 +318,18 @@ static kw_status decode_nothing(kw_tokenizer *t, const kw_json *v)
     return KW_OK; /* done for the model's tokens when they are read */
 }
 
+static kw_status decode_replace(kw_tokenizer *t, const kw_json *v)
+{
+    kw_str from = text_of(v, "pattern.String"), to = text_of(v, "content");
+    if (!from.n || !kw_str_is(to, " ")) return refuse("decoder that replaces by", to);
+    t->space = keep(t, from).p;
+    return t->space ? KW_OK : KW_ENOMEM;
+}
+
 static kw_status decode_metaspace(kw_tokenizer *t, const kw_json *v)
 {
+    t->space = keep(t, text_of(v, "replacement")).p;
+    if (!t->space) return KW_ENOMEM;
     kw_str scheme = text_of(v, "prepend_scheme");
     t->drops_first_space =
         scheme.p ? !kw_str_is(scheme, "never") : flag(v, "add_prefix_space", true);
@@ -345,7 +355,7 @@ static kw_status decode_wordpiece(kw_tokenizer *t, const kw_json *v)
 }
 
 static const row decoders[] = {
-    { "ByteLevel", decode_nothing },    { "Replace", decode_nothing },
+    { "ByteLevel", decode_nothing },    { "Replace", decode_replace },
     { "ByteFallback", decode_nothing }, { "Fuse", decode_nothing },
     { "Metaspace", decode_metaspace },  { "Strip", decode_strip },
     { "WordPiece", decode_wordpiece },  { NULL, NULL },
@@ -376,7 +386,8 @@ kw_status kw_hf_use_processor(kw_tokenizer *t, const kw_json *v)
 
 kw_status kw_hf_use_decoder(kw_tokenizer *t, const kw_json *v)
 {
-    t->special_is_first = true;
+    t->specials_are_text = true;
+    t->space = "";
     if (is_there(v)) return use_rows(t, v, "decoder", decoders, 0);
     t->joins_words = !t->byte_level;
     return KW_OK;

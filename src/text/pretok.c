@@ -245,14 +245,18 @@ static size_t run(const kw_rule *r, kw_str s, size_t at)
     return n >= r->least && n > 0 ? end : at;
 }
 
-/* White space that ends the text. */
+/* White space that ends the text or a line: up to the last newline of a run, or all of the last run. */
 static size_t last_spaces(const kw_rule *r, kw_str s, size_t at)
 {
     (void)r;
+    size_t end = at, line = at;
     if (at && look(s, kw_unicode_back(s, at)).class & S)
         return at; /* its run was looked at before */
-    size_t end = run_of(s, at, S);
-    return end == s.n ? end : at;
+    for (kw_char c = look(s, at); c.class & S; c = look(s, end)) {
+        if (c.cp == '\n') line = end;
+        end += c.len;
+    }
+    return end == s.n ? end : line;
 }
 
 static bool is_letter(kw_char c) { return c.class & L; }

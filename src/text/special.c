@@ -7,6 +7,7 @@
 
 typedef struct found {
     size_t start, end; /* white space that it swallows included */
+    size_t next;       /* where the search goes on: what was swallowed may hold tokens itself */
     int32_t id;        /* -1: no more */
 } found;
 
@@ -55,25 +56,26 @@ static bool stands_alone(kw_str text, size_t start, size_t end)
            (end == text.n || !is_word_at(text, end));
 }
 
-/* The next token at or behind `from`. */
-static found next_added(const hunt *h, size_t from)
+/* The next token at or behind `from`; white space is swallowed back to `begin` at most. */
+static found next_added(const hunt *h, size_t from, size_t begin)
 {
     size_t end = 0, len;
     for (size_t at = from; at < h->text.n; at++) {
         int32_t id = longest_at(h, at, &end);
         if (id < 0) continue;
         const kw_token *k = &h->t->tokens[id];
+        size_t next = end;
         if (k->single_word && !stands_alone(h->text, at, end)) {
             at = end - 1;
             continue;
         }
-        while (k->strip_left && at > from &&
+        while (k->strip_left && at > begin &&
                is_space_at(h->text, kw_unicode_back(h->text, at), &len))
             at = kw_unicode_back(h->text, at);
         while (k->strip_right && end < h->text.n && is_space_at(h->text, end, &len)) end += len;
-        return (found){ at, end, id };
+        return (found){ at, end, next, id };
     }
-    return (found){ h->text.n, h->text.n, -1 };
+    return (found){ h->text.n, h->text.n, h->text.n, -1 };
 }
 
 typedef struct job {
@@ -89,10 +91,11 @@ static kw_status split(job *j, const hunt *h, bool is_first, rest_fn rest, kw_id
 {
     kw_status st = KW_OK;
     if (h->tokens->n_nodes == 0) return rest(j, h->text, is_first, out);
-    for (size_t at = 0; at < h->text.n && !st;) {
-        found f = next_added(h, at);
-        kw_str between = { h->text.p + at, f.start - at };
-        if (between.n) st = rest(j, between, is_first && at == 0, out);
+    size_t at = 0, from = 0;
+    for (found f = { .id = 0 }; f.id >= 0 && !st; from = f.next) {
+        f = next_added(h, from, at);
+        if (f.start > at)
+            st = rest(j, (kw_str){ h->text.p + at, f.start - at }, is_first && at == 0, out);
         if (!st && f.id >= 0) st = kw_ids_push(out, f.id);
         at = f.end;
     }
@@ -127,15 +130,24 @@ kw_status kw_encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_
     return st;
 }
 
+/* A token that is recognised in normalized text is written so, too. */
+static kw_status keep_bytes(kw_tokenizer *t, kw_token *k, kw_str text)
+{
+    k->bytes = (kw_str){ kw_arena_strdup(&t->arena, text.p, text.n), text.n };
+    if (!k->bytes.p) return KW_ENOMEM;
+    return t->byte_level ? kw_bpe_unmap(t, k->bytes, &k->bytes) : KW_OK;
+}
+
 kw_status kw_index_added(kw_tokenizer *t)
 {
     kw_buf bufs[2] = { KW_BUF(1 << 24, KW_PAY_TEXT), KW_BUF(1 << 24, KW_PAY_TEXT) };
     kw_status st = KW_OK;
     for (int32_t i = 0; i < t->n && !st; i++) {
-        const kw_token *k = &t->tokens[i];
+        kw_token *k = &t->tokens[i];
         kw_str text = k->text;
         if (!k->is_added || k->text.n == 0) continue;
         if (k->normalized) st = kw_normalize(t, k->text, true, bufs, &text);
+        if (!st && k->normalized) st = keep_bytes(t, k, text);
         if (!st && text.n)
             st = kw_trie_add(k->normalized ? &t->added_normalized : &t->added, text, i);
     }

@@ -114,5 +114,6 @@ kw_status kw_unigram_prepare(kw_tokenizer *t)
         any = true;
     }
     t->unknown_score = worst - unknown_penalty;
+    if (t->single_scores) t->unknown_score = (double)(float)t->unknown_score;
     return st;
 }

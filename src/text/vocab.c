@@ -68,10 +68,15 @@ static bool is_special(const kw_token *t)
     return t->type == KW_TOKEN_CONTROL || t->type == KW_TOKEN_USER || t->type == KW_TOKEN_UNKNOWN;
 }
 
-static bool has_byte_tokens(const kw_tokenizer *t)
+static bool has_spaces(const kw_tokenizer *t)
 {
     return t->model == KW_VOCAB_SPM || t->model == KW_VOCAB_UNIGRAM ||
            (t->model == KW_VOCAB_BPE && !t->byte_level);
+}
+
+static bool has_byte_tokens(const kw_tokenizer *t)
+{
+    return t->model == KW_VOCAB_SPM || (has_spaces(t) && t->byte_fallback);
 }
 
 /* What a token of a SentencePiece vocabulary stands for: one byte, or its text with spaces. */
@@ -81,7 +86,7 @@ static kw_status spell(kw_tokenizer *t, kw_token *k, int byte)
     size_t n = 0, width = strlen(t->space);
     if (!out) return KW_ENOMEM;
     for (size_t i = 0; i < k->text.n && byte < 0; n++) {
-        bool space = k->text.n - i >= width && memcmp(k->text.p + i, t->space, width) == 0;
+        bool space = width && k->text.n - i >= width && memcmp(k->text.p + i, t->space, width) == 0;
         out[n] = space ? ' ' : k->text.p[i];
         i += space ? width : 1;
     }
@@ -100,15 +105,16 @@ static kw_status index_token(kw_tokenizer *t, int32_t id)
     kw_str name = k->text;
     kw_status st = KW_OK;
     if (k->bytes.p == NULL) k->bytes = k->text;
-    if (in_bytes && !is_special(k)) {
+    if (in_bytes && (k->is_piece || !is_special(k) || t->specials_are_text)) {
         st = kw_bpe_unmap(t, k->text, &name);
-        k->bytes = name;
-    } else if (has_byte_tokens(t) && k->type != KW_TOKEN_CONTROL && k->type != KW_TOKEN_UNKNOWN)
+        if (!is_special(k) || t->specials_are_text) k->bytes = name;
+    } else if (has_spaces(t) && k->type != KW_TOKEN_CONTROL && k->type != KW_TOKEN_UNKNOWN)
         st = spell(t, k, byte);
     if (!st) st = kw_map_add(&t->by_text, k->text, id);
     if (st) return st;
     if (byte >= 0) t->byte_id[byte] = id;
-    bool plain = k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && !in_bytes);
+    bool plain =
+        k->is_piece || k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && !in_bytes);
     if (!plain || name.n == 0) return KW_OK;
     st = kw_map_add(&t->by_bytes, name, id);
     if (in_bytes && name.n == 1) t->byte_id[(unsigned char)name.p[0]] = id;
