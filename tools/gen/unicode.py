@@ -8,7 +8,7 @@ The version is fixed: it is the one that the regular expressions of the Hugging 
 library were measured to use, so that both split text at the same places. Kept are the class of a
 character, its combining class, and canonical decompositions, from which compositions follow.
 
-The library's other steps (accents, punctuation, control characters, compatibility forms, lower
+The library's other steps (normalisation forms, accents, punctuation, control characters, lower
 case) rest on tables of other versions of Unicode. What it does to each single character is asked
 of the library itself, because equal ids need equal answers.
 """
@@ -41,6 +41,7 @@ BERT = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, l
 BERT_ACCENTS = normalizers.BertNormalizer(**dict(BERT, strip_accents=True))
 BERT_CLEAN = normalizers.BertNormalizer(**dict(BERT, clean_text=True))
 ACCENTS = normalizers.StripAccents()
+NFD = normalizers.NFD()
 NFKD = normalizers.NFKD()
 LOWERCASE = normalizers.Lowercase()
 PUNCTUATIONS = pre_tokenizers.Punctuation()
@@ -81,11 +82,17 @@ def changes(value_of):
     return out
 
 
+def combining(c):
+    """The combining class, 0 where the library does not know the mark: it stays before one of class 1."""
+    value = ucd.combining(chr(c))
+    return value if value < 2 or NFD.normalize_str(chr(c) + "\u0334")[0] == "\u0334" else 0
+
+
 def decompositions():
     out = []
     for c in POINTS:
         parts = ucd.decomposition(chr(c))
-        if not parts or parts.startswith("<") or c in HANGUL:
+        if not parts or parts.startswith("<") or c in HANGUL or NFD.normalize_str(chr(c)) == chr(c):
             continue
         first, second = (parts.split() + ["0"])[:2]
         out.append((c, int(first, 16), int(second, 16)))
@@ -131,7 +138,7 @@ def main():
         sys.exit(f"Unicode {VERSION} is wanted, this Python has {ucd.unidata_version}")
     pairs = decompositions()
     check(pairs)
-    classes, ccc = changes(class_of), changes(lambda c: ucd.combining(chr(c)))
+    classes, ccc = changes(class_of), changes(combining)
     composed = compositions(pairs)
     traits, compat, low = changes(traits_of), compatible(), lower()
     pool = "".join(s for _, s in compat)
