@@ -57,7 +57,12 @@ def traits_of(c):
     return ((BERT_ACCENTS.normalize_str(s) == "") * 1 | (ACCENTS.normalize_str(s) == "") * 2 |
             (len(PUNCTUATIONS.pre_tokenize_str("a" + s + "a")) == 3) * 4 | (BERT_CLEAN.normalize_str(s) == "") * 8 |
             (len(WORDS.pre_tokenize_str("a" + s + "a")) == 1) * 16 |
-            next((value for value, pattern in JOINS if pattern.match(s)), 0))
+            next((value for value, pattern in JOINS if pattern.match(s) and (value == CONTROL or is_known(c))), 0))
+
+
+def is_known(c):
+    """Assigned in this version: the module that tells of graphemes knows newer ones."""
+    return ucd.category(chr(c)) != "Cn"
 
 
 def compatible():
