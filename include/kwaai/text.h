@@ -22,8 +22,9 @@ enum {
     KW_TEXT_NO_SPECIAL = 4, /* decode: leave control tokens out of the text */
 };
 
-/* Opens a tokenizer by itself: a tokenizer.json, a SentencePiece tokenizer.model, a llama2.c tokenizer, a GGUF file
- * (with or without weights) or a folder that holds one. vocab_size: for llama2.c files, whose header does not say it;
+/* Opens a tokenizer by itself: a tokenizer.json, a SentencePiece tokenizer.model, a vocab.json (with merges.txt beside
+ * it), a vocab.txt, a .tiktoken file of GPT-2 or Whisper, a llama2.c tokenizer, a GGUF file (with or without weights)
+ * or a folder that holds one. vocab_size: for llama2.c files, whose header does not say it;
  * 0 takes all pieces. Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (names what is not understood). */
 KW_API kw_status kw_tokenizer_open(const char *path, kw_tokenizer **out);
 KW_API void kw_tokenizer_close(

@@ -1,9 +1,11 @@
-/* bpe.c - byte-level byte-pair encoding.
+/* bpe.c - byte-pair encoding with ranked merges, over bytes (GPT-2) or characters (SentencePiece vocabularies in
+ * tokenizer.json).
  *
- * A piece of text starts as one token per byte; the neighbouring pair of lowest rank is merged until no pair has a
- * rank. Pairs wait in a heap and tokens are a linked list, so a megabyte of one letter costs n log n.
+ * A piece of text starts as one token per byte or character; the neighbouring pair of lowest rank is merged until no
+ * pair has a rank. In a long piece pairs wait in a heap and tokens are a linked list, so a megabyte of one letter costs
+ * n log n; in a short one the best pair is simply looked for. Most words were met before: a table remembers their ids.
  *
- * Vocabularies store bytes as printable stand-ins (GPT-2: 0x20 is "Ġ"); that is undone at load, so everything here
+ * Byte-level vocabularies store bytes as printable stand-ins (GPT-2: 0x20 is "Ġ"); that is undone at load, so everything here
  * works on real bytes. */
 #include "text/internal.h"
 #include <string.h>
@@ -23,6 +25,13 @@ static int byte_of(uint32_t cp)
     if (cp < 0x121) return (int)(cp - 0x100);
     if (cp < 0x143) return (int)(cp - 0x121) + 0x7f;
     return 0xad;
+}
+
+uint32_t kw_bpe_name_of(unsigned char byte)
+{
+    if (is_printable(byte)) return byte;
+    if (byte <= 0x20) return 0x100u + byte;
+    return byte == 0xad ? 0x143 : 0x121u + (byte - 0x7fu);
 }
 
 kw_status kw_bpe_unmap(kw_tokenizer *t, kw_str stored, kw_str *bytes)
@@ -73,12 +82,27 @@ static const kw_merge *find_merge(const kw_tokenizer *t, int32_t left, int32_t r
     }
 }
 
+void kw_bpe_put_merge(kw_tokenizer *t, int32_t left, int32_t right, kw_merge m)
+{
+    m.pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    size_t i = slot_of(t, m.pair);
+    while (t->merges[i].pair != KW_NO_PAIR && t->merges[i].pair != m.pair)
+        i = (i + 1) & (t->n_merge_slots - 1);
+    if (t->merges[i].pair != m.pair) t->merges[i] = m;
+}
+
+static kw_status real_bytes(kw_tokenizer *t, kw_str stored, kw_str *bytes)
+{
+    *bytes = stored;
+    return t->byte_level ? kw_bpe_unmap(t, stored, bytes) : KW_OK;
+}
+
 kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t rank)
 {
     kw_str l, r;
     int64_t a, b, ab;
-    kw_status st = kw_bpe_unmap(t, left, &l);
-    if (!st) st = kw_bpe_unmap(t, right, &r);
+    kw_status st = real_bytes(t, left, &l);
+    if (!st) st = real_bytes(t, right, &r);
     if (st) return st;
     char joined[512];
     if (l.n + r.n > sizeof joined)
@@ -89,115 +113,240 @@ kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t 
         !kw_map_get(&t->by_bytes, (kw_str){ joined, l.n + r.n }, &ab))
         return kw_fail(KW_EFORMAT, "merge %u: \"%.*s\" + \"%.*s\" is not made of tokens", rank,
                        (int)left.n, left.p, (int)right.n, right.p);
-    uint64_t pair = (uint64_t)a << 32 | (uint64_t)b;
-    size_t i = slot_of(t, pair);
-    while (t->merges[i].pair != KW_NO_PAIR && t->merges[i].pair != pair)
-        i = (i + 1) & (t->n_merge_slots - 1);
-    if (t->merges[i].pair != pair) t->merges[i] = (kw_merge){ pair, rank, (int32_t)ab };
+    kw_bpe_put_merge(t, (int32_t)a, (int32_t)b, (kw_merge){ .rank = rank, .id = (int32_t)ab });
     return KW_OK;
 }
 
 /* ---- encoding ---- */
 
-typedef struct node {
+typedef struct kw_node {
     int32_t id;          /* -1: merged away, or a byte that is no token */
     uint32_t prev, next; /* NONE at the ends */
 } node;
 #define NONE UINT32_MAX
 
-typedef struct work {
-    const kw_tokenizer *t;
-    node *nodes;
-    size_t cap;
-    kw_heap heap;
-} work;
-
-static kw_status offer(work *w, uint32_t left, uint32_t right)
+static kw_status offer(kw_encoder *e, uint32_t left, uint32_t right)
 {
     if (left == NONE || right == NONE) return KW_OK;
-    const kw_merge *m = find_merge(w->t, w->nodes[left].id, w->nodes[right].id);
-    return m ? kw_heap_push(&w->heap, (kw_candidate){ .key = (uint64_t)m->rank,
+    const kw_merge *m = find_merge(e->t, e->nodes[left].id, e->nodes[right].id);
+    return m ? kw_heap_push(&e->heap, (kw_candidate){ .key = (uint64_t)m->rank,
                                                       .left = left,
                                                       .right = right,
                                                       .len = (uint32_t)m->id })
              : KW_OK;
 }
 
-static kw_status merge_all(work *w)
+static kw_status merge_all(kw_encoder *e)
 {
     kw_candidate c;
-    while (kw_heap_pop(&w->heap, &c)) {
-        node *l = &w->nodes[c.left], *r = &w->nodes[c.right];
+    while (kw_heap_pop(&e->heap, &c)) {
+        node *l = &e->nodes[c.left], *r = &e->nodes[c.right];
         if (l->id < 0 || l->next != c.right || r->id < 0) continue;
         const kw_merge *m =
-            find_merge(w->t, l->id, r->id); /* the pair may have become another one */
+            find_merge(e->t, l->id, r->id); /* the pair may have become another one */
         if (!m || m->rank != c.key) continue;
         l->id = m->id;
         l->next = r->next;
         r->id = -1;
-        if (l->next != NONE) w->nodes[l->next].prev = c.left;
-        kw_status st = offer(w, l->prev, c.left);
-        if (!st) st = offer(w, c.left, l->next);
+        if (l->next != NONE) e->nodes[l->next].prev = c.left;
+        kw_status st = offer(e, l->prev, c.left);
+        if (!st) st = offer(e, c.left, l->next);
         if (st) return st;
     }
     return KW_OK;
 }
 
-static kw_status reach(work *w, size_t n)
+/* What a piece consists of before the first merge. */
+typedef struct symbols {
+    kw_encoder *e;
+    uint32_t n;
+    bool after_unknown;
+} symbols;
+
+static kw_status put(symbols *s, int32_t id)
 {
-    if (n <= w->cap) return KW_OK;
-    size_t cap = n < 256 ? 256 : 2 * n;
-    node *nodes = kw_realloc(w->nodes, cap * sizeof *nodes, KW_PAY_TEXT);
-    if (!nodes) return KW_ENOMEM;
-    w->nodes = nodes;
-    w->cap = cap;
+    if (s->n == s->e->cap) {
+        size_t cap = s->e->cap ? 2 * s->e->cap : 256;
+        node *nodes = kw_realloc(s->e->nodes, cap * sizeof *nodes, KW_PAY_TEXT);
+        if (!nodes) return KW_ENOMEM;
+        s->e->nodes = nodes;
+        s->e->cap = cap;
+    }
+    s->e->nodes[s->n++].id = id;
+    s->after_unknown = false;
     return KW_OK;
 }
 
-/* A byte that no token stands for: the unknown token, or nothing. */
-static kw_status put_id(const kw_tokenizer *t, int32_t id, kw_ids *out)
+/* A byte or character that no token stands for: the unknown token, once for a run of them if so wanted, or nothing. */
+static kw_status put_unknown(symbols *s)
 {
-    if (id < 0) id = t->special.unk;
-    return id < 0 ? KW_OK : kw_ids_push(out, id);
-}
-
-static kw_status encode_piece(work *w, kw_str piece, kw_ids *out)
-{
-    int64_t whole;
-    if (w->t->ignore_merges && kw_map_get(&w->t->by_bytes, piece, &whole))
-        return kw_ids_push(out, (int32_t)whole);
-    kw_status st = reach(w, piece.n);
-    if (st) return st;
-    uint32_t n = (uint32_t)piece.n;
-    for (uint32_t i = 0; i < n; i++)
-        w->nodes[i] = (node){ w->t->byte_id[(unsigned char)piece.p[i]], i ? i - 1 : NONE,
-                              i + 1 < n ? i + 1 : NONE };
-    for (uint32_t i = 0; i + 1 < n && !st; i++) st = offer(w, i, i + 1);
-    if (!st) st = merge_all(w);
-    for (uint32_t i = 0; i != NONE && n && !st; i = w->nodes[i].next)
-        st = put_id(w->t, w->nodes[i].id, out);
+    const kw_tokenizer *t = s->e->t;
+    kw_status st = KW_OK;
+    if (t->special.unk >= 0 && !(s->after_unknown && t->fuse_unk)) st = put(s, t->special.unk);
+    s->after_unknown = true;
     return st;
 }
 
-/* Cuts with pre-tokenizer number `step` and hands each piece to the next; behind the last one pieces are encoded. */
-static kw_status cut(work *w, int step, kw_str text, kw_ids *out)
+static bool has_bytes(const kw_tokenizer *t, kw_str c)
 {
-    if (step == w->t->n_pretoks) return encode_piece(w, text, out);
+    if (!t->byte_fallback) return false;
+    for (size_t i = 0; i < c.n; i++)
+        if (t->byte_id[(unsigned char)c.p[i]] < 0) return false;
+    return true;
+}
+
+/* One byte or character; the last of a piece may have another name. */
+static kw_status put_symbol(symbols *s, kw_str c, bool is_last)
+{
+    const kw_tokenizer *t = s->e->t;
+    int64_t id;
+    char joined[64];
+    size_t n = is_last && c.n + t->suffix.n <= sizeof joined ? t->suffix.n : 0;
+    if (c.n == 1 && t->byte_level && !n) {
+        int32_t byte = t->byte_id[(unsigned char)c.p[0]];
+        return byte < 0 ? put_unknown(s) : put(s, byte);
+    }
+    kw_str name = c;
+    if (n) {
+        memcpy(joined, c.p, c.n);
+        memcpy(joined + c.n, t->suffix.p, n);
+        name = (kw_str){ joined, c.n + n };
+    }
+    if (kw_map_get(&t->by_bytes, name, &id)) return put(s, (int32_t)id);
+    if (!has_bytes(t, c)) return put_unknown(s);
     kw_status st = KW_OK;
-    for (size_t at = 0; at < text.n && !st;) {
-        size_t end = kw_pretok_next(w->t->pretoks[step], text, at);
-        st = cut(w, step + 1, (kw_str){ text.p + at, end - at }, out);
-        at = end;
+    for (size_t i = 0; i < c.n && !st; i++) st = put(s, t->byte_id[(unsigned char)c.p[i]]);
+    return st;
+}
+
+static kw_status put_symbols(symbols *s, kw_str piece)
+{
+    kw_status st = KW_OK;
+    for (size_t at = 0, len; at < piece.n && !st; at += len) {
+        uint32_t cp;
+        len = s->e->t->byte_level ? 1 : kw_utf8_decode(piece.p + at, piece.n - at, &cp, NULL);
+        st = put_symbol(s, (kw_str){ piece.p + at, len }, at + len == piece.n);
     }
     return st;
 }
 
-kw_status kw_bpe_encode(const kw_tokenizer *t, kw_str text, kw_ids *out)
+static kw_status merge_long(kw_encoder *e, uint32_t n, kw_ids *out)
 {
-    if (text.n >= NONE) return kw_fail(KW_ELIMIT, "a text of %zu bytes", text.n);
-    work w = { .t = t };
-    kw_status st = cut(&w, 0, text, out);
-    kw_free(w.nodes);
-    kw_free(w.heap.items);
+    kw_status st = KW_OK;
+    for (uint32_t i = 0; i < n; i++) {
+        e->nodes[i].prev = i ? i - 1 : NONE;
+        e->nodes[i].next = i + 1 < n ? i + 1 : NONE;
+    }
+    for (uint32_t i = 0; i + 1 < n && !st; i++) st = offer(e, i, i + 1);
+    if (!st) st = merge_all(e);
+    for (uint32_t i = 0; i != NONE && n && !st; i = e->nodes[i].next)
+        st = kw_ids_push(out, e->nodes[i].id);
     return st;
+}
+
+enum { SHORT = 32 };
+
+static const kw_merge *merge_of(const kw_encoder *e, const int32_t *ids, uint32_t i, uint32_t n)
+{
+    return i + 1 < n ? find_merge(e->t, ids[i], ids[i + 1]) : NULL;
+}
+
+static kw_status merge_short(kw_encoder *e, uint32_t n, kw_ids *out)
+{
+    int32_t ids[SHORT];
+    const kw_merge *with_next[SHORT];
+    for (uint32_t i = 0; i < n; i++) ids[i] = e->nodes[i].id;
+    for (uint32_t i = 0; i < n; i++) with_next[i] = merge_of(e, ids, i, n);
+    for (;;) {
+        uint32_t best = n;
+        for (uint32_t i = 0; i < n; i++)
+            if (with_next[i] && (best == n || with_next[i]->rank < with_next[best]->rank)) best = i;
+        if (best == n) break;
+        ids[best] = with_next[best]->id;
+        n--;
+        memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
+        memmove(with_next + best + 1, with_next + best + 2, (n - best - 1) * sizeof *with_next);
+        with_next[best] = merge_of(e, ids, best, n);
+        if (best) with_next[best - 1] = merge_of(e, ids, best - 1, n);
+    }
+    kw_status st = KW_OK;
+    for (uint32_t i = 0; i < n && !st; i++) st = kw_ids_push(out, ids[i]);
+    return st;
+}
+
+static kw_status encode_piece(kw_encoder *e, kw_str piece, kw_ids *out)
+{
+    int64_t whole;
+    if (piece.n >= NONE) return kw_fail(KW_ELIMIT, "a text of %zu bytes", piece.n);
+    if (e->t->ignore_merges && kw_map_get(&e->t->by_bytes, piece, &whole))
+        return kw_ids_push(out, (int32_t)whole);
+    symbols s = { .e = e };
+    kw_status st = put_symbols(&s, piece);
+    if (st) return st;
+    return s.n <= SHORT ? merge_short(e, s.n, out) : merge_long(e, s.n, out);
+}
+
+/* ---- words met before ---- */
+
+enum { WORD_BYTES = 30, WORD_IDS = 8, MAX_WORDS = 1 << 13 };
+
+typedef struct kw_word {
+    uint8_t len, n;
+    char text[WORD_BYTES];
+    int32_t ids[WORD_IDS];
+} word;
+
+static uint64_t hash_of(kw_str s)
+{
+    uint64_t h = s.n, part;
+    for (size_t i = 0; i < s.n; i += 8) {
+        part = 0;
+        if (s.n - i >= 8) memcpy(&part, s.p + i, 8);
+        else
+            for (size_t k = i; k < s.n; k++) part = part << 8 | (unsigned char)s.p[k];
+        h = (h ^ part) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    return h ^ h >> 32;
+}
+
+static kw_status remember(word *w, kw_str piece, const int32_t *ids, size_t n)
+{
+    if (n > WORD_IDS) return KW_OK;
+    w->len = (uint8_t)piece.n;
+    w->n = (uint8_t)n;
+    memcpy(w->text, piece.p, piece.n);
+    if (n) memcpy(w->ids, ids, n * sizeof *ids);
+    return KW_OK;
+}
+
+kw_status kw_bpe_encode(kw_encoder *e, kw_str piece, kw_ids *out)
+{
+    if (!e->words || piece.n > WORD_BYTES || piece.n == 0) return encode_piece(e, piece, out);
+    word *w = &e->words[hash_of(piece) & (e->n_words - 1)];
+    if (w->len == piece.n && memcmp(w->text, piece.p, piece.n) == 0) {
+        kw_status st = KW_OK;
+        for (int i = 0; i < w->n && !st; i++) st = kw_ids_push(out, w->ids[i]);
+        return st;
+    }
+    size_t before = out->n;
+    kw_status st = encode_piece(e, piece, out);
+    return st ? st : remember(w, piece, out->ids + before, out->n - before);
+}
+
+kw_status kw_bpe_begin(kw_encoder *e, size_t text_bytes)
+{
+    size_t n = 256;
+    if (e->t->model != KW_VOCAB_BPE || text_bytes < 8 * n) return KW_OK;
+    while (n < MAX_WORDS && 16 * n < text_bytes) n *= 2;
+    e->words = kw_calloc(n, sizeof *e->words, KW_PAY_TEXT);
+    e->n_words = n;
+    return e->words ? KW_OK : KW_ENOMEM;
+}
+
+void kw_bpe_release(kw_encoder *e)
+{
+    kw_free(e->nodes);
+    kw_free(e->heap.items);
+    kw_free(e->words);
 }

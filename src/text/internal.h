@@ -19,82 +19,84 @@ typedef struct kw_token {
     kw_str bytes; /* what it stands for */
     float score;
     uint8_t type;                 /* kw_token_type */
-    bool strip_left, strip_right; /* a special token that swallows spaces beside it */
+    bool is_piece;                /* merges may make it, whatever its type */
+    bool is_added;                /* recognised in text before anything else is done to it */
+    bool strip_left, strip_right; /* swallows white space beside it */
+    bool single_word;             /* only where no letter or digit stands beside it */
+    bool normalized;              /* recognised in normalized text instead of the original */
 } kw_token;
 
-/* How text is cut before merging (pretok.c). */
-typedef struct kw_pretok kw_pretok;
-const kw_pretok *kw_pretok_named(kw_str gguf_name); /* NULL: unknown */
-const kw_pretok *kw_pretok_of_pattern(
-    kw_str regex); /* a known pattern of tokenizer.json, or NULL */
-/* The first piece of text[at..n): its end. */
-size_t kw_pretok_next(const kw_pretok *p, kw_str text, size_t at);
-const char *kw_pretok_name(const kw_pretok *p);
+/* trie.c: byte strings to ids, a byte at a time. */
+typedef struct kw_edge {
+    uint64_t key; /* (node << 8 | byte) + 1; 0: empty slot */
+    uint32_t node;
+} kw_edge;
+typedef struct kw_trie {
+    kw_edge *edges; /* open addressing, a power of two */
+    size_t n_slots;
+    int32_t *ids; /* of each node, -1: none */
+    size_t n_nodes, cap;
+} kw_trie;
+kw_status kw_trie_add(kw_trie *t, kw_str key, int32_t id); /* the first of equal keys stays */
+uint32_t kw_trie_step(const kw_trie *t, uint32_t node,
+                      char byte); /* from 0, the root; 0: no such edge */
+void kw_trie_free(kw_trie *t);
 
-/* (left id, right id) -> rank and merged id. */
-typedef struct kw_merge {
-    uint64_t pair; /* left << 32 | right; KW_NO_PAIR: empty slot */
-    uint32_t rank;
-    int32_t id;
-} kw_merge;
-#define KW_NO_PAIR UINT64_MAX
+/* charsmap.c: SentencePiece's compiled map of characters, borrowed. */
+typedef struct kw_charsmap {
+    kw_str trie, texts;
+} kw_charsmap;
+kw_status kw_charsmap_open(kw_str blob, kw_charsmap *m);
+/* As the Hugging Face library reads it. */
+kw_status kw_charsmap_apply(const kw_charsmap *m, kw_str text, kw_buf *out);
+/* As SentencePiece reads it: the bytes used at the begin of text (n > 0), and their form. */
+size_t kw_charsmap_longest(const kw_charsmap *m, kw_str text, kw_str *form);
 
-enum { KW_MAX_PRETOKS = 4 };
+/* normalize.c */
+typedef enum kw_norm_kind {
+    KW_NORM_FORM,    /* form: a kw_unicode_form */
+    KW_NORM_LOWER,   /* each character by itself */
+    KW_NORM_ACCENTS, /* form 0: as StripAccents; 1: as BERT */
+    KW_NORM_BERT_CLEAN,
+    KW_NORM_IDEOGRAPHS, /* blanks around them */
+    KW_NORM_REPLACE,    /* from, to */
+    KW_NORM_COLLAPSE,   /* to; form 0: runs of white space, 1: of two blanks or more, 2: none */
+    KW_NORM_PREPEND,    /* to */
+    KW_NORM_STRIP,      /* form: 1 left, 2 right, 3 both */
+    KW_NORM_CHARSMAP,
+    KW_NORM_SENTENCEPIECE /* form 1: blanks squeezed */
+} kw_norm_kind;
+typedef struct kw_norm {
+    kw_norm_kind kind;
+    int form;
+    kw_str from, to;
+} kw_norm;
+enum { KW_MAX_NORMS = 16 };
 
-struct kw_tokenizer {
-    kw_arena arena;
-    kw_checkpoint *owned; /* a checkpoint opened for its vocabulary alone, or NULL */
-    enum { KW_VOCAB_BPE, KW_VOCAB_SPM } model;
-    char kind[64];
-    kw_token *tokens;
-    int32_t n;
-    kw_map by_bytes; /* normal tokens by what they stand for */
-    kw_map by_text;  /* all tokens as stored */
-    kw_special_ids special;
-    kw_str chat_template;
+/* How text is cut before merging (pretok.c): one rule finds matches, and a behaviour says what becomes of them. */
+typedef struct kw_rule kw_rule;
+/* The end of the match that begins at text[at]; `at`: there is none. */
+size_t kw_rule_match(const kw_rule *r, kw_str text, size_t at);
+const kw_rule *kw_rule_of_pattern(kw_str regex); /* a known pattern of tokenizer.json, or NULL */
+const kw_rule *kw_rule_named(const char *name);  /* "digit", "punctuation", ...; must exist */
 
-    int32_t *specials; /* ids recognised in text, longest first */
-    size_t n_specials;
-    bool special_first[256]; /* bytes that begin one */
-
-    const kw_pretok *pretoks[KW_MAX_PRETOKS]; /* BPE: applied one after the other */
-    int n_pretoks;
-    kw_merge *merges; /* BPE: open addressing, a power of two */
-    size_t n_merge_slots;
-    bool nfc;              /* BPE: text is brought to Unicode's form C first */
-    bool ignore_merges;    /* a piece that is a token is taken whole */
-    bool add_prefix_space; /* SPM: the text begins with a space that is not there; BPE: the same */
-    int32_t byte_id[256];  /* the token of a single byte, or -1 */
-    const char *space;     /* SPM: what stands for a space: "▁", or " " in llama2.c files */
-};
-
-kw_tokenizer *kw_tokenizer_new(void);
-void kw_tokenizer_clear(kw_tokenizer *t); /* as new again */
-/* Room for n tokens; at most as many as the file can hold, which the caller has checked. */
-kw_status kw_tokenizer_reserve(kw_tokenizer *t, size_t n);
-/* Tokens are filled in: builds the maps, byte ids and the list of specials. */
-kw_status kw_tokenizer_finish(kw_tokenizer *t);
-/* BPE: the bytes that a stored text stands for (GPT-2's printable stand-ins undone); a text with other letters as is. */
-kw_status kw_bpe_unmap(kw_tokenizer *t, kw_str stored, kw_str *bytes);
-kw_status kw_bpe_reserve_merges(kw_tokenizer *t, size_t n);
-kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t rank);
-
-kw_status kw_load_gguf_vocab(kw_tokenizer *t, const kw_checkpoint *ck);
-kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len);
-kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path);
-kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
-/* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
-kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
-kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);
-/* chat_template, bos and eos of tokenizer_config.json beside it. */
-kw_status kw_load_tokenizer_config(kw_tokenizer *t, const char *path);
-kw_status kw_load_template_file(kw_tokenizer *t, const char *path); /* chat_template.jinja */
-
-kw_status kw_bpe_encode(const kw_tokenizer *t, kw_str text, kw_ids *out);
-kw_status kw_spm_encode(const kw_tokenizer *t, kw_str text, bool is_first, kw_ids *out);
-
-/* The bytes of one token, appended. */
-kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out);
+typedef enum kw_behavior {
+    KW_ISOLATED,
+    KW_REMOVED,
+    KW_CONTIGUOUS,
+    KW_WITH_PREVIOUS,
+    KW_WITH_NEXT
+} kw_behavior;
+typedef struct kw_cut {
+    enum { KW_CUT_RULE, KW_CUT_LITERAL, KW_CUT_METASPACE, KW_CUT_PREFIX_SPACE } kind;
+    const kw_rule *rule;
+    kw_str literal; /* what is matched, or what stands for a space */
+    kw_behavior behavior;
+    bool invert;   /* gaps count as matches, and matches as gaps */
+    bool is_whole; /* KW_CUT_METASPACE: not cut, only spaced */
+    enum { KW_PREPEND_ALWAYS, KW_PREPEND_FIRST, KW_PREPEND_NEVER } prepend;
+} kw_cut;
+enum { KW_MAX_CUTS = 12 };
 
 /* A binary heap of candidates, smallest key first, then leftmost. */
 typedef struct kw_candidate {
@@ -105,6 +107,147 @@ typedef struct kw_heap {
     kw_candidate *items;
     size_t n, cap;
 } kw_heap;
+
+/* (left id, right id) -> rank and merged id. */
+typedef struct kw_merge {
+    uint64_t pair; /* left << 32 | right; KW_NO_PAIR: empty slot */
+    uint32_t rank;
+    int32_t id;
+} kw_merge;
+#define KW_NO_PAIR UINT64_MAX
+
+enum { KW_MAX_AROUND = 8 };
+
+struct kw_tokenizer {
+    kw_arena arena;
+    kw_checkpoint *owned; /* a checkpoint opened for its vocabulary alone, or NULL */
+    enum { KW_VOCAB_BPE, KW_VOCAB_SPM, KW_VOCAB_UNIGRAM, KW_VOCAB_WORDPIECE } model;
+    char kind[64];
+    kw_token *tokens;
+    int32_t n;
+    kw_map by_bytes; /* normal tokens by what they stand for */
+    kw_map by_text;  /* all tokens as stored */
+    kw_special_ids special;
+    kw_str chat_template;
+
+    /* What is done to text, in this order. */
+    kw_trie added; /* tokens recognised in the text as it is */
+    kw_norm norms[KW_MAX_NORMS];
+    int n_norms;
+    kw_charsmap charsmap;
+    kw_trie added_normalized; /* tokens recognised in normalized text */
+    kw_cut cuts[KW_MAX_CUTS];
+    int n_cuts;
+    int32_t before[KW_MAX_AROUND], after[KW_MAX_AROUND]; /* what KW_TEXT_ADD_SPECIAL puts around */
+    int n_before, n_after;
+
+    kw_merge *merges; /* BPE: open addressing, a power of two */
+    size_t n_merge_slots;
+    bool byte_level;       /* BPE: tokens are bytes under printable names; else characters */
+    bool ignore_merges;    /* BPE: a piece that is a token is taken whole */
+    bool byte_fallback;    /* what is no token becomes the tokens of its bytes */
+    bool fuse_unk;         /* BPE: unknown characters side by side are one token */
+    kw_str suffix;         /* BPE: what ends a word ("</w>") */
+    bool add_prefix_space; /* SentencePiece: the text begins with a space that is not there */
+    int32_t byte_id[256];  /* the token of a single byte, or -1 */
+    const char *space; /* SentencePiece: what stands for a space: "▁", or " " in llama2.c files */
+
+    kw_trie pieces; /* Unigram, WordPiece */
+    double *scores; /* Unigram */
+    double unknown_score;
+    bool single_scores;  /* Unigram: sums are rounded to f32, as SentencePiece does */
+    kw_str prefix;       /* WordPiece: what begins a piece inside a word ("##") */
+    uint32_t continuing; /* WordPiece: the node of that prefix */
+    int max_word;
+
+    /* How ids become text. */
+    bool drops_first_space;
+    bool
+        specials_are_text; /* special tokens are decoded as any other: no space is dropped behind one */
+    bool joins_words;      /* a space between tokens, except before one that continues a word */
+    bool cleans_up;        /* no space before punctuation, contractions closed */
+    bool keeps_names;      /* tokens are written as they are stored */
+};
+
+/* The state of one call: what encoders need room for. */
+typedef struct kw_encoder {
+    const kw_tokenizer *t;
+    struct kw_node *nodes;
+    size_t cap;
+    kw_heap heap;
+    kw_buf scratch;
+    struct kw_word *words; /* BPE: what was encoded before, or NULL */
+    size_t n_words;        /* a power of two */
+} kw_encoder;
+
+kw_tokenizer *kw_tokenizer_new(void);
+void kw_tokenizer_clear(kw_tokenizer *t); /* as new again */
+/* Room for n tokens; at most as many as the file can hold, which the caller has checked. */
+kw_status kw_tokenizer_reserve(kw_tokenizer *t, size_t n);
+/* Tokens are filled in: builds the maps, byte ids and the list of specials. */
+kw_status kw_tokenizer_finish(kw_tokenizer *t);
+/* BPE: the bytes that a stored text stands for (GPT-2's printable stand-ins undone); a text with other letters as is. */
+kw_status kw_bpe_unmap(kw_tokenizer *t, kw_str stored, kw_str *bytes);
+uint32_t kw_bpe_name_of(unsigned char byte); /* the stand-in of a byte */
+kw_status kw_bpe_reserve_merges(kw_tokenizer *t, size_t n);
+kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t rank);
+/* The first of equal pairs stays; room was reserved. */
+void kw_bpe_put_merge(kw_tokenizer *t, int32_t left, int32_t right, kw_merge m);
+
+kw_status kw_load_gguf_vocab(kw_tokenizer *t, const kw_checkpoint *ck);
+kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len);
+kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path);
+kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len);
+kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
+/* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
+kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
+kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);
+/* chat_template, bos and eos of tokenizer_config.json beside it. */
+kw_status kw_load_tokenizer_config(kw_tokenizer *t, const char *path);
+kw_status kw_load_template_file(kw_tokenizer *t, const char *path); /* chat_template.jinja */
+
+kw_status kw_parse_tiktoken(kw_tokenizer *t, const char *text, size_t len);
+kw_status kw_load_tiktoken(kw_tokenizer *t, const char *path);
+kw_status kw_parse_vocab_txt(kw_tokenizer *t, const char *text, size_t len);
+kw_status kw_load_vocab_txt(kw_tokenizer *t, const char *path);
+
+kw_status kw_tokenizer_add_norm(kw_tokenizer *t, kw_norm step);
+kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step);
+/* The cuts that go by a name in GGUF files; KW_EUNSUPPORTED when the name is not known. */
+kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name);
+/* BERT's basic tokenizer: its normalizer and its cuts. */
+typedef struct kw_bert_options {
+    bool clean, ideographs, accents, lower;
+} kw_bert_options;
+kw_status kw_tokenizer_add_bert_norms(kw_tokenizer *t, kw_bert_options o);
+kw_status kw_tokenizer_add_bert_cuts(kw_tokenizer *t);
+bool kw_tokenizer_has_capitals(const kw_tokenizer *t);
+kw_status kw_tokenizer_finish_bert(kw_tokenizer *t,
+                                   bool is_cased); /* instead of kw_tokenizer_finish */
+kw_status kw_base64_decode(kw_str text, kw_arena *arena, kw_str *out);
+
+/* *out borrows from text or from the buffers. */
+kw_status kw_normalize(const kw_tokenizer *t, kw_str text, bool is_first, kw_buf bufs[2],
+                       kw_str *out);
+/* special.c: text to ids, added tokens included. */
+kw_status kw_encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out);
+kw_status kw_index_added(kw_tokenizer *t);
+/* cut.c: normalized text without added tokens. */
+kw_status kw_cut_encode(kw_encoder *e, kw_str text, bool is_first, kw_ids *out);
+
+/* One piece of text. */
+kw_status kw_bpe_encode(kw_encoder *e, kw_str piece, kw_ids *out);
+kw_status kw_spm_encode(kw_encoder *e, kw_str piece, kw_ids *out);
+kw_status kw_unigram_encode(kw_encoder *e, kw_str piece, kw_ids *out);
+kw_status kw_wordpiece_encode(kw_encoder *e, kw_str piece, kw_ids *out);
+kw_status kw_unigram_prepare(kw_tokenizer *t); /* after the tokens are there */
+kw_status kw_wordpiece_prepare(kw_tokenizer *t);
+kw_status kw_bpe_begin(kw_encoder *e, size_t text_bytes);
+void kw_bpe_release(kw_encoder *e);
+
+/* The bytes of one token, appended. */
+kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out);
+
 kw_status kw_heap_push(kw_heap *h, kw_candidate c);
 bool kw_heap_pop(kw_heap *h, kw_candidate *c);
 

@@ -1,9 +1,9 @@
-/* load_hf.c - Hugging Face's tokenizer.json (BPE models).
+/* load_hf.c - Hugging Face's tokenizer.json: models of type BPE, Unigram and WordPiece.
  *
  * A tree of the whole file would be simple and slow: vocabularies and merges are read straight from the pull reader.
- * Everything small (normalizer, pre-tokenizer, post-processor) is kept as a tree and looked at afterwards. What is not
- * understood is refused by its name, because guessing would give wrong ids. */
-#include "text/internal.h"
+ * Everything small (normalizer, pre-tokenizer, post-processor, decoder) is kept as a tree and looked at afterwards by
+ * load_hf_steps.c. What is not understood is refused by its name, because guessing would give wrong ids. */
+#include "text/load_hf.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +16,10 @@ typedef struct hf {
     kw_map vocab; /* token -> id, while the number of ids is not known */
     int64_t max_id;
     const char *merges; /* where the merges begin in the file */
+    const char *scores; /* and the list of pieces of a Unigram model */
     const char *end;
-    bool is_bpe, byte_fallback, ignore_merges;
-    kw_str unk;
+    kw_str type, unk, suffix, prefix;
+    int64_t unk_id, max_word;
 } hf;
 
 static kw_status keep(hf *h, kw_str s, kw_str *out)
@@ -47,29 +48,73 @@ static kw_status read_vocab(hf *h, kw_json_reader *r)
     return r->status;
 }
 
+/* A Unigram model's list of [piece, score]; ids are places. */
+static kw_status read_pieces(hf *h, kw_json_reader *r)
+{
+    kw_str piece, kept;
+    kw_json_enter_array(r);
+    while (kw_json_next_item(r)) {
+        kw_json_enter_array(r);
+        if (!kw_json_next_item(r) || !kw_json_string(r, &piece)) break;
+        kw_status st = keep(h, piece, &kept);
+        if (!st)
+            st = kw_map_put(&h->vocab, kept, ++h->max_id); /* the last of equal pieces counts */
+        if (st) return st;
+        if (!kw_json_next_item(r) || !kw_json_skip(r) || kw_json_next_item(r)) break;
+    }
+    return r->status;
+}
+
+static bool read_text(hf *h, kw_json_reader *r, kw_str *out, kw_status *st)
+{
+    kw_str text;
+    if (kw_json_peek(r) != KW_JSON_STRING) return kw_json_skip(r);
+    if (kw_json_string(r, &text)) *st = keep(h, text, out);
+    return *st == KW_OK;
+}
+
+static bool read_int(kw_json_reader *r, int64_t *out)
+{
+    return kw_json_peek(r) == KW_JSON_INT ? kw_json_int(r, out) : kw_json_skip(r);
+}
+
+static bool read_flag(kw_json_reader *r, bool *out)
+{
+    return kw_json_peek(r) == KW_JSON_BOOL ? kw_json_bool(r, out) : kw_json_skip(r);
+}
+
+static kw_status read_member(hf *h, kw_json_reader *r, kw_str key)
+{
+    kw_tokenizer *t = h->t;
+    kw_status st = KW_OK;
+    if (kw_str_is(key, "vocab") && kw_json_peek(r) == KW_JSON_OBJECT) return read_vocab(h, r);
+    if (kw_str_is(key, "vocab") && kw_json_peek(r) == KW_JSON_ARRAY) {
+        h->scores = r->at;
+        return read_pieces(h, r);
+    }
+    if (kw_str_is(key, "merges")) {
+        h->merges = r->at;
+        kw_json_skip(r);
+    } else if (kw_str_is(key, "type")) read_text(h, r, &h->type, &st);
+    else if (kw_str_is(key, "unk_token")) read_text(h, r, &h->unk, &st);
+    else if (kw_str_is(key, "end_of_word_suffix")) read_text(h, r, &t->suffix, &st);
+    else if (kw_str_is(key, "continuing_subword_prefix")) read_text(h, r, &t->prefix, &st);
+    else if (kw_str_is(key, "byte_fallback")) read_flag(r, &t->byte_fallback);
+    else if (kw_str_is(key, "ignore_merges")) read_flag(r, &t->ignore_merges);
+    else if (kw_str_is(key, "fuse_unk")) read_flag(r, &t->fuse_unk);
+    else if (kw_str_is(key, "unk_id")) read_int(r, &h->unk_id);
+    else if (kw_str_is(key, "max_input_chars_per_word")) read_int(r, &h->max_word);
+    else kw_json_skip(r);
+    return st;
+}
+
 static kw_status read_model(hf *h, kw_json_reader *r)
 {
-    kw_str key, type = { 0 }, text;
+    kw_str key;
     kw_status st = KW_OK;
     kw_json_enter_object(r);
-    while (!st && kw_json_next_key(r, &key)) {
-        if (kw_str_is(key, "vocab") && kw_json_peek(r) == KW_JSON_OBJECT) st = read_vocab(h, r);
-        else if (kw_str_is(key, "merges")) {
-            h->merges = r->at;
-            kw_json_skip(r);
-        } else if (kw_str_is(key, "type") && kw_json_string(r, &text)) st = keep(h, text, &type);
-        else if (kw_str_is(key, "byte_fallback")) kw_json_bool(r, &h->byte_fallback);
-        else if (kw_str_is(key, "ignore_merges")) kw_json_bool(r, &h->ignore_merges);
-        else if (kw_str_is(key, "unk_token") && kw_json_peek(r) == KW_JSON_STRING) {
-            if (kw_json_string(r, &text)) st = keep(h, text, &h->unk);
-        } else kw_json_skip(r);
-    }
-    if (!st) st = r->status;
-    h->is_bpe = type.n == 0 || kw_str_is(type, "BPE");
-    if (!st && !h->is_bpe)
-        return kw_fail(KW_EUNSUPPORTED, "a tokenizer model of type %.*s: only BPE is read yet",
-                       (int)type.n, type.p);
-    return st;
+    while (!st && kw_json_next_key(r, &key)) st = read_member(h, r, key);
+    return st ? st : r->status;
 }
 
 static kw_status read_file(hf *h, kw_json_reader *r)
@@ -100,12 +145,6 @@ static bool flag(const kw_json *object, const char *key)
     return v && v->type == KW_JSON_BOOL && v->boolean;
 }
 
-static kw_str type_of(const kw_json *v)
-{
-    const kw_json *type = v ? kw_json_get(v, "type") : NULL;
-    return type && type->type == KW_JSON_STRING ? type->string : (kw_str){ "", 0 };
-}
-
 static kw_status add_tokens(hf *h)
 {
     const kw_json *a = h->added && h->added->type == KW_JSON_ARRAY ? h->added->child : NULL;
@@ -118,7 +157,9 @@ static kw_status add_tokens(hf *h)
                        h->vocab.n);
     kw_status st = kw_tokenizer_reserve(h->t, (size_t)h->max_id + 1);
     for (size_t i = 0; i < h->vocab.n && !st; i++)
-        h->t->tokens[h->vocab.entries[i].value].text = h->vocab.entries[i].key;
+        h->t->tokens[h->vocab.entries[i].value] = (kw_token){ .text = h->vocab.entries[i].key,
+                                                              .type = KW_TOKEN_NORMAL,
+                                                              .is_piece = true };
     for (const kw_json *e = a; e && !st; e = e->next) {
         const kw_json *id = kw_json_get(e, "id"), *content = kw_json_get(e, "content");
         if (!id || id->type != KW_JSON_INT || id->integer < 0 || !content ||
@@ -127,86 +168,16 @@ static kw_status add_tokens(hf *h)
         kw_token *k = &h->t->tokens[id->integer];
         st = keep(h, content->string, &k->text);
         k->type = flag(e, "special") ? KW_TOKEN_CONTROL : KW_TOKEN_USER;
+        k->is_added = true;
         k->strip_left = flag(e, "lstrip");
         k->strip_right = flag(e, "rstrip");
+        k->single_word = flag(e, "single_word");
+        k->normalized = flag(e, "normalized");
     }
     return st;
 }
 
-/* ---- pre-tokenizers ---- */
-
-static kw_status push_pretok(hf *h, const kw_pretok *p, kw_str what)
-{
-    if (!p)
-        return kw_fail(KW_EUNSUPPORTED, "pre-tokenizer \"%.*s\" is not known",
-                       (int)(what.n < 200 ? what.n : 200), what.p);
-    if (h->t->n_pretoks == KW_MAX_PRETOKS)
-        return kw_fail(KW_EUNSUPPORTED, "more than %d pre-tokenizers in a row", KW_MAX_PRETOKS);
-    h->t->pretoks[h->t->n_pretoks++] = p;
-    return KW_OK;
-}
-
-static kw_status use_pre(hf *h, const kw_json *v, int depth)
-{
-    kw_str type = type_of(v);
-    if (kw_str_is(type, "Sequence") && depth < 4) {
-        const kw_json *list = kw_json_get(v, "pretokenizers");
-        kw_status st = KW_OK;
-        for (const kw_json *e = list ? list->child : NULL; e && !st; e = e->next)
-            st = use_pre(h, e, depth + 1);
-        return st;
-    }
-    if (kw_str_is(type, "ByteLevel")) {
-        const kw_json *regex = kw_json_get(v, "use_regex");
-        if (flag(v, "add_prefix_space")) h->t->add_prefix_space = true;
-        bool plain = regex && regex->type == KW_JSON_BOOL && !regex->boolean;
-        return plain ? KW_OK : push_pretok(h, kw_pretok_named(KW_STR("gpt-2")), type);
-    }
-    if (kw_str_is(type, "Digits") && flag(v, "individual_digits"))
-        return push_pretok(h, kw_pretok_named(KW_STR("digits")), type);
-    const kw_json *regex = kw_json_path(v, "pattern.Regex");
-    if (kw_str_is(type, "Split") && regex && regex->type == KW_JSON_STRING)
-        return push_pretok(h, kw_pretok_of_pattern(regex->string), regex->string);
-    return push_pretok(h, NULL, type);
-}
-
-/* ---- the rest ---- */
-
-static bool is_sentencepiece(const hf *h) { return h->byte_fallback; }
-
-static kw_status use_normalizer(const hf *h)
-{
-    kw_str type = type_of(h->normalizer);
-    h->t->nfc = kw_str_is(type, "NFC");
-    if (type.n == 0 || is_sentencepiece(h) || h->t->nfc) return KW_OK;
-    return kw_fail(KW_EUNSUPPORTED, "normalizer \"%.*s\" is not supported yet", (int)type.n,
-                   type.p);
-}
-
-/* Which special tokens a template puts before and after a single text. */
-static void read_template(hf *h, const kw_json *v)
-{
-    const kw_json *list = kw_json_get(v, "single");
-    bool after = false;
-    for (const kw_json *e = list && list->type == KW_JSON_ARRAY ? list->child : NULL; e;
-         e = e->next) {
-        const kw_json *special = kw_json_path(e, "SpecialToken.id");
-        if (kw_json_get(e, "Sequence")) after = true;
-        if (!special || special->type != KW_JSON_STRING) continue;
-        int32_t id = kw_tokenizer_find(h->t, special->string.p, special->string.n);
-        if (after) h->t->special.eos = id, h->t->special.adds_eos = true;
-        else h->t->special.bos = id, h->t->special.adds_bos = true;
-    }
-}
-
-static void read_post(hf *h, const kw_json *v)
-{
-    kw_str type = type_of(v);
-    if (kw_str_is(type, "TemplateProcessing")) read_template(h, v);
-    const kw_json *list = kw_str_is(type, "Sequence") ? kw_json_get(v, "processors") : NULL;
-    for (const kw_json *e = list ? list->child : NULL; e; e = e->next)
-        if (kw_str_is(type_of(e), "TemplateProcessing")) read_template(h, e);
-}
+/* ---- the model ---- */
 
 static kw_status read_merges(hf *h)
 {
@@ -220,6 +191,7 @@ static kw_status read_merges(hf *h)
     while (kw_json_next_item(&r) && kw_json_skip(&r)) n++;
     kw_json_close(&r);
     if (!r.status) st = kw_bpe_reserve_merges(h->t, n);
+    else return r.status;
     kw_json_open(&r, h->merges, (size_t)(h->end - h->merges));
     kw_json_enter_array(&r);
     for (uint32_t rank = 0; !st && kw_json_next_item(&r); rank++) {
@@ -246,22 +218,104 @@ static kw_status read_merges(hf *h)
     return st;
 }
 
+/* A piece that is there again later has an id without a name so far: it is never made of text, only read. */
+static kw_status name_again(hf *h, size_t id, kw_str piece)
+{
+    kw_token *k = &h->t->tokens[id];
+    if (k->text.p) return KW_OK;
+    k->type = KW_TOKEN_UNUSED;
+    return keep(h, piece, &k->text);
+}
+
+static kw_status read_scores(hf *h)
+{
+    kw_json_reader r;
+    kw_str piece;
+    size_t i = 0;
+    kw_status st = KW_OK;
+    h->t->scores = kw_arena_alloc(&h->t->arena, (size_t)h->t->n, sizeof *h->t->scores);
+    if (!h->t->scores) return KW_ENOMEM;
+    if (!h->scores) return kw_fail(KW_EFORMAT, "a Unigram model whose vocabulary is no list");
+    kw_json_open(&r, h->scores, (size_t)(h->end - h->scores));
+    kw_json_enter_array(&r);
+    for (; !st && kw_json_next_item(&r); i++) {
+        kw_json_enter_array(&r);
+        if (!kw_json_next_item(&r) || !kw_json_string(&r, &piece)) break;
+        st = name_again(h, i, piece);
+        if (!kw_json_next_item(&r) || !kw_json_float(&r, &h->t->scores[i]) || kw_json_next_item(&r))
+            break;
+    }
+    if (!st) st = r.status;
+    kw_json_close(&r);
+    return st;
+}
+
+static kw_status prepare_bpe(hf *h)
+{
+    kw_tokenizer *t = h->t;
+    t->model = KW_VOCAB_BPE;
+    snprintf(t->kind, sizeof t->kind, "BPE (tokenizer.json)");
+    if (t->prefix.n)
+        return kw_fail(KW_EUNSUPPORTED, "a BPE model with the prefix \"%.*s\" within words",
+                       (int)t->prefix.n, t->prefix.p);
+    return KW_OK;
+}
+
+static kw_status prepare_unigram(hf *h)
+{
+    kw_tokenizer *t = h->t;
+    t->model = KW_VOCAB_UNIGRAM;
+    snprintf(t->kind, sizeof t->kind, "Unigram (tokenizer.json)");
+    if (h->unk_id > h->max_id)
+        return kw_fail(KW_EFORMAT, "unk_id is %lld of %lld", (long long)h->unk_id,
+                       (long long)h->max_id);
+    return KW_OK;
+}
+
+static kw_status prepare_wordpiece(hf *h)
+{
+    kw_tokenizer *t = h->t;
+    t->model = KW_VOCAB_WORDPIECE;
+    t->max_word = h->max_word > 0 && h->max_word < 1 << 20 ? (int)h->max_word : 100;
+    snprintf(t->kind, sizeof t->kind, "WordPiece (tokenizer.json)");
+    return KW_OK;
+}
+
+/* What the file's model.type is, or what its members say where it has none. */
+static kw_status prepare_model(hf *h)
+{
+    static const struct {
+        const char *type;
+        kw_status (*prepare)(hf *h);
+    } models[] = {
+        { "BPE", prepare_bpe },
+        { "Unigram", prepare_unigram },
+        { "WordPiece", prepare_wordpiece },
+    };
+    if (h->type.n == 0)
+        h->type = h->merges ? KW_STR("BPE") : h->scores ? KW_STR("Unigram") : KW_STR("WordPiece");
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (kw_str_is(h->type, models[i].type)) return models[i].prepare(h);
+    return kw_fail(KW_EUNSUPPORTED,
+                   "a tokenizer model of type %.*s: known are BPE, Unigram and WordPiece",
+                   (int)h->type.n, h->type.p);
+}
+
 static kw_status assemble(hf *h)
 {
     kw_tokenizer *t = h->t;
-    kw_status st = use_normalizer(h);
-    if (is_sentencepiece(h))
-        return kw_fail(KW_EUNSUPPORTED,
-                       "a tokenizer.json of SentencePiece style (byte_fallback) is not read yet");
-    t->model = KW_VOCAB_BPE;
-    t->ignore_merges = h->ignore_merges;
+    kw_status st = prepare_model(h);
     if (!st) st = add_tokens(h);
-    if (!st && h->pre && h->pre->type == KW_JSON_OBJECT) st = use_pre(h, h->pre, 0);
+    if (!st) st = kw_hf_use_normalizer(t, h->normalizer);
+    if (!st) st = kw_hf_use_pretokenizer(t, h->pre);
+    if (!st) st = kw_hf_use_decoder(t, h->decoder);
+    if (!st && t->model == KW_VOCAB_UNIGRAM) st = read_scores(h);
     if (!st) st = kw_tokenizer_finish(t);
-    if (!st && h->post && h->post->type == KW_JSON_OBJECT) read_post(h, h->post);
-    if (!st && h->unk.n) t->special.unk = kw_tokenizer_find(t, h->unk.p, h->unk.n);
-    snprintf(t->kind, sizeof t->kind, "BPE (tokenizer.json)");
-    return st ? st : read_merges(h);
+    if (!st) st = kw_hf_use_processor(t, h->post);
+    if (st) return st;
+    if (h->unk.n) t->special.unk = kw_tokenizer_find(t, h->unk.p, h->unk.n);
+    if (h->unk_id >= 0) t->special.unk = (int32_t)h->unk_id;
+    return t->model == KW_VOCAB_BPE ? read_merges(h) : KW_OK;
 }
 
 kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len)
@@ -270,7 +324,8 @@ kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len)
              .trees = KW_ARENA(KW_PAY_TEXT),
              .vocab = KW_MAP(KW_PAY_TEXT),
              .end = text + len,
-             .max_id = -1 };
+             .max_id = -1,
+             .unk_id = -1 };
     kw_json_reader r;
     kw_json_open(&r, text, len);
     kw_status st = read_file(&h, &r);

@@ -49,8 +49,9 @@ kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path)
     if (st) return kw_note(st, "%s", path);
     t->model = KW_VOCAB_SPM;
     t->space = " ";
-    t->add_prefix_space = true;
+    t->add_prefix_space = t->drops_first_space = true;
     t->special = (kw_special_ids){ .bos = 1, .eos = 2, .pad = -1, .unk = 0, .adds_bos = true };
     snprintf(t->kind, sizeof t->kind, "SentencePiece BPE (llama2.c)");
-    return kw_tokenizer_finish(t);
+    st = kw_tokenizer_add_norm(t, (kw_norm){ .kind = KW_NORM_SENTENCEPIECE });
+    return st ? st : kw_tokenizer_finish(t);
 }

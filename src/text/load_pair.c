@@ -98,7 +98,8 @@ kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path)
     v.p = vocab;
     m.p = merges;
     t->model = KW_VOCAB_BPE;
-    t->pretoks[t->n_pretoks++] = kw_pretok_named(KW_STR("gpt-2"));
+    t->byte_level = true;
+    if (!st) st = kw_tokenizer_add_cuts_named(t, KW_STR("gpt-2"));
     if (!st) st = kw_note(read_vocab(t, v), "%s", vocab_path);
     if (!st) st = kw_tokenizer_finish(t);
     if (!st) st = kw_note(read_merges(t, m), "%s", kw_buf_text(&path));

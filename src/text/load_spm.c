@@ -1,7 +1,7 @@
 /* load_spm.c - SentencePiece's tokenizer.model: a protocol buffer, of which three messages matter.
  *
- *   1 pieces (repeated): 1 piece, 2 score, 3 type        2 trainer: 3 model type, 40 unk, 41 bos, 42 eos, 43 pad
- *   3 normalizer: 3 add_dummy_prefix */
+ *   1 pieces (repeated): 1 piece, 2 score, 3 type        2 trainer: 3 model type, 35 byte_fallback, 40 unk, 41 bos, 42 eos, 43 pad
+ *   3 normalizer: 2 map of characters, 3 add_dummy_prefix, 4 remove_extra_whitespaces */
 #include "text/internal.h"
 #include <stdio.h>
 
@@ -71,16 +71,34 @@ static kw_status read_trainer(kw_tokenizer *t, kw_str bytes)
     while (next_field(&c, &f)) {
         if (f.wire != 0) continue;
         if (f.number == 3) model = f.value;
+        if (f.number == 35) t->byte_fallback = f.value != 0;
         if (f.number == 40) t->special.unk = (int32_t)f.value;
         if (f.number == 41) t->special.bos = (int32_t)f.value;
         if (f.number == 42) t->special.eos = (int32_t)f.value;
         if (f.number == 43) t->special.pad = (int32_t)f.value;
     }
     if (c.failed) return kw_cursor_fail(&c);
-    return model == 2 ? KW_OK
-                      : kw_fail(KW_EUNSUPPORTED,
-                                "a SentencePiece model of type %llu: only BPE (2) is read yet",
-                                (unsigned long long)model);
+    t->model = model == 1 ? KW_VOCAB_UNIGRAM : KW_VOCAB_SPM;
+    return model == 1 || model == 2
+               ? KW_OK
+               : kw_fail(KW_EUNSUPPORTED,
+                         "a SentencePiece model of type %llu: known are Unigram (1) and BPE (2)",
+                         (unsigned long long)model);
+}
+
+static kw_status read_normalizer(kw_tokenizer *t, kw_str bytes, bool *squeezes)
+{
+    kw_cursor c = inside(bytes);
+    field f;
+    kw_status st = KW_OK;
+    while (!st && next_field(&c, &f)) {
+        if (f.number == 3 && f.wire == 0) t->add_prefix_space = f.value != 0;
+        if (f.number == 4 && f.wire == 0) *squeezes = f.value != 0;
+        if (f.number != 2 || f.wire != 2) continue;
+        kw_str kept = { kw_arena_strdup(&t->arena, f.bytes.p, f.bytes.n), f.bytes.n };
+        st = kept.p ? kw_charsmap_open(kept, &t->charsmap) : KW_ENOMEM;
+    }
+    return !st && c.failed ? kw_cursor_fail(&c) : st;
 }
 
 static kw_status read_model(kw_tokenizer *t, kw_str all)
@@ -88,6 +106,7 @@ static kw_status read_model(kw_tokenizer *t, kw_str all)
     kw_cursor c = inside(all);
     field f;
     size_t n = 0;
+    bool squeezes = true;
     kw_status st = KW_OK;
     while (next_field(&c, &f)) n += f.number == 1 && f.wire == 2;
     if (c.failed) return kw_cursor_fail(&c);
@@ -97,25 +116,45 @@ static kw_status read_model(kw_tokenizer *t, kw_str all)
         if (f.wire != 2) continue;
         if (f.number == 1) st = read_piece(t, f.bytes, &t->tokens[n++]);
         if (f.number == 2) st = read_trainer(t, f.bytes);
-        kw_cursor sub = inside(f.bytes);
-        field g;
-        while (f.number == 3 && next_field(&sub, &g))
-            if (g.number == 3 && g.wire == 0) t->add_prefix_space = g.value != 0;
+        if (f.number == 3) st = read_normalizer(t, f.bytes, &squeezes);
     }
-    return st;
+    return st ? st
+              : kw_tokenizer_add_norm(t,
+                                      (kw_norm){ .kind = KW_NORM_SENTENCEPIECE, .form = squeezes });
+}
+
+static kw_status keep_scores(kw_tokenizer *t)
+{
+    t->scores = kw_arena_alloc(&t->arena, (size_t)t->n, sizeof *t->scores);
+    if (!t->scores) return KW_ENOMEM;
+    for (int32_t i = 0; i < t->n; i++) t->scores[i] = (double)t->tokens[i].score;
+    return KW_OK;
+}
+
+kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len)
+{
+    t->model = KW_VOCAB_UNIGRAM;
+    t->add_prefix_space = true;
+    t->special = (kw_special_ids){ .bos = 1, .eos = 2, .pad = -1, .unk = 0 };
+    kw_status st = read_model(t, (kw_str){ text, len });
+    bool is_unigram = t->model == KW_VOCAB_UNIGRAM;
+    t->special.adds_bos = !is_unigram;
+    t->special.adds_eos = is_unigram;
+    t->single_scores = true;
+    t->drops_first_space = t->add_prefix_space;
+    if (!st && is_unigram) st = keep_scores(t);
+    for (int32_t i = 0; i < t->n; i++)
+        if (t->tokens[i].type == KW_TOKEN_UNKNOWN) t->tokens[i].bytes = KW_STR(" \xe2\x81\x87 ");
+    snprintf(t->kind, sizeof t->kind, "SentencePiece %s", is_unigram ? "Unigram" : "BPE");
+    return st ? st : kw_tokenizer_finish(t);
 }
 
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path)
 {
     char *text = NULL;
     size_t len;
-    t->model = KW_VOCAB_SPM;
-    t->add_prefix_space = true;
-    t->special = (kw_special_ids){ .bos = 1, .eos = 2, .pad = -1, .unk = 0, .adds_bos = true };
     kw_status st = kw_file_read(path, (size_t)64 << 20, &text, &len);
-    if (!st) st = read_model(t, (kw_str){ text, len });
+    if (!st) st = kw_note(kw_parse_sentencepiece(t, text, len), "%s", path);
     kw_free(text);
-    if (st) return kw_note(st, "%s", path);
-    snprintf(t->kind, sizeof t->kind, "SentencePiece BPE");
-    return kw_tokenizer_finish(t);
+    return st;
 }

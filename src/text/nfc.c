@@ -1,4 +1,4 @@
-/* nfc.c - Unicode normalisation form C: decompose, put marks in order, compose again.
+/* nfc.c - Unicode's normalisation forms: decompose, put marks in order, and compose again for C and KC.
  *
  * Text is worked on in runs: a starter (combining class 0) and the marks that follow it. A run's
  * marks are sorted by a counting sort and composed in one pass, so a megabyte of marks on one letter
@@ -20,8 +20,11 @@ typedef struct mark {
 typedef struct run {
     mark *marks, *sorted; /* [cap] each; marks[0] may be the starter */
     size_t n, cap;
+    kw_unicode_form form;
     kw_buf *out;
 } run;
+
+static bool composes(const run *r) { return r->form == KW_NFC || r->form == KW_NFKC; }
 
 bool kw_unicode_is_plain(kw_str text)
 {
@@ -76,7 +79,7 @@ static void settle(run *r)
 {
     bool has_starter = r->n && r->marks[0].class == 0;
     sort_marks(r, has_starter);
-    if (has_starter) compose(r);
+    if (has_starter && composes(r)) compose(r);
 }
 
 static void flush(run *r)
@@ -103,7 +106,8 @@ static bool begin_run(run *r, uint32_t cp)
 {
     settle(r);
     uint32_t whole = 0;
-    if (r->n == 1 && r->marks[0].class == 0) whole = kw_unicode_join(r->marks[0].cp, cp);
+    if (composes(r) && r->n == 1 && r->marks[0].class == 0)
+        whole = kw_unicode_join(r->marks[0].cp, cp);
     if (whole) r->marks[0].cp = whole;
     else flush(r);
     return !whole;
@@ -126,24 +130,29 @@ static kw_status add(run *r, uint32_t cp)
 static kw_status decompose(run *r, uint32_t cp)
 {
     uint32_t tail[MAX_DEPTH], second;
+    const uint32_t *form;
     int n_tail = 0;
+    kw_status st = KW_OK;
+    size_t n = r->form == KW_NFKC || r->form == KW_NFKD ? kw_unicode_compat(cp, &form) : 0;
+    for (size_t i = 0; i < n && !st; i++) st = add(r, form[i]);
+    if (n) return st;
     while (n_tail < MAX_DEPTH && kw_unicode_split(cp, &cp, &second))
         if (second) tail[n_tail++] = second;
-    kw_status st = add(r, cp);
+    st = add(r, cp);
     while (!st && n_tail > 0) st = add(r, tail[--n_tail]);
     return st;
 }
 
-kw_status kw_unicode_nfc(kw_str text, kw_buf *out)
+kw_status kw_unicode_normalize(kw_str text, kw_unicode_form form, kw_buf *out)
 {
-    run r = { .out = out };
+    run r = { .form = form, .out = out };
     kw_status st = KW_OK;
     for (size_t i = 0; i < text.n && !st;) {
         uint32_t cp;
         bool ok;
         size_t len = kw_utf8_decode(text.p + i, text.n - i, &cp, &ok);
         if (!ok) cp = RAW_BYTE + (unsigned char)text.p[i];
-        st = cp < 0xC0 || cp >= RAW_BYTE ? add(&r, cp) : decompose(&r, cp);
+        st = cp < 0xA0 || cp >= RAW_BYTE ? add(&r, cp) : decompose(&r, cp);
         i += len;
     }
     if (!st) {

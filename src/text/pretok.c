@@ -1,6 +1,6 @@
-/* pretok.c - cuts text into the pieces within which BPE merges, as the models' regular expressions do.
+/* pretok.c - the regular expressions by which models cut text, as matchers written by hand.
  *
- * The patterns in use are variations of one; a row says how they differ, and one matcher tries the alternatives in
+ * Most patterns in use are variations of one; a row says how they differ, and one matcher tries the alternatives in
  * their order:
  *
  *   contraction   's 't 're 've 'm 'll 'd, perhaps in any case
@@ -10,89 +10,50 @@
  *   newlines      spaces up to the last newline of a run
  *   spaces        a run, but its last one is left to the word behind it
  *
- * Malformed UTF-8 is one byte of "others". */
+ * The rest are runs of characters of some kind, perhaps with a space before. Malformed UTF-8 is one byte of
+ * "others". Every matcher looks at what it matches and a few characters more, so cutting takes linear time. */
 #include "text/internal.h"
 #include "text/unicode.h"
+#include <string.h>
 
-struct kw_pretok {
-    const char *names[4];    /* tokenizer.ggml.pre */
-    const char *regex;       /* in tokenizer.json, or NULL */
-    bool only_digits;        /* every number alone, the rest in one piece: a step before another */
-    bool any_case;           /* contractions */
-    bool letters_any_prefix; /* [^\r\n\p{L}\p{N}]? before letters instead of an optional space */
-    int max_digits;          /* 0: any number of them, after an optional space */
-    bool newlines;           /* others take newlines behind them; \s*[\r\n]+ is an alternative */
+typedef enum prefix { NO_PREFIX, SPACE_PREFIX, ANY_PREFIX } prefix;
+
+struct kw_rule {
+    const char *name;
+    const char *regex; /* in tokenizer.json, or NULL */
+    size_t (*match)(const kw_rule *r, kw_str s, size_t at);
+    bool any_case;         /* contractions */
+    bool tail_case;        /* words in two cases, contractions belong to them */
+    prefix before;         /* letters */
+    prefix before_number;  /* numbers: a space, or nothing */
+    int max_digits;        /* 0: any number of them */
+    bool newlines;         /* others take newlines behind them; \s*[\r\n]+ is an alternative */
+    bool slashes;          /* others take slashes behind them, too */
+    bool no_spaces;        /* white space is no match; others have no space before them */
+    bool (*is)(kw_char c); /* runs: what they consist of */
+    int least, most;       /* runs: characters; most 0: no limit */
+    bool any_space;        /* runs: \s? before */
 };
 
-#define GPT2_REGEX                                                                                 \
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define LLAMA3_REGEX(digits)                                                                       \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                           \
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define L KW_CP_LETTER
+#define N KW_CP_NUMBER
+#define S KW_CP_SPACE
+#define P KW_CP_PUNCTUATION
 
-static const kw_pretok rows[] = {
-    { .names = { "gpt-2", "default", "gpt2" }, .regex = GPT2_REGEX },
-    { .names = { "llama-bpe", "llama3", "llama-v3" },
-      .regex = LLAMA3_REGEX("\\p{N}{1,3}"),
-      .any_case = true,
-      .letters_any_prefix = true,
-      .max_digits = 3,
-      .newlines = true },
-    { .names = { "qwen2", "deepseek-r1-qwen" },
-      .regex = LLAMA3_REGEX("\\p{N}"),
-      .any_case = true,
-      .letters_any_prefix = true,
-      .max_digits = 1,
-      .newlines = true },
-    { .names = { "digits" }, .only_digits = true },
-};
-
-const kw_pretok *kw_pretok_named(kw_str name)
+static kw_char look(kw_str s, size_t at)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (int j = 0; j < 4 && rows[i].names[j]; j++)
-            if (kw_str_is(name, rows[i].names[j])) return &rows[i];
-    return NULL;
+    return at < s.n ? kw_unicode_char(s.p + at, s.n - at) : (kw_char){ 0 };
 }
 
-const kw_pretok *kw_pretok_of_pattern(kw_str regex)
+static bool is_other(kw_char c) { return c.len && !(c.class & (L | N | S)); }
+
+static bool is_newline(kw_char c) { return c.cp == '\n' || c.cp == '\r'; }
+
+static size_t run_of(kw_str s, size_t at, unsigned set)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].regex && kw_str_is(regex, rows[i].regex)) return &rows[i];
-    return NULL;
-}
-
-const char *kw_pretok_name(const kw_pretok *p) { return p->names[0]; }
-
-typedef enum { LETTER, NUMBER, SPACE, OTHER, END } class_of;
-
-typedef struct cp {
-    uint32_t code;
-    class_of class;
-    size_t next; /* where the following one begins */
-} cp;
-
-static cp look(kw_str s, size_t at)
-{
-    cp c = { .class = END, .next = at };
-    bool ok;
-    if (at >= s.n) return c;
-    c.next = at + kw_utf8_decode(s.p + at, s.n - at, &c.code, &ok);
-    c.class = !ok                    ? OTHER
-              : kw_is_letter(c.code) ? LETTER
-              : kw_is_number(c.code) ? NUMBER
-              : kw_is_space(c.code)  ? SPACE
-                                     : OTHER;
-    return c;
-}
-
-static size_t run_of(kw_str s, size_t at, class_of class)
-{
-    for (cp c = look(s, at); c.class == class; c = look(s, at)) at = c.next;
+    for (kw_char c = look(s, at); c.class & set; c = look(s, at)) at += c.len;
     return at;
 }
-
-static bool is_newline(cp c) { return c.class == SPACE && (c.code == '\n' || c.code == '\r'); }
 
 static uint32_t lower(uint32_t c, bool any_case)
 {
@@ -100,91 +61,360 @@ static uint32_t lower(uint32_t c, bool any_case)
     return any_case && c >= 'A' && c <= 'Z' ? c + 32 : c;
 }
 
-static size_t contraction(const kw_pretok *p, kw_str s, size_t at)
+static size_t contraction(const kw_rule *r, kw_str s, size_t at)
 {
     static const char *const tails[] = { "s", "t", "re", "ve", "m", "ll", "d" };
     if (at >= s.n || s.p[at] != '\'') return at;
-    cp a = look(s, at + 1), b = look(s, a.next);
-    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-        if (a.class == END || lower(a.code, p->any_case) != (uint32_t)tails[i][0]) continue;
-        if (!tails[i][1]) return a.next;
-        if (b.class != END && lower(b.code, p->any_case) == (uint32_t)tails[i][1]) return b.next;
+    kw_char a = look(s, at + 1), b = look(s, at + 1 + a.len);
+    for (size_t i = 0; i < sizeof tails / sizeof *tails && a.len; i++) {
+        if (lower(a.cp, r->any_case) != (uint32_t)tails[i][0]) continue;
+        if (!tails[i][1]) return at + 1 + a.len;
+        if (b.len && lower(b.cp, r->any_case) == (uint32_t)tails[i][1])
+            return at + 1 + a.len + b.len;
     }
     return at;
 }
 
-static size_t letters(const kw_pretok *p, kw_str s, size_t at)
+static size_t skip_prefix(prefix p, kw_str s, size_t at)
 {
-    cp c = look(s, at);
-    size_t start = at;
-    bool prefix = p->letters_any_prefix ? c.class == OTHER || (c.class == SPACE && !is_newline(c))
-                                        : c.class == SPACE && c.code == ' ';
-    if (prefix) start = c.next;
-    size_t end = run_of(s, start, LETTER);
+    kw_char c = look(s, at);
+    bool skips = p == ANY_PREFIX     ? c.len && !(c.class & (L | N)) && !is_newline(c)
+                 : p == SPACE_PREFIX ? c.cp == ' '
+                                     : false;
+    return skips ? at + c.len : at;
+}
+
+static size_t letters(const kw_rule *r, kw_str s, size_t at)
+{
+    size_t start = skip_prefix(r->before, s, at), end = run_of(s, start, L);
     return end > start ? end : at;
 }
 
-static size_t numbers(const kw_pretok *p, kw_str s, size_t at)
+static size_t numbers(const kw_rule *r, kw_str s, size_t at)
 {
-    cp c = look(s, at);
-    if (p->max_digits) {
-        size_t end = at;
-        for (int i = 0; i < p->max_digits && look(s, end).class == NUMBER; i++)
-            end = look(s, end).next;
-        return end;
+    size_t start = skip_prefix(r->before_number, s, at), end = start;
+    for (int i = 0; !r->max_digits || i < r->max_digits; i++) {
+        kw_char c = look(s, end);
+        if (!(c.class & N)) break;
+        end += c.len;
     }
-    size_t start = c.class == SPACE && c.code == ' ' ? c.next : at;
-    size_t end = run_of(s, start, NUMBER);
     return end > start ? end : at;
 }
 
-static size_t others(const kw_pretok *p, kw_str s, size_t at)
+static size_t others(const kw_rule *r, kw_str s, size_t at)
 {
-    cp c = look(s, at);
-    size_t start = c.class == SPACE && c.code == ' ' ? c.next : at;
-    size_t end = run_of(s, start, OTHER);
+    size_t start = skip_prefix(r->no_spaces ? NO_PREFIX : SPACE_PREFIX, s, at), end = start;
+    for (kw_char c = look(s, end); is_other(c); c = look(s, end)) end += c.len;
     if (end == start) return at;
-    while (p->newlines && is_newline(look(s, end))) end++;
+    while (r->newlines && end < s.n &&
+           (s.p[end] == '\n' || s.p[end] == '\r' || (r->slashes && s.p[end] == '/')))
+        end++;
     return end;
 }
 
-static size_t newlines(const kw_pretok *p, kw_str s, size_t at)
+static size_t newlines(const kw_rule *r, kw_str s, size_t at)
 {
     size_t last = at;
-    if (!p->newlines) return at;
-    for (cp c = look(s, at); c.class == SPACE; c = look(s, c.next))
-        if (is_newline(c)) last = c.next;
+    if (!r->newlines) return at;
+    for (kw_char c = look(s, at); c.class & S; c = look(s, at)) {
+        at += c.len;
+        if (is_newline(c)) last = at;
+    }
     return last;
 }
 
-static size_t spaces(const kw_pretok *p, kw_str s, size_t at)
+static size_t spaces(const kw_rule *r, kw_str s, size_t at)
 {
-    (void)p;
     size_t end = at, before = at;
-    for (cp c = look(s, at); c.class == SPACE; c = look(s, end)) {
+    if (r->no_spaces) return at;
+    for (kw_char c = look(s, at); c.class & S; c = look(s, end)) {
         before = end;
-        end = c.next;
+        end += c.len;
     }
     return end < s.n && before > at ? before : end;
 }
 
-static size_t next_digits(kw_str s, size_t at)
+typedef size_t (*alternative)(const kw_rule *r, kw_str s, size_t at);
+
+static size_t first_of(const alternative *list, const kw_rule *r, kw_str s, size_t at)
 {
-    cp c = look(s, at);
-    if (c.class == NUMBER) return c.next;
-    while (c.class != END && c.class != NUMBER) c = look(s, at = c.next);
+    for (; *list; list++) {
+        size_t end = (*list)(r, s, at);
+        if (end > at) return end;
+    }
     return at;
 }
 
-size_t kw_pretok_next(const kw_pretok *p, kw_str text, size_t at)
+static size_t words(const kw_rule *r, kw_str s, size_t at)
 {
-    static size_t (*const alternatives[])(const kw_pretok *, kw_str, size_t) = {
-        contraction, letters, numbers, others, newlines, spaces,
-    };
-    if (p->only_digits) return next_digits(text, at);
-    for (size_t i = 0; i < sizeof alternatives / sizeof *alternatives; i++) {
-        size_t end = alternatives[i](p, text, at);
-        if (end > at) return end;
-    }
-    return look(text, at).next;
+    static const alternative list[] = { contraction, letters, numbers, others,
+                                        newlines,    spaces,  NULL };
+    return first_of(list, r, s, at);
 }
+
+/* Upper case, then lower case; letters without case and marks are both:
+ * [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+, else + and * changed over. */
+static bool may_lead(kw_char c) { return c.class & (L | KW_CP_MARK) && !(c.class & KW_CP_LOWER); }
+static bool may_follow(kw_char c) { return c.class & (L | KW_CP_MARK) && !(c.class & KW_CP_UPPER); }
+
+static size_t two_cases(kw_str s, size_t start)
+{
+    size_t lead = start, last_both = start, end;
+    bool has_both = false;
+    for (kw_char c = look(s, lead); may_lead(c); c = look(s, lead)) {
+        if (may_follow(c)) {
+            has_both = true;
+            last_both = lead + c.len;
+        }
+        lead += c.len;
+    }
+    end = lead;
+    for (kw_char c = look(s, end); may_follow(c); c = look(s, end)) end += c.len;
+    if (end > lead) return end;
+    return has_both ? last_both : start;
+}
+
+static size_t cased_letters(const kw_rule *r, kw_str s, size_t at)
+{
+    size_t start = skip_prefix(ANY_PREFIX, s, at), end = two_cases(s, start);
+    if (end == start && start > at) end = two_cases(s, start = at);
+    if (end ==
+        start) { /* no lower case: all upper case letters, behind the prefix if there is one */
+        start = skip_prefix(ANY_PREFIX, s, at);
+        end = start;
+        for (kw_char c = look(s, end); may_lead(c); c = look(s, end)) end += c.len;
+        if (end == start) return at;
+    }
+    return r->tail_case ? contraction(r, s, end) : end;
+}
+
+static size_t cased_words(const kw_rule *r, kw_str s, size_t at)
+{
+    static const alternative list[] = { cased_letters, numbers, others, newlines, spaces, NULL };
+    return first_of(list, r, s, at);
+}
+
+/* DeepSeek V3: letters take marks with them, signs the letters behind them. */
+static bool is_ascii_letter(kw_char c) { return (c.cp | 32) >= 'a' && (c.cp | 32) <= 'z'; }
+
+static size_t sign_and_letters(const kw_rule *r, kw_str s, size_t at)
+{
+    kw_char c = look(s, at);
+    size_t end = at + 1;
+    (void)r;
+    if (c.cp >= 128 || !(c.class & (P | KW_CP_SYMBOL))) return at;
+    for (c = look(s, end); is_ascii_letter(c); c = look(s, end)) end++;
+    return end > at + 1 ? end : at;
+}
+
+static size_t marked_letters(const kw_rule *r, kw_str s, size_t at)
+{
+    kw_char c = look(s, at);
+    (void)r;
+    bool skips = c.len && !(c.class & (L | P | KW_CP_SYMBOL)) && !is_newline(c);
+    size_t start = skips ? at + c.len : at, end = run_of(s, start, L | KW_CP_MARK);
+    if (end == start && skips) end = run_of(s, start = at, L | KW_CP_MARK);
+    return end > start ? end : at;
+}
+
+static size_t signs(const kw_rule *r, kw_str s, size_t at)
+{
+    size_t start = skip_prefix(SPACE_PREFIX, s, at), end = run_of(s, start, P | KW_CP_SYMBOL);
+    (void)r;
+    if (end == start) return at;
+    while (end < s.n && (s.p[end] == '\n' || s.p[end] == '\r')) end++;
+    return end;
+}
+
+static size_t marked_words(const kw_rule *r, kw_str s, size_t at)
+{
+    static const alternative list[] = { sign_and_letters, marked_letters, signs,
+                                        newlines,         spaces,         NULL };
+    return first_of(list, r, s, at);
+}
+
+/* ---- runs ---- */
+
+static size_t run(const kw_rule *r, kw_str s, size_t at)
+{
+    kw_char c = look(s, at);
+    size_t start = r->any_space && c.class & S && !r->is(c) ? at + c.len : at, end = start;
+    int n = 0;
+    for (c = look(s, end); (!r->most || n < r->most) && c.len && r->is(c); c = look(s, end), n++)
+        end += c.len;
+    return n >= r->least && n > 0 ? end : at;
+}
+
+/* White space that ends the text or a line: up to the last newline of a run, or all of the last run. */
+static size_t last_spaces(const kw_rule *r, kw_str s, size_t at)
+{
+    (void)r;
+    size_t end = at, line = at;
+    if (at && look(s, kw_unicode_back(s, at)).class & S)
+        return at; /* its run was looked at before */
+    for (kw_char c = look(s, at); c.class & S; c = look(s, end)) {
+        if (c.cp == '\n') line = end;
+        end += c.len;
+    }
+    return end == s.n ? end : line;
+}
+
+static bool is_letter(kw_char c) { return c.class & L; }
+static bool is_number(kw_char c) { return c.class & N; }
+static bool is_space(kw_char c) { return c.class & S; }
+static bool is_line_end(kw_char c) { return is_newline(c); }
+static bool is_ascii_digit(kw_char c) { return c.cp >= '0' && c.cp <= '9'; }
+static bool is_cased(kw_char c) { return c.class & (KW_CP_UPPER | KW_CP_LOWER); }
+static bool is_punctuation(kw_char c) { return c.class & P; }
+static bool is_sign(kw_char c) { return c.class & P || (c.cp < 128 && c.class & KW_CP_SYMBOL); }
+static bool is_split_sign(kw_char c) { return kw_unicode_trait(c.cp) & KW_CP_PUNCT; }
+static bool is_word(kw_char c) { return kw_unicode_trait(c.cp) & KW_CP_WORD; }
+static bool is_no_word(kw_char c) { return !(c.class & S) && !is_word(c); }
+
+static bool is_ideograph(kw_char c)
+{
+    return (c.cp >= 0x4E00 && c.cp <= 0x9FA5) || (c.cp >= 0x800 && c.cp <= 0x4E00) ||
+           (c.cp >= 0xAC00 && c.cp <= 0xD7FF);
+}
+
+static bool is_kana_or_ideograph(kw_char c)
+{
+    return (c.cp >= 0x4E00 && c.cp <= 0x9FA5) || (c.cp >= 0x3040 && c.cp <= 0x30FF);
+}
+
+static bool is_wide_sign(kw_char c)
+{
+    bool is_narrow = c.cp < 128 && c.class & (P | KW_CP_SYMBOL);
+    return is_narrow || (c.cp >= 0xFF01 && c.cp <= 0xFF0F) || (c.cp >= 0xFF1A && c.cp <= 0xFF5E) ||
+           (c.cp >= 0x2018 && c.cp <= 0x201F) || (c.cp >= 0x3000 && c.cp <= 0x3002);
+}
+
+static size_t word_or_rest(const kw_rule *r, kw_str s, size_t at)
+{
+    kw_char c = look(s, at);
+    bool word = is_word(c);
+    (void)r;
+    for (; c.len && (word ? is_word(c) : is_no_word(c)); c = look(s, at)) at += c.len;
+    return at;
+}
+
+#define GPT2_REGEX "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)"
+#define LLAMA3_REGEX(digits)                                                                       \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                           \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define LEAD "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define FOLLOW "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define CASED_REGEX(tail, digits)                                                                  \
+    "[^\\r\\n\\p{L}\\p{N}]?" LEAD "*" FOLLOW "+" tail "|[^\\r\\n\\p{L}\\p{N}]?" LEAD "+" FOLLOW    \
+    "*" tail "|" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define TAIL "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+#define V3_REGEX                                                                                   \
+    "[!\"#$%&'()*+,\\-./"                                                                          \
+    ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"               \
+    "| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* clang-format off */
+static const kw_rule rules[] = {
+    { .name = "gpt-2", .regex = GPT2_REGEX "|\\s+", .match = words, .before = SPACE_PREFIX, .before_number = SPACE_PREFIX },
+    { .name = "gpt-2-open", .regex = GPT2_REGEX, .match = words, .before = SPACE_PREFIX, .before_number = SPACE_PREFIX },
+    { .name = "llama-3", .regex = LLAMA3_REGEX("\\p{N}{1,3}"), .match = words, .any_case = true, .before = ANY_PREFIX,
+      .max_digits = 3, .newlines = true },
+    { .name = "qwen2", .regex = LLAMA3_REGEX("\\p{N}"), .match = words, .any_case = true, .before = ANY_PREFIX,
+      .max_digits = 1, .newlines = true },
+    { .name = "clip", .regex = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+", .match = words,
+      .max_digits = 1, .no_spaces = true },
+    { .name = "tekken", .regex = CASED_REGEX("", "\\p{N}"), .match = cased_words, .max_digits = 1, .newlines = true,
+      .slashes = true },
+    { .name = "gpt-4o", .regex = CASED_REGEX(TAIL, "\\p{N}{1,3}"), .match = cased_words, .any_case = true,
+      .tail_case = true, .max_digits = 3, .newlines = true, .slashes = true },
+    { .name = "deepseek-v3", .regex = V3_REGEX, .match = marked_words, .newlines = true },
+    { .name = "digit", .regex = "\\p{N}", .match = run, .is = is_number, .most = 1 },
+    { .name = "digits", .regex = "\\p{N}+", .match = run, .is = is_number },
+    { .name = "digits-3", .regex = "\\p{N}{1,3}", .match = run, .is = is_number, .most = 3 },
+    { .name = "ascii-3", .regex = "[0-9][0-9][0-9]", .match = run, .is = is_ascii_digit, .least = 3, .most = 3 },
+    { .name = "ascii-3", .regex = "[0-9]{3}", .match = run, .is = is_ascii_digit, .least = 3, .most = 3 },
+    { .name = "newline", .regex = "[\r\n]", .match = run, .is = is_line_end, .most = 1 },
+    { .name = "newline", .regex = "[\\r\\n]", .match = run, .is = is_line_end, .most = 1 },
+    { .name = "space-letters", .regex = "\\s?\\p{L}+", .match = run, .is = is_letter, .any_space = true },
+    { .name = "space-cased", .match = run, .is = is_cased, .any_space = true },
+    { .name = "space-punctuation", .regex = "\\s?\\p{P}+", .match = run, .is = is_punctuation, .any_space = true },
+    { .name = "space-signs", .match = run, .is = is_wide_sign, .any_space = true },
+    { .name = "last-spaces", .regex = "\\s+$", .match = last_spaces },
+    { .name = "ideographs", .regex = "[一-龥ࠀ-一가-퟿]+", .match = run, .is = is_ideograph },
+    { .name = "kana", .regex = "[一-龥぀-ゟ゠-ヿ]+", .match = run, .is = is_kana_or_ideograph },
+    { .name = "signs", .regex = "[\\p{P}\\$\\+<=>\\^~\\|`]+", .match = run, .is = is_sign },
+    { .name = "punctuation", .match = run, .is = is_split_sign, .most = 1 },
+    { .name = "spaces", .regex = "\\s+", .match = run, .is = is_space },
+    { .name = "space", .regex = "\\s", .match = run, .is = is_space, .most = 1 },
+    { .name = "words", .regex = "\\w+|[^\\w\\s]+", .match = word_or_rest },
+};
+
+/* The steps that a name in GGUF's tokenizer.ggml.pre stands for. */
+static const struct { const char *names, *steps; } named[] = {
+    { "default gpt-2 gpt2 mpt olmo jais roberta-bpe phi-2 gigachat trillion", "gpt-2" },
+    { "llama-bpe llama3 llama-v3 dbrx smaug-bpe falcon3", "llama-3" },
+    { "qwen2 deepseek-r1-qwen stablelm2", "qwen2" },
+    { "smollm starcoder refact command-r codeshell exaone minerva-7b", "digit gpt-2" },
+    { "falcon", "signs gpt-2-open ascii-3" },
+    { "tekken", "tekken" },
+    { "gpt-4o llama4", "gpt-4o" },
+    { "deepseek-coder", "newline space-letters space-punctuation ideographs digit" },
+    { "deepseek-llm", "newline space-cased space-signs last-spaces ideographs digits" },
+    { "deepseek-v3", "digits-3 kana deepseek-v3" },
+};
+/* clang-format on */
+
+size_t kw_rule_match(const kw_rule *r, kw_str text, size_t at) { return r->match(r, text, at); }
+
+static const kw_rule *rule_called(kw_str name)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (kw_str_is(name, rules[i].name)) return &rules[i];
+    return NULL;
+}
+
+const kw_rule *kw_rule_named(const char *name) { return rule_called(kw_str_of(name)); }
+
+const kw_rule *kw_rule_of_pattern(kw_str regex)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].regex && kw_str_is(regex, rules[i].regex)) return &rules[i];
+    return NULL;
+}
+
+/* The next word of a list. */
+static bool next_word(const char **list, kw_str *word)
+{
+    *list += strspn(*list, " ");
+    *word = (kw_str){ *list, strcspn(*list, " ") };
+    *list += word->n;
+    return word->n > 0;
+}
+
+static bool has_word(const char *list, kw_str wanted)
+{
+    kw_str word;
+    while (next_word(&list, &word))
+        if (kw_str_eq(word, wanted)) return true;
+    return false;
+}
+
+kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name)
+{
+    kw_str word;
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        const char *steps = named[i].steps;
+        kw_status st = KW_OK;
+        if (!has_word(named[i].names, name)) continue;
+        while (!st && next_word(&steps, &word))
+            st =
+                kw_tokenizer_add_cut(t, (kw_cut){ .kind = KW_CUT_RULE, .rule = rule_called(word) });
+        return st;
+    }
+    return kw_fail(KW_EUNSUPPORTED, "pre-tokenizer \"%.*s\" is not known",
+                   (int)(name.n < 200 ? name.n : 200), name.p);
+}
+#undef L
+#undef N
+#undef S
+#undef P

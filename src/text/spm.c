@@ -1,7 +1,6 @@
 /* spm.c - SentencePiece's byte-pair encoding: characters merge to the piece of the highest score, leftmost first.
  *
- * Spaces are written as "▁" (or stay, in llama2.c vocabularies) and a text begins with one that is not there. What is
- * no piece at the end is written byte by byte. */
+ * What is no piece at the end is written byte by byte. */
 #include "text/internal.h"
 #include <string.h>
 
@@ -95,20 +94,12 @@ static kw_status merge_text(work *w, kw_str text, kw_ids *out)
     return st ? st : put_symbols(w, out);
 }
 
-kw_status kw_spm_encode(const kw_tokenizer *t, kw_str text, bool is_first, kw_ids *out)
+kw_status kw_spm_encode(kw_encoder *e, kw_str text, kw_ids *out)
 {
-    if (text.n == 0) return KW_OK;
     if (text.n >= NONE / 4) return kw_fail(KW_ELIMIT, "a text of %zu bytes", text.n);
-    kw_buf spaced = KW_BUF(text.n * 3 + 8, KW_PAY_TEXT);
-    if (t->add_prefix_space && is_first) kw_buf_str(&spaced, t->space);
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] == ' ') kw_buf_str(&spaced, t->space);
-        else kw_buf_byte(&spaced, text.p[i]);
-    work w = { .t = t, .text = spaced.data };
-    kw_status st = spaced.status;
-    if (!st) st = merge_text(&w, (kw_str){ spaced.data, spaced.len }, out);
+    work w = { .t = e->t, .text = text.p };
+    kw_status st = merge_text(&w, text, out);
     kw_free(w.symbols);
     kw_free(w.heap.items);
-    kw_buf_free(&spaced);
     return st;
 }

@@ -1,80 +1,16 @@
 /* tokenizer.c - the public face: encoding with special tokens, decoding, opening from any file. */
 #include "text/internal.h"
-#include "text/unicode.h"
 #include <string.h>
 
 /* ---- encoding ---- */
-
-static bool recognised(const kw_token *k, unsigned flags)
-{
-    return (flags & KW_TEXT_PARSE_SPECIAL) || k->type == KW_TOKEN_USER;
-}
-
-/* The special token that begins at text[at], or -1. */
-static int32_t special_at(const kw_tokenizer *t, kw_str text, size_t at, unsigned flags)
-{
-    if (!t->special_first[(unsigned char)text.p[at]]) return -1;
-    for (size_t i = 0; i < t->n_specials; i++) {
-        const kw_token *k = &t->tokens[t->specials[i]];
-        if (k->text.n <= text.n - at && recognised(k, flags) &&
-            memcmp(text.p + at, k->text.p, k->text.n) == 0)
-            return t->specials[i];
-    }
-    return -1;
-}
-
-/* The text as byte-level BPE sees it: in form C where the file asks for it, with a space in front where it wants one. */
-static kw_status encode_normalized(const kw_tokenizer *t, kw_str text, kw_ids *out)
-{
-    kw_buf b = KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT);
-    if (t->add_prefix_space && text.p[0] != ' ') kw_buf_byte(&b, ' ');
-    kw_status st = KW_OK;
-    if (t->nfc) st = kw_unicode_nfc(text, &b);
-    else kw_buf_bytes(&b, text.p, text.n);
-    if (!st) st = b.status;
-    if (!st) st = kw_bpe_encode(t, (kw_str){ b.data, b.len }, out);
-    kw_buf_free(&b);
-    return st;
-}
-
-static kw_status encode_plain(const kw_tokenizer *t, kw_str text, bool is_first, kw_ids *out)
-{
-    if (text.n == 0) return KW_OK;
-    if (t->model == KW_VOCAB_SPM) return kw_spm_encode(t, text, is_first, out);
-    bool as_is = !t->add_prefix_space && (!t->nfc || kw_unicode_is_plain(text));
-    return as_is ? kw_bpe_encode(t, text, out) : encode_normalized(t, text, out);
-}
-
-static bool is_space(char c) { return c == ' ' || (c >= 9 && c <= 13); }
-
-static kw_status encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out)
-{
-    size_t from = 0;
-    kw_status st = KW_OK;
-    for (size_t at = 0; at < text.n && !st;) {
-        int32_t id = special_at(t, text, at, flags);
-        if (id < 0) {
-            at++;
-            continue;
-        }
-        const kw_token *k = &t->tokens[id];
-        size_t end = at, next = at + k->text.n;
-        while (k->strip_left && end > from && is_space(text.p[end - 1])) end--;
-        while (k->strip_right && next < text.n && is_space(text.p[next])) next++;
-        st = encode_plain(t, (kw_str){ text.p + from, end - from }, from == 0, out);
-        if (!st) st = kw_ids_push(out, id);
-        from = at = next;
-    }
-    return st ? st : encode_plain(t, (kw_str){ text.p + from, text.n - from }, from == 0, out);
-}
 
 kw_status kw_tokenizer_encode(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out)
 {
     kw_status st = KW_OK;
     bool add = flags & KW_TEXT_ADD_SPECIAL;
-    if (add && t->special.adds_bos) st = kw_ids_push(out, t->special.bos);
-    if (!st && text.n) st = encode_text(t, text, flags, out);
-    if (!st && add && t->special.adds_eos) st = kw_ids_push(out, t->special.eos);
+    for (int i = 0; add && i < t->n_before && !st; i++) st = kw_ids_push(out, t->before[i]);
+    if (!st && text.n) st = kw_encode_text(t, text, flags, out);
+    for (int i = 0; add && i < t->n_after && !st; i++) st = kw_ids_push(out, t->after[i]);
     return st;
 }
 
@@ -96,26 +32,6 @@ kw_status kw_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsig
 
 /* ---- decoding ---- */
 
-static void put_token(const kw_tokenizer *t, const kw_token *k, kw_buf *out)
-{
-    if (t->model == KW_VOCAB_BPE || k->type == KW_TOKEN_CONTROL) {
-        kw_buf_bytes(out, k->bytes.p, k->bytes.n);
-        return;
-    }
-    if (k->type == KW_TOKEN_BYTE) {
-        for (int b = 0; b < 256; b++)
-            if (&t->tokens[t->byte_id[b] < 0 ? 0 : t->byte_id[b]] == k && t->byte_id[b] >= 0)
-                kw_buf_byte(out, (char)b);
-        return;
-    }
-    size_t width = strlen(t->space);
-    for (size_t i = 0; i < k->text.n;) {
-        bool space = k->text.n - i >= width && memcmp(k->text.p + i, t->space, width) == 0;
-        kw_buf_byte(out, space ? ' ' : k->text.p[i]);
-        i += space ? width : 1;
-    }
-}
-
 kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out)
 {
     if (id < 0 || id >= t->n)
@@ -123,7 +39,7 @@ kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_b
     const kw_token *k = &t->tokens[id];
     bool hidden = (flags & KW_TEXT_NO_SPECIAL) &&
                   (k->type == KW_TOKEN_CONTROL || k->type == KW_TOKEN_UNKNOWN);
-    if (!hidden) put_token(t, k, out);
+    if (!hidden) kw_buf_bytes(out, k->bytes.p, k->bytes.n);
     return out->status;
 }
 
@@ -207,15 +123,22 @@ static kw_status load_member(kw_tokenizer *t, const char *folder, const char *na
  * there was one. */
 static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
 {
+    static const char *const models[] = { "tokenizer.model", "spiece.model",
+                                          "sentencepiece.bpe.model" };
     bool extra;
     kw_status st = load_member(t, folder, "tokenizer.json", kw_load_tokenizer_json, found), other;
     if (st == KW_EUNSUPPORTED || (!st && !*found)) {
         kw_tokenizer_clear(t);
-        other = load_member(t, folder, "tokenizer.model", kw_load_sentencepiece, &extra);
-        if (extra) st = other;
-        *found = *found || extra;
+        for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+            other = load_member(t, folder, models[i], kw_load_sentencepiece, &extra);
+            if (!extra) continue;
+            st = other;
+            *found = true;
+            break;
+        }
     }
     if (!st && !*found) st = load_member(t, folder, "vocab.json", kw_load_vocab_merges, found);
+    if (!st && !*found) st = load_member(t, folder, "vocab.txt", kw_load_vocab_txt, found);
     if (st || !*found) return st;
     st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
     return st ? st : load_member(t, folder, "chat_template.jinja", kw_load_template_file, &extra);
@@ -258,6 +181,8 @@ static kw_status load_file(kw_tokenizer *t, const char *path)
     kw_file_kind kind = n ? kw_file_sniff(head, n, size) : KW_FILE_UNKNOWN;
     if (kind == KW_FILE_GGUF) return load_gguf_file(t, path);
     bool is_pair = kw_str_ends(kw_str_of(path), "vocab.json");
+    if (kw_str_ends(kw_str_of(path), ".tiktoken")) return kw_load_tiktoken(t, path);
+    if (kw_str_ends(kw_str_of(path), "vocab.txt")) return kw_load_vocab_txt(t, path);
     if (kind == KW_FILE_JSON)
         return is_pair ? kw_load_vocab_merges(t, path) : kw_load_tokenizer_json(t, path);
     if (kind == KW_FILE_SENTENCEPIECE) return kw_load_sentencepiece(t, path);

@@ -16,20 +16,26 @@ enum {
     N_TRAIL = 28
 };
 
-#define L KW_CP_LETTER
+#define U KW_CP_LETTER | KW_CP_UPPER
+#define L KW_CP_LETTER | KW_CP_LOWER
 #define N KW_CP_NUMBER
 #define S KW_CP_SPACE
+#define P KW_CP_PUNCTUATION
+#define Y KW_CP_SYMBOL
 /* clang-format off */
-static const unsigned char ascii[128] = {
+const unsigned char kw_unicode_ascii[128] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, S, S, S, S, S, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    S, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, N, N, N, N, N, N, N, N, N, N, 0, 0, 0, 0, 0, 0,
-    0, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, 0, 0, 0, 0, 0,
-    0, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, 0, 0, 0, 0, 0,
+    S, P, P, P, Y, P, P, P, P, P, P, Y, P, P, P, P, N, N, N, N, N, N, N, N, N, N, P, P, Y, Y, Y, P,
+    P, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, P, P, P, Y, P,
+    Y, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, P, Y, P, Y, 0,
 };
 /* clang-format on */
+#undef U
 #undef L
 #undef N
 #undef S
+#undef P
+#undef Y
 
 /* The value of the last change that is not above cp. */
 static unsigned look_up(const uint32_t *changes, int n, uint32_t cp)
@@ -45,7 +51,7 @@ static unsigned look_up(const uint32_t *changes, int n, uint32_t cp)
 
 unsigned kw_unicode_class(uint32_t cp)
 {
-    return cp < 128 ? ascii[cp] : look_up(kw_unicode_classes, kw_unicode_n_classes, cp);
+    return cp < 128 ? kw_unicode_ascii[cp] : look_up(kw_unicode_classes, kw_unicode_n_classes, cp);
 }
 
 unsigned kw_unicode_combining(uint32_t cp)
@@ -53,12 +59,73 @@ unsigned kw_unicode_combining(uint32_t cp)
     return cp < 0x300 ? 0 : look_up(kw_unicode_ccc, kw_unicode_n_ccc, cp);
 }
 
-kw_char kw_unicode_char(const char *p, size_t n)
+unsigned kw_unicode_trait(uint32_t cp)
 {
-    kw_char c = { .cp = (unsigned char)*p, .len = 1 };
-    if (c.cp >= 128) c.len = kw_utf8_decode(p, n, &c.cp, NULL);
+    return look_up(kw_unicode_traits, kw_unicode_n_traits, cp);
+}
+
+size_t kw_unicode_grapheme(kw_str text, size_t at)
+{
+    bool is_simple = at + 1 < text.n && text.p[at] >= ' ' && text.p[at] < 0x7f;
+    if (is_simple && (signed char)text.p[at + 1] >= 0) return at + 1;
+    bool is_open = true; /* only what may stand before a base was seen */
+    size_t start = at;
+    while (at < text.n) {
+        uint32_t cp;
+        size_t len = kw_utf8_decode(text.p + at, text.n - at, &cp, NULL);
+        unsigned join = kw_unicode_trait(cp) & KW_CP_JOINS;
+        if (join == KW_JOIN_CONTROL) {
+            if (at > start) return at;
+            bool is_pair = cp == '\r' && at + 1 < text.n && text.p[at + 1] == '\n';
+            return at + len + is_pair;
+        }
+        if (join != KW_JOIN_EXTEND && !is_open) return at;
+        is_open = join == KW_JOIN_PREPEND;
+        at += len;
+    }
+    return at;
+}
+
+uint32_t kw_unicode_to_lower(uint32_t cp, uint32_t *mark)
+{
+    *mark = cp == 0x130 ? 0x307 : 0;
+    if (cp < 128) return cp >= 'A' && cp <= 'Z' ? cp + 32 : cp;
+    int low = 0, high = kw_unicode_n_lower;
+    while (low < high) {
+        int mid = (low + high) / 2;
+        if (kw_unicode_lower[mid].upper < cp) low = mid + 1;
+        else high = mid;
+    }
+    bool found = low < kw_unicode_n_lower && kw_unicode_lower[low].upper == cp;
+    return found ? kw_unicode_lower[low].lower : cp;
+}
+
+size_t kw_unicode_compat(uint32_t cp, const uint32_t **form)
+{
+    int low = 0, high = kw_unicode_n_compatible;
+    while (low < high) {
+        int mid = (low + high) / 2;
+        if (kw_unicode_compatible[mid].whole < cp) low = mid + 1;
+        else high = mid;
+    }
+    if (low == kw_unicode_n_compatible || kw_unicode_compatible[low].whole != cp) return 0;
+    *form = kw_unicode_compatible_pool + kw_unicode_compatible[low].at;
+    return kw_unicode_compatible[low].n;
+}
+
+kw_char kw_unicode_wide_char(const char *p, size_t n)
+{
+    kw_char c = { 0 };
+    c.len = kw_utf8_decode(p, n, &c.cp, NULL);
     c.class = kw_unicode_class(c.cp);
     return c;
+}
+
+size_t kw_unicode_back(kw_str text, size_t at)
+{
+    size_t i = at - 1;
+    while (i && at - i < 4 && ((unsigned char)text.p[i] & 0xC0) == 0x80) i--;
+    return i + kw_unicode_char(text.p + i, text.n - i).len == at ? i : at - 1;
 }
 
 bool kw_unicode_split(uint32_t cp, uint32_t *first, uint32_t *second)

@@ -35,6 +35,9 @@ void kw_tokenizer_clear(kw_tokenizer *t)
 {
     kw_map_free(&t->by_bytes);
     kw_map_free(&t->by_text);
+    kw_trie_free(&t->added);
+    kw_trie_free(&t->added_normalized);
+    kw_trie_free(&t->pieces);
     kw_checkpoint_close(t->owned);
     kw_arena_free(&t->arena);
     set_empty(t);
@@ -65,50 +68,68 @@ static bool is_special(const kw_token *t)
     return t->type == KW_TOKEN_CONTROL || t->type == KW_TOKEN_USER || t->type == KW_TOKEN_UNKNOWN;
 }
 
+static bool has_spaces(const kw_tokenizer *t)
+{
+    return t->model == KW_VOCAB_SPM || t->model == KW_VOCAB_UNIGRAM ||
+           (t->model == KW_VOCAB_BPE && !t->byte_level);
+}
+
+static bool has_byte_tokens(const kw_tokenizer *t)
+{
+    return t->model == KW_VOCAB_SPM || (has_spaces(t) && t->byte_fallback);
+}
+
+/* What a token of a SentencePiece vocabulary stands for: one byte, or its text with spaces. */
+static kw_status spell(kw_tokenizer *t, kw_token *k, int byte)
+{
+    char *out = kw_arena_alloc(&t->arena, k->text.n + 1, 1);
+    size_t n = 0, width = strlen(t->space);
+    if (!out) return KW_ENOMEM;
+    for (size_t i = 0; i < k->text.n && byte < 0; n++) {
+        bool space = width && k->text.n - i >= width && memcmp(k->text.p + i, t->space, width) == 0;
+        out[n] = space ? ' ' : k->text.p[i];
+        i += space ? width : 1;
+    }
+    if (byte >= 0) out[n++] = (char)byte;
+    k->bytes = (kw_str){ out, n };
+    return KW_OK;
+}
+
 static kw_status index_token(kw_tokenizer *t, int32_t id)
 {
     kw_token *k = &t->tokens[id];
-    int byte = t->model == KW_VOCAB_SPM ? byte_token(k->text) : -1;
+    bool in_bytes = t->model == KW_VOCAB_BPE && t->byte_level;
+    int byte = has_byte_tokens(t) && !k->is_added ? byte_token(k->text) : -1;
     if (byte >= 0) k->type = KW_TOKEN_BYTE;
-    k->bytes = k->text;
+    if (is_special(k)) k->is_added = true;
+    kw_str name = k->text;
     kw_status st = KW_OK;
-    if (t->model == KW_VOCAB_BPE && !is_special(k)) st = kw_bpe_unmap(t, k->text, &k->bytes);
+    if (k->bytes.p == NULL) k->bytes = k->text;
+    if (in_bytes && (k->is_piece || !is_special(k) || t->specials_are_text)) {
+        st = kw_bpe_unmap(t, k->text, &name);
+        if (!is_special(k) || t->specials_are_text) k->bytes = name;
+    } else if (has_spaces(t) && k->type != KW_TOKEN_CONTROL && k->type != KW_TOKEN_UNKNOWN)
+        st = spell(t, k, byte);
     if (!st) st = kw_map_add(&t->by_text, k->text, id);
     if (st) return st;
     if (byte >= 0) t->byte_id[byte] = id;
     bool plain =
-        k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && t->model == KW_VOCAB_SPM);
-    if (!plain || k->bytes.n == 0) return KW_OK;
-    st = kw_map_add(&t->by_bytes, k->bytes, id);
-    if (t->model == KW_VOCAB_BPE && k->bytes.n == 1) t->byte_id[(unsigned char)k->bytes.p[0]] = id;
+        k->is_piece || k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && !in_bytes);
+    if (!plain || name.n == 0) return KW_OK;
+    st = kw_map_add(&t->by_bytes, name, id);
+    if (in_bytes && name.n == 1) t->byte_id[(unsigned char)name.p[0]] = id;
     return st;
 }
 
-static kw_status list_specials(kw_tokenizer *t)
+static void settle_specials(kw_tokenizer *t)
 {
-    size_t n = 0;
-    for (int32_t i = 0; i < t->n; i++) n += is_special(&t->tokens[i]) && t->tokens[i].text.n;
-    t->specials = kw_arena_alloc(&t->arena, n + 1, sizeof *t->specials);
-    if (!t->specials) return KW_ENOMEM;
-    for (int32_t i = 0; i < t->n; i++) {
-        const kw_token *k = &t->tokens[i];
-        if (!is_special(k) || k->text.n == 0) continue;
-        t->special_first[(unsigned char)k->text.p[0]] = true;
-        t->specials[t->n_specials++] = i;
-    }
-    return KW_OK;
-}
-
-/* Longest first; a stable insertion by length buckets keeps this linear enough for a few thousand specials. */
-static void sort_specials(kw_tokenizer *t)
-{
-    for (size_t i = 1; i < t->n_specials; i++) {
-        int32_t id = t->specials[i];
-        size_t j = i;
-        for (; j && t->tokens[t->specials[j - 1]].text.n < t->tokens[id].text.n; j--)
-            t->specials[j] = t->specials[j - 1];
-        t->specials[j] = id;
-    }
+    int32_t *ids[] = { &t->special.bos, &t->special.eos, &t->special.pad, &t->special.unk };
+    for (size_t i = 0; i < 4; i++)
+        if (*ids[i] < 0 || *ids[i] >= t->n) *ids[i] = -1;
+    t->special.adds_bos = t->special.adds_bos && t->special.bos >= 0;
+    t->special.adds_eos = t->special.adds_eos && t->special.eos >= 0;
+    if (t->special.adds_bos) t->before[t->n_before++] = t->special.bos;
+    if (t->special.adds_eos) t->after[t->n_after++] = t->special.eos;
 }
 
 kw_status kw_tokenizer_finish(kw_tokenizer *t)
@@ -116,12 +137,9 @@ kw_status kw_tokenizer_finish(kw_tokenizer *t)
     for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
     kw_status st = KW_OK;
     for (int32_t i = 0; i < t->n && !st; i++) st = index_token(t, i);
-    if (!st) st = list_specials(t);
-    if (!st) sort_specials(t);
-    int32_t *ids[] = { &t->special.bos, &t->special.eos, &t->special.pad, &t->special.unk };
-    for (size_t i = 0; i < 4; i++)
-        if (*ids[i] < 0 || *ids[i] >= t->n) *ids[i] = -1;
-    t->special.adds_bos = t->special.adds_bos && t->special.bos >= 0;
-    t->special.adds_eos = t->special.adds_eos && t->special.eos >= 0;
+    if (!st) st = kw_index_added(t);
+    if (!st && t->model == KW_VOCAB_UNIGRAM) st = kw_unigram_prepare(t);
+    if (!st && t->model == KW_VOCAB_WORDPIECE) st = kw_wordpiece_prepare(t);
+    settle_specials(t);
     return st;
 }

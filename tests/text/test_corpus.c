@@ -83,7 +83,8 @@ static int decodes(const kw_tokenizer *t, const kw_json *ids, kw_str want)
     return !ok;
 }
 
-static void check(const char *name, const char *file, unsigned flags)
+/* `special` is added to the flags where ids with special tokens are wanted. */
+static void check_with(const char *name, const char *file, unsigned flags, unsigned special)
 {
     char answers[256];
     corpus c = { .arena = KW_ARENA(KW_PAY_MISC) };
@@ -102,8 +103,7 @@ static void check(const char *name, const char *file, unsigned flags)
                       *decoded = kw_json_get(w, "text");
         const kw_json *ids = kw_json_get(w, "ids"), *with_special = kw_json_get(w, "ids_special");
         bad += encodes(t, text->string, flags, ids);
-        bad += encodes(t, text->string, flags | KW_TEXT_ADD_SPECIAL,
-                       with_special ? with_special : ids);
+        bad += encodes(t, text->string, flags | special, with_special ? with_special : ids);
         bad += decodes(t, ids, decoded ? decoded->string : text->string);
     }
     printf("%s: %d strings, %d differences\n", name, n, bad);
@@ -111,6 +111,11 @@ static void check(const char *name, const char *file, unsigned flags)
     assert_int_equal(bad, 0);
     kw_tokenizer_close(t);
     kw_arena_free(&c.arena);
+}
+
+static void check(const char *name, const char *file, unsigned flags)
+{
+    check_with(name, file, flags, KW_TEXT_ADD_SPECIAL);
 }
 
 static const char *smollm2(void)
@@ -145,4 +150,47 @@ TEST(qwen3_json)
 TEST(llama2_sentencepiece)
 {
     check("llama2-sp", test_data("tokenizers/llama2-tokenizer.model"), 0);
+}
+/* tiktoken recognises a special token only when it is allowed to. */
+TEST(whisper_tiktoken)
+{
+    check_with("whisper-gpt2-tiktoken", test_data("tokenizers/whisper-gpt2.tiktoken"), 0,
+               KW_TEXT_PARSE_SPECIAL);
+}
+TEST(whisper_multilingual_tiktoken)
+{
+    check_with("whisper-multilingual-tiktoken",
+               test_data("tokenizers/whisper-multilingual.tiktoken"), 0, KW_TEXT_PARSE_SPECIAL);
+}
+TEST(gpt_neox_json)
+{
+    check("gpt-neox-20B", test_data("tokenizers/gpt-neox-20B_tokenizer.json"),
+          KW_TEXT_PARSE_SPECIAL);
+}
+TEST(mistral1_json)
+{
+    check("mistral1", test_data("tokenizers/mistral1-tokenizer.json"), KW_TEXT_PARSE_SPECIAL);
+}
+TEST(gemma3_json)
+{
+    check("gemma3", test_data("tokenizers/gemma3-tokenizer.json"), KW_TEXT_PARSE_SPECIAL);
+}
+TEST(t5_small_json)
+{
+    check("t5-small", test_data("tokenizers/t5-small-tokenizer.json"), KW_TEXT_PARSE_SPECIAL);
+}
+TEST(t5_v1_1_json)
+{
+    check("t5v1_1", test_data("tokenizers/t5v1_1-tokenizer.json"), KW_TEXT_PARSE_SPECIAL);
+}
+TEST(t5_sentencepiece) { check("t5-sp", test_data("tokenizers/t5-spiece.model"), 0); }
+TEST(falcon_gguf)
+{
+    check("falcon", test_data("tokenizers/llama.cpp-vocab/ggml-vocab-falcon.gguf"),
+          KW_TEXT_PARSE_SPECIAL);
+}
+TEST(bert_gguf)
+{
+    check("bert-uncased", test_data("tokenizers/llama.cpp-vocab/ggml-vocab-bert-bge.gguf"),
+          KW_TEXT_PARSE_SPECIAL);
 }

@@ -1,0 +1,131 @@
+/* cut.c - cuts normalized text into the pieces within which a model works: a list of steps, each cutting the pieces of
+ * the one before.
+ *
+ * A rule says where matches are; what lies between two of them is a gap. The behaviour says which of both become
+ * pieces: matches and gaps by themselves, gaps alone, matches joined to a neighbour, and so on. */
+#include "text/internal.h"
+#include "text/unicode.h"
+#include <string.h>
+
+static kw_status (*const models[])(kw_encoder *, kw_str, kw_ids *) = {
+    [KW_VOCAB_BPE] = kw_bpe_encode,
+    [KW_VOCAB_SPM] = kw_spm_encode,
+    [KW_VOCAB_UNIGRAM] = kw_unigram_encode,
+    [KW_VOCAB_WORDPIECE] = kw_wordpiece_encode,
+};
+
+typedef struct stage {
+    kw_encoder *e;
+    int step;
+    bool is_first; /* its text is the begin of all text */
+    kw_ids *out;
+} stage;
+
+static kw_status run(stage s, kw_str text);
+
+static size_t match_at(const kw_cut *c, kw_str text, size_t at)
+{
+    if (c->kind == KW_CUT_RULE) return kw_rule_match(c->rule, text, at);
+    bool hit = c->literal.n && c->literal.n <= text.n - at &&
+               memcmp(text.p + at, c->literal.p, c->literal.n) == 0;
+    return hit ? at + c->literal.n : at;
+}
+
+typedef struct span {
+    size_t end;
+    bool is_match;
+} span;
+
+/* What begins at `at`: a match, or the gap before the next one. */
+static span next_span(const kw_cut *c, kw_str text, size_t at)
+{
+    size_t end = match_at(c, text, at);
+    if (end > at) return (span){ end, !c->invert };
+    while (end < text.n && match_at(c, text, end) == end)
+        end += kw_unicode_char(text.p + end, text.n - end).len;
+    return (span){ end, c->invert };
+}
+
+static kw_status piece(stage s, kw_str text, size_t from, size_t to)
+{
+    if (from == to) return KW_OK;
+    s.step++;
+    s.is_first = s.is_first && from == 0;
+    return run(s, (kw_str){ text.p + from, to - from });
+}
+
+static kw_status cut(stage s, const kw_cut *c, kw_str text)
+{
+    kw_status st = KW_OK;
+    bool was_match = false;
+    size_t from = 0; /* where the piece that is not finished begins */
+    for (size_t at = 0; at < text.n && !st;) {
+        span now = next_span(c, text, at);
+        bool joins = c->behavior == KW_CONTIGUOUS      ? now.is_match == was_match
+                     : c->behavior == KW_WITH_PREVIOUS ? now.is_match && !was_match
+                     : c->behavior == KW_WITH_NEXT     ? !now.is_match && was_match
+                                                       : false;
+        bool is_dropped = c->behavior == KW_REMOVED && was_match;
+        if (!joins || at == 0) {
+            if (!is_dropped) st = piece(s, text, from, at);
+            from = at;
+        }
+        was_match = now.is_match;
+        at = now.end;
+    }
+    return st || (c->behavior == KW_REMOVED && was_match) ? st : piece(s, text, from, text.n);
+}
+
+/* Blanks become the replacement, and one is put in front; pieces begin at each. */
+static kw_status metaspace(stage s, const kw_cut *c, kw_str text)
+{
+    kw_buf b = KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT);
+    bool prepends =
+        c->prepend == KW_PREPEND_ALWAYS || (c->prepend == KW_PREPEND_FIRST && s.is_first);
+    bool has_one = text.p[0] == ' ' ||
+                   (c->literal.n <= text.n && memcmp(text.p, c->literal.p, c->literal.n) == 0);
+    if (prepends && !has_one) kw_buf_bytes(&b, c->literal.p, c->literal.n);
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] == ' ') kw_buf_bytes(&b, c->literal.p, c->literal.n);
+        else kw_buf_byte(&b, text.p[i]);
+    kw_str spaced = { b.data, b.len };
+    kw_status st = b.status;
+    if (!st) st = c->is_whole ? piece(s, spaced, 0, spaced.n) : cut(s, c, spaced);
+    kw_buf_free(&b);
+    return st;
+}
+
+static kw_status prefix_space(stage s, kw_str text)
+{
+    if (text.p[0] == ' ') return piece(s, text, 0, text.n);
+    kw_buf b = KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT);
+    kw_buf_byte(&b, ' ');
+    kw_buf_bytes(&b, text.p, text.n);
+    kw_status st = b.status ? b.status : piece(s, (kw_str){ b.data, b.len }, 0, b.len);
+    kw_buf_free(&b);
+    return st;
+}
+
+static kw_status run(stage s, kw_str text)
+{
+    const kw_tokenizer *t = s.e->t;
+    if (s.step == t->n_cuts) return models[t->model](s.e, text, s.out);
+    const kw_cut *c = &t->cuts[s.step];
+    if (c->kind == KW_CUT_METASPACE) return metaspace(s, c, text);
+    if (c->kind == KW_CUT_PREFIX_SPACE) return prefix_space(s, text);
+    return cut(s, c, text);
+}
+
+kw_status kw_cut_encode(kw_encoder *e, kw_str text, bool is_first, kw_ids *out)
+{
+    if (text.n == 0) return KW_OK;
+    return run((stage){ e, 0, is_first, out }, text);
+}
+
+kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step)
+{
+    if (t->n_cuts == KW_MAX_CUTS)
+        return kw_fail(KW_EUNSUPPORTED, "more than %d pre-tokenizers in a row", KW_MAX_CUTS);
+    t->cuts[t->n_cuts++] = step;
+    return KW_OK;
+}

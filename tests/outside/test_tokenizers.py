@@ -1,0 +1,295 @@
+"""Random Unicode strings, and hostile ones, through kwaai and through the library each file was made for.
+
+Needs Python's `tokenizers` (and `sentencepiece` for .model files); skipped by name without. KWAAI_RANDOM_STRINGS says how
+many strings a tokenizer gets; ids and decoded text must be equal in all of them."""
+import json, os, random, resource, struct, subprocess, tempfile
+from harness import *
+
+try: import tokenizers as hf
+except ImportError: hf = None
+try: import sentencepiece
+except ImportError: sentencepiece = None
+N = int(os.environ.get("KWAAI_RANDOM_STRINGS", "1000"))
+TOKENS = os.path.join(os.environ.get("BUILD", "build"), "tests", "tokens")
+RANGES = [(0x20, 0x7f), (0xa0, 0x250), (0x300, 0x370), (0x370, 0x530), (0x590, 0x700), (0x900, 0xe00), (0xe00, 0x1000),
+          (0x10a0, 0x1200), (0x1e00, 0x2000), (0x2000, 0x2070), (0x2100, 0x2800), (0x3000, 0x3130), (0x4e00, 0x9fff),
+          (0xac00, 0xd7a4), (0xf900, 0xfb00), (0xfe00, 0xfe70), (0xff00, 0xfff0), (0x1d400, 0x1d800), (0x1f300, 0x1faff),
+          (0, 0xd800), (0xe000, 0x110000)]
+PARTS = ["the", "Hello", " world", "don't", "it'S", "I'LL", "1234567", "3.14", "\n", "\r\n", "\n\n\n", "  ", "    ", "\t", "\u00a0", "\u3000",
+         "é", "e\u0301", "E\u030f\u034a", "İ", "ß", "ﬁ", "½", "①", "Ａ", "中文", "日本語", "한국어", "👍🏽", "👩‍👩‍👧", "🇫🇷", "❤️", "naïve", "...", "!?", "//",
+         "<s>", "</s>", "<unk>", "<|endoftext|>", "<|im_end|>", "[CLS]", "[MASK]", "##ing", "▁", "</w>", "<0x0A>", "<extra_id_0>", "_", "-", "'", "\u200d",
+         "\ufe0f", "\u0000", "\u001f", "\u0085", "\u2028", "ſ", "K", "Σ", "ǅ", "ª", "Ⅷ", "٣", "$", "€", "\u00ad", "\ufffd", "camelCase", "ABCdef"]
+
+
+def random_text(r):
+    out = []
+    for _ in range(r.choice([1, 2, 3, 5, 8, 13, 30])):
+        what = r.random()
+        if what < 0.5: out.append(r.choice(PARTS))
+        elif what < 0.6: out.append(r.choice(PARTS) * r.randrange(2, 7))
+        elif what < 0.75: out.append(" ")
+        else:
+            low, high = r.choice(RANGES)
+            out.append("".join(chr(r.randrange(low, high)) for _ in range(r.randrange(1, 6))))
+    return "".join(out)
+
+
+def texts(n=N, seed=5):
+    r = random.Random(seed)
+    return [random_text(r) for _ in range(n)]
+
+
+def ours(path, strings):
+    """[(ids, decoded bytes)]"""
+    raw = b"".join(struct.pack("<I", len(b)) + b for b in (s.encode() for s in strings))
+    p = subprocess.run([TOKENS, path], input=raw, capture_output=True)
+    assert p.returncode == 0, p.stderr.decode(errors="replace")
+    out, at = [], 0
+    for _ in strings:
+        n, = struct.unpack_from("<I", p.stdout, at)
+        ids = struct.unpack_from("<%di" % n, p.stdout, at + 4)
+        m, = struct.unpack_from("<I", p.stdout, at + 4 + 4 * n)
+        at += 8 + 4 * n
+        out.append((list(ids), p.stdout[at:at + m]))
+        at += m
+    return out
+
+
+def compare(path, encode, decode, strings=None):
+    strings = strings or texts()
+    bad, bad_text = [], []
+    for s, (ids, back) in zip(strings, ours(path, strings)):
+        want = encode(s)
+        if ids != want: bad.append((s, ids, want))
+        elif decode and back.decode(errors="replace") != decode(ids): bad_text.append((s, back, decode(ids)))
+    for s, got, want in (bad + bad_text)[:8]: print(ascii(s)[:200], "\n   ", ascii(got)[:300], "\n   not", ascii(want)[:300])
+    assert not bad and not bad_text, "%d of %d strings differ, %d decoded texts" % (len(bad), len(strings), len(bad_text))
+    return "%d strings" % len(strings)
+
+
+def library():
+    if hf is None: raise Skip("Python's tokenizers is not installed")
+
+
+def with_hf(path, strings=None, decodes=True):
+    t = hf.Tokenizer.from_file(path)
+    return compare(path, lambda s: t.encode(s).ids, decodes and (lambda ids: t.decode(ids, skip_special_tokens=False)), strings)
+
+
+def check(name):
+    library()
+    return with_hf(data("tokenizers/" + name))
+
+
+def test_qwen3(): return check("qwen3-tokenizer.json")
+def test_llama3(): return check("llama3-tokenizer.json")
+def test_gpt_neox(): return check("gpt-neox-20B_tokenizer.json")
+def test_gemma3(): return check("gemma3-tokenizer.json")
+def test_mistral1(): return check("mistral1-tokenizer.json")
+def test_t5_small(): return check("t5-small-tokenizer.json")
+def test_t5_v1_1(): return check("t5v1_1-tokenizer.json")
+
+
+def made(t):
+    """The file that the library writes of a tokenizer, read by both. Scores become multiples of 1/1024: the library reads
+    decimals with errors in the last bit, which would decide between cuts of equal scores."""
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "tokenizer.json")
+        t.save(path)
+        root = json.load(open(path))
+        if root["model"]["type"] == "Unigram":
+            root["model"]["vocab"] = [[p, round(s * 1024) / 1024] for p, s in root["model"]["vocab"]]
+            with open(path, "w") as f: json.dump(root, f)
+        return with_hf(path)
+
+
+def gguf_strings(path, key):
+    """An array of strings in a GGUF file's metadata, found by its name."""
+    raw = open(path, "rb").read()
+    at = raw.index(struct.pack("<Q", len(key)) + key.encode()) + 8 + len(key)
+    kind, item, n = struct.unpack_from("<IIQ", raw, at)
+    assert (kind, item) == (9, 8)
+    at, out = at + 16, []
+    for _ in range(n):
+        size, = struct.unpack_from("<Q", raw, at)
+        out.append(raw[at + 8:at + 8 + size].decode())
+        at += 8 + size
+    return out
+
+
+def bert_vocabulary():
+    pieces = gguf_strings(data("tokenizers/llama.cpp-vocab/ggml-vocab-bert-bge.gguf"), "tokenizer.ggml.tokens")
+    return [p if p[0] == "[" and p[-1] == "]" and len(p) > 1 else p[1:] if p[0] == "▁" else "##" + p for p in pieces]
+
+
+def bert(**normal):
+    library()
+    from tokenizers import models, normalizers, pre_tokenizers, processors, decoders
+    vocab = {p: i for i, p in enumerate(bert_vocabulary())}
+    t = hf.Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    t.normalizer = normalizers.BertNormalizer(**normal)
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.post_processor = processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
+    t.decoder = decoders.WordPiece()
+    t.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    return t
+
+
+def test_bert_uncased(): return made(bert(lowercase=True))
+def test_bert_cased(): return made(bert(lowercase=False))
+def test_bert_accents_kept(): return made(bert(lowercase=True, strip_accents=False, clean_text=False, handle_chinese_chars=False))
+
+
+def test_bert_vocab_txt():
+    t = bert(lowercase=True)
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "vocab.txt")
+        with open(path, "w", newline="\n") as f: f.write("\n".join(bert_vocabulary()) + "\n")
+        return compare(path, lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False))
+
+
+def clip():
+    library()
+    from tokenizers import models, normalizers, pre_tokenizers, processors, decoders
+    lines = open(data("tokenizers/clip-merges.txt"), encoding="utf-8").read().split("\n")[1:]
+    merges = [tuple(l.split()) for l in lines if l.strip()]
+    names = sorted(pre_tokenizers.ByteLevel.alphabet(), key=lambda c: (not ("!" <= c <= "~" or "¡" <= c <= "¬" or "®" <= c <= "ÿ"), c))
+    pieces = names + [n + "</w>" for n in names] + ["".join(m) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    t = hf.Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, merges, unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(hf.Regex(r"\s+"), " "), normalizers.Lowercase()])
+    pattern = hf.Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(pattern, "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    end, start = len(pieces) - 1, len(pieces) - 2
+    t.post_processor = processors.RobertaProcessing(("<|endoftext|>", end), ("<|startoftext|>", start), add_prefix_space=False, trim_offsets=False)
+    t.decoder = decoders.ByteLevel()
+    t.add_special_tokens([hf.AddedToken("<|startoftext|>", normalized=True, special=True), hf.AddedToken("<|endoftext|>", special=True)])
+    return t
+
+
+def test_clip(): return made(clip())
+
+
+def test_clip_corpus():
+    t = clip()
+    lines = [json.loads(l) for l in open(data("golden/tokenizers/clip.jsonl"))]
+    strings = {e["i"]: e["s"] for e in map(json.loads, open(data("golden/tokenizers/corpus.jsonl")))}
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "tokenizer.json")
+        t.save(path)
+        got = ours(path, [strings[l["i"]] for l in lines])
+    bad = [l["i"] for l, (ids, _) in zip(lines, got) if ids != l.get("ids_special", l["ids"])]
+    assert not bad, "%d of %d differ: %s" % (len(bad), len(lines), bad[:9])
+    return "%d strings" % len(lines)
+
+
+def small(model, normalizer=None, pre=None, decoder=None, added=()):
+    """A tokenizer of a few hundred pieces, trained on the test's own parts."""
+    library()
+    from tokenizers import models, trainers, pre_tokenizers
+    special = ["<unk>", "<s>", "</s>"]
+    made_of = {"bpe": (models.BPE(unk_token="<unk>"), trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False)),
+               "wordpiece": (models.WordPiece(unk_token="<unk>"), trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)),
+               "unigram": (models.Unigram(), trainers.UnigramTrainer(vocab_size=4000, special_tokens=special, unk_token="<unk>", show_progress=False))}
+    m, trainer = made_of[model]
+    t = hf.Tokenizer(m)
+    if normalizer: t.normalizer = normalizer
+    t.pre_tokenizer = pre or pre_tokenizers.Whitespace()
+    if decoder: t.decoder = decoder
+    t.train_from_iterator(texts(300, 9), trainer)
+    t.add_tokens(list(added))
+    return made(t)
+
+
+def test_normalizers():
+    library()
+    from tokenizers import normalizers as n, pre_tokenizers as p, decoders as d
+    for one in (n.NFD(), n.NFKD(), n.NFKC(), n.Lowercase(), n.StripAccents(), n.Strip(), n.Sequence([n.NFKD(), n.StripAccents(), n.Lowercase()]),
+                n.Prepend("▁"), n.Replace("e", "EE"), n.Replace(hf.Regex(" {2,}"), "_")):
+        small("bpe", one, p.Whitespace(), d.WordPiece())
+    return "10 normalizers"
+
+
+def test_pretokenizers():
+    library()
+    from tokenizers import pre_tokenizers as p, decoders as d
+    r = hf.Regex
+    all_of = [p.Whitespace(), p.WhitespaceSplit(), p.BertPreTokenizer(), p.Punctuation(), p.Punctuation("removed"), p.Punctuation("contiguous"),
+              p.Punctuation("merged_with_next"), p.Digits(True), p.Digits(False), p.Split(" ", "merged_with_previous"), p.Split(" ", "merged_with_next"),
+              p.Split(" ", "removed"), p.Split("e", "contiguous"), p.Split(r(r"\s+"), "isolated"), p.Split(r(r"\p{N}{1,3}"), "isolated"),
+              p.Split(r(r"\s+"), "removed", invert=True), p.Metaspace(), p.Metaspace(prepend_scheme="first"), p.Metaspace(prepend_scheme="never", split=False),
+              p.Sequence([p.WhitespaceSplit(), p.Metaspace()])]
+    for one in all_of: small("bpe", None, one, d.WordPiece())
+    for one in (p.ByteLevel(), p.ByteLevel(add_prefix_space=False), p.Sequence([p.Digits(True), p.ByteLevel(use_regex=False)])):
+        small("bpe", None, one, d.ByteLevel())
+    return "%d pre-tokenizers" % (len(all_of) + 3)
+
+
+CASED = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+%s|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
+         r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*%s|%s| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+TAIL = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+PATTERNS = [CASED % ("", "", r"\p{N}"), CASED % (TAIL, TAIL, r"\p{N}{1,3}"),
+            r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+            r"\s?\p{L}+", r"\s?\p{P}+", r"\s+$", "[一-龥ࠀ-一가-퟿]+", "[一-龥぀-ゟ゠-ヿ]+", r"[0-9][0-9][0-9]", r"[\r\n]"]
+
+
+def test_patterns():
+    library()
+    from tokenizers import pre_tokenizers as p, decoders as d
+    for one in PATTERNS:
+        small("bpe", None, p.Sequence([p.Split(hf.Regex(one), "isolated"), p.ByteLevel(add_prefix_space=False, use_regex=False)]), d.ByteLevel())
+    return "%d patterns" % len(PATTERNS)
+
+
+def test_small_models():
+    library()
+    from tokenizers import pre_tokenizers as p, decoders as d, normalizers as n
+    small("unigram", n.NFKC(), p.Metaspace(), d.Metaspace())
+    small("unigram", n.NFKC(), p.Metaspace(prepend_scheme="never"), d.Metaspace(prepend_scheme="never"))
+    small("wordpiece", n.BertNormalizer(), p.BertPreTokenizer(), d.WordPiece(cleanup=False))
+    return "3 models"
+
+
+def test_added_tokens():
+    library()
+    from tokenizers import AddedToken as A, pre_tokenizers as p, normalizers as n, decoders as d
+    added = [A("the", single_word=True), A("Hello", lstrip=True), A("...", rstrip=True), A("é", normalized=True), A("ABC", normalized=False),
+             A("don't", lstrip=True, rstrip=True, single_word=True), A("  ", normalized=True)]
+    small("bpe", n.Lowercase(), p.Whitespace(), d.WordPiece(), added)
+    return small("bpe", None, p.ByteLevel(add_prefix_space=False), d.ByteLevel(), added)
+
+
+def with_sentencepiece(name, frame):
+    if sentencepiece is None: raise Skip("Python's sentencepiece is not installed")
+    path = data("tokenizers/" + name)
+    t = sentencepiece.SentencePieceProcessor(model_file=path)
+    plain = [s for s in texts() if "\u0000" not in s and "<" not in s]
+    return compare(path, lambda s: frame(t, t.encode(s)), None, plain)
+
+
+def test_llama2_sentencepiece(): return with_sentencepiece("llama2-tokenizer.model", lambda t, ids: [t.bos_id()] + ids)
+def test_t5_sentencepiece(): return with_sentencepiece("t5-spiece.model", lambda t, ids: ids + [t.eos_id()])
+
+
+def test_hostile_texts_take_linear_time():
+    """A megabyte of one thing takes at most four times the processor time of half of it (or of half a second), and no more than ten seconds."""
+    units = ["a", " ", "\n", "👩‍", "\u0301", "'", "<", "1", "\u3000", "A", "Aa", "!", "▁", "中"]
+    files = ["qwen3-tokenizer.json", "llama3-tokenizer.json", "gemma3-tokenizer.json", "mistral1-tokenizer.json", "t5-small-tokenizer.json",
+             "t5-spiece.model", "llama2-tokenizer.model", "gpt2-vocab.json", "whisper-gpt2.tiktoken"]
+    files += ["llama.cpp-vocab/ggml-vocab-%s.gguf" % n for n in ("bert-bge", "falcon", "deepseek-llm", "deepseek-coder", "starcoder")]
+    worst = (0, "")
+    for f in files:
+        path = data("tokenizers/" + f)
+        def spent(text):
+            begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+            ours(path, [text])
+            end = resource.getrusage(resource.RUSAGE_CHILDREN)
+            return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
+        opening = spent("")
+        for u in units:
+            half, whole = (max(spent(u * (size // len(u.encode())) + "x") - opening, 0.02) for size in (1 << 19, 1 << 20))
+            worst = max(worst, (whole, "%s of %s" % (f, ascii(u))))
+            assert whole < 10 and whole < 4 * max(half, 0.5), "%s: 1 MB of %s: %.2f s, half of it %.2f s" % (f, ascii(u), whole, half)
+    return "%d tokenizers, slowest %.2f s (%s)" % (len(files), *worst)
+
+
+if __name__ == "__main__": main(globals())
