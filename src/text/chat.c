@@ -34,8 +34,9 @@ kw_obj *kw_chat_wrong(kw_chat *c, const char *fmt, ...)
 
 bool kw_chat_spend(kw_chat *c, size_t steps)
 {
-    if (!c->status && (steps > KW_CHAT_STEPS || (c->steps += (long)steps) > KW_CHAT_STEPS))
-        kw_chat_fail(c, KW_ELIMIT, "more than %d steps", KW_CHAT_STEPS);
+    bool enough = steps <= c->steps;
+    if (!enough) kw_chat_fail(c, KW_ELIMIT, "more than %zu steps", c->max_steps);
+    c->steps -= enough ? steps : c->steps;
     return !c->status;
 }
 
@@ -81,6 +82,8 @@ static void set_constants(kw_chat *c)
     }
     c->undefined->text = KW_STR("a value is undefined");
     c->yes->boolean = true;
+    c->empty->list.items = c->nothing;
+    c->nothing[0] = c->undefined;
 }
 
 static void run(kw_chat *c, kw_str template_text)
@@ -99,6 +102,7 @@ kw_status kw_chat_render(kw_str template_text, const kw_chat_input *in, kw_buf *
     c->out = out;
     c->line = 1;
     c->now_s = kw_wall_ns() / 1000000000;
+    c->steps = c->max_steps = in->max_steps ? in->max_steps : KW_CHAT_STEPS;
     set_constants(c);
     set_inputs(c, in);
     run(c, template_text);

@@ -88,6 +88,7 @@ typedef struct kw_loop {
     kw_obj *last, *now, *ahead; /* items of the body; NULL: none, or not looked for */
     int64_t index;              /* of `now`, from 0 */
     int depth;
+    bool is_through; /* a body came to its end */
     kw_obj *changed; /* what loop.changed() was last asked about */
 } kw_loop;
 
@@ -208,13 +209,13 @@ struct kw_chat {
     int loops;      /* around the statement being read */
     kw_buf *out;
     kw_frame *frame;
-    kw_obj constants[5];                         /* what the next line points to */
+    kw_obj constants[5], *nothing[1];            /* what the next line points to */
     kw_obj *undefined, *none, *yes, *no, *empty; /* empty: a list */
     char *tail;                                  /* where the last joined text may grow */
     size_t tail_room;                            /* bytes left there */
     int depth, line;
     bool parsed;
-    long steps;
+    size_t steps, max_steps; /* left, and at first */
     size_t bytes;
     int64_t now_s; /* seconds since 1970 */
     kw_chat_flow flow;
@@ -282,6 +283,9 @@ kw_obj *kw_chat_builtin_call(kw_chat *c, const kw_builtin *b, const kw_call *cal
 kw_obj *kw_chat_path(kw_chat *c, kw_obj *v, const kw_obj *path, kw_obj *otherwise);
 kw_obj *kw_chat_filter(kw_chat *c, kw_str name, const kw_call *call);
 bool kw_chat_test(kw_chat *c, kw_str name, const kw_call *call);
+bool kw_chat_has_filter(kw_str name);
+kw_obj *kw_chat_no_filter(kw_chat *c, kw_str name); /* fails */
+bool kw_chat_no_test(kw_chat *c, kw_str name);      /* fails */
 bool kw_chat_flag(const kw_call *call, size_t i, bool otherwise);
 int64_t kw_chat_count(kw_chat *c, const kw_call *call, size_t i, int64_t otherwise);
 kw_str kw_chat_string(kw_chat *c, const kw_call *call, size_t i, const char *otherwise);

@@ -54,24 +54,40 @@ kw_obj *kw_chat_builtin_call(kw_chat *c, const kw_builtin *b, const kw_call *cal
     return c->status ? c->undefined : b->run(c, &bound);
 }
 
-kw_obj *kw_chat_filter(kw_chat *c, kw_str name, const kw_call *call)
+static const kw_builtin *filter_named(kw_str name)
 {
     static const kw_builtin *const tables[] = { kw_chat_filters_list, kw_chat_filters_pick,
                                                 kw_chat_filters_text, kw_chat_filters_number };
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        const kw_builtin *b = kw_chat_builtin_named(tables[i], name);
-        if (b) return kw_chat_builtin_call(c, b, call);
-    }
+    const kw_builtin *b = NULL;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && !b; i++)
+        b = kw_chat_builtin_named(tables[i], name);
+    return b;
+}
+
+bool kw_chat_has_filter(kw_str name) { return filter_named(name) != NULL; }
+
+kw_obj *kw_chat_no_filter(kw_chat *c, kw_str name)
+{
     kw_chat_fail(c, KW_EUNSUPPORTED, "No filter named '%.*s'.", (int)name.n, name.p);
     return c->undefined;
+}
+
+bool kw_chat_no_test(kw_chat *c, kw_str name)
+{
+    kw_chat_fail(c, KW_EUNSUPPORTED, "No test named '%.*s'.", (int)name.n, name.p);
+    return false;
+}
+
+kw_obj *kw_chat_filter(kw_chat *c, kw_str name, const kw_call *call)
+{
+    const kw_builtin *b = filter_named(name);
+    return b ? kw_chat_builtin_call(c, b, call) : kw_chat_no_filter(c, name);
 }
 
 bool kw_chat_test(kw_chat *c, kw_str name, const kw_call *call)
 {
     const kw_builtin *b = kw_chat_builtin_named(kw_chat_tests, name);
-    if (b) return kw_obj_truth(kw_chat_builtin_call(c, b, call));
-    kw_chat_fail(c, KW_EUNSUPPORTED, "No test named '%.*s'.", (int)name.n, name.p);
-    return false;
+    return b ? kw_obj_truth(kw_chat_builtin_call(c, b, call)) : kw_chat_no_test(c, name);
 }
 
 /* ---- what builtins ask of their arguments ---- */

@@ -228,6 +228,8 @@ static kw_obj *as_list(kw_chat *c, const kw_call *call)
 static kw_obj *reverse(kw_chat *c, const kw_call *call)
 {
     bool is_text = call->self->type == KW_OBJ_STRING;
+    bool is_scalar = kw_obj_is_number(call->self) || call->self->type == KW_OBJ_NONE;
+    if (is_scalar) return kw_chat_wrong(c, "argument must be iterable");
     const kw_obj *list = kw_chat_iterate(c, call->self);
     size_t n = list->list.n;
     kw_obj *all = kw_chat_list(c, KW_OBJ_GENERATOR, n);

@@ -5,7 +5,7 @@
 static kw_call behind(const kw_call *call, size_t n, kw_obj *self)
 {
     kw_call rest = *call;
-    rest.args = call->args + (n < call->n ? n : call->n);
+    if (call->n) rest.args = call->args + (n < call->n ? n : call->n);
     rest.n = n < call->n ? call->n - n : 0;
     rest.self = self;
     return rest;

@@ -80,6 +80,15 @@ static kw_str indention(kw_chat *c, const kw_call *call)
 static kw_obj *indent(kw_chat *c, const kw_call *call)
 {
     kw_str s = kw_chat_text(c, call->self), by = indention(c, call);
+    if (call->self->type == KW_OBJ_UNDEFINED)
+        return kw_chat_binary(c, KW_STR("+"), call->self, call->self);
+    if (call->self->type == KW_OBJ_LIST)
+        return kw_chat_wrong(c, "'list' object has no attribute 'splitlines'");
+    if (call->self->type == KW_OBJ_TUPLE)
+        return kw_chat_wrong(c, "can only concatenate tuple (not \"str\") to tuple");
+    if (call->self->type != KW_OBJ_STRING)
+        return kw_chat_wrong(c, "unsupported operand type(s) for +=: '%s' and 'str'",
+                             kw_obj_type_name(call->self));
     bool first = kw_chat_flag(call, 1, false), blank = kw_chat_flag(call, 2, false);
     kw_obj *lines = kw_chat_lines(c, kw_chat_joined(c, s, KW_STR("\n"))->text, false);
     if (c->status) return c->undefined;
@@ -97,8 +106,9 @@ static kw_obj *truncate(kw_chat *c, const kw_call *call)
 {
     kw_str s = kw_chat_text(c, call->self), end = kw_chat_string(c, call, 2, "...");
     int64_t length = kw_chat_count(c, call, 0, 255), leeway = kw_chat_count(c, call, 3, 5);
-    int64_t n = (int64_t)kw_text_count(s), n_end = (int64_t)kw_text_count(end);
-    if (c->status || n <= length + leeway) return kw_chat_str(c, s);
+    int64_t n = kw_chat_length(c, call->self), n_end = (int64_t)kw_text_count(end);
+    if (c->status || n - leeway <= length) return call->self;
+    if (call->self->type != KW_OBJ_STRING) return kw_chat_wrong(c, "truncate() wants a string");
     if (length < n_end)
         return kw_chat_wrong(c, "expected length >= %lld, got %lld", (long long)n_end,
                              (long long)length);

@@ -166,10 +166,21 @@ static kw_obj *named_arg(kw_chat *c, percents *p)
     while (p->at < p->s.n && p->s.p[p->at] != ')') p->at++;
     kw_str name = { p->s.p + from, p->at - from };
     if (p->at < p->s.n) p->at++;
+    if (p->args->type == KW_OBJ_LIST)
+        return kw_chat_wrong(c, "list indices must be integers or slices, not str");
     if (p->args->type != KW_OBJ_DICT) return kw_chat_wrong(c, "format requires a mapping");
     kw_obj *v = kw_dict_named(p->args, name);
     p->by_name = true;
     return v ? v : kw_chat_wrong(c, "'%.*s'", (int)name.n, name.p);
+}
+
+static kw_obj *character_of(kw_chat *c, int64_t cp)
+{
+    char text[4];
+    if (cp < 0 || cp > 0x10ffff) return kw_chat_wrong(c, "%%c arg not in range(0x110000)");
+    kw_buf b = KW_BUF(sizeof text, KW_PAY_TEXT);
+    kw_buf_bytes(&b, text, kw_utf8_encode((uint32_t)cp, text));
+    return kw_chat_kept(c, &b);
 }
 
 static void put_percent(kw_chat *c, kw_buf *out, kw_obj *v, spec s)
@@ -179,20 +190,26 @@ static void put_percent(kw_chat *c, kw_buf *out, kw_obj *v, spec s)
                  '>');
         return;
     }
+    if (s.type == 'c' && kw_obj_is_integer(v)) v = character_of(c, kw_obj_integer(v));
     if (s.type == 'c' && v->type == KW_OBJ_STRING && kw_text_count(v->text) == 1) {
         put_text(c, out, v->text, &s, '>');
         return;
     }
     bool whole = strchr("diuxXo", s.type), real = strchr("eEfFgG", s.type);
+    if (s.type == 'c') {
+        kw_chat_wrong(c, "%%c requires int or char");
+        return;
+    }
     if (!whole && !real) {
         kw_chat_wrong(c, "unsupported format character '%c'", s.type);
         return;
     }
     if (!kw_obj_is_number(v)) {
-        kw_chat_wrong(c,
-                      whole ? "%%%c format: a real number is required, not %s"
-                            : "%%%c: must be real number, not %s",
-                      s.type, kw_obj_type_name(v));
+        const char *wanted = strchr("xXo", s.type) ? "an integer" : "a real number";
+        if (whole)
+            kw_chat_wrong(c, "%%%c format: %s is required, not %s", s.type, wanted,
+                          kw_obj_type_name(v));
+        else kw_chat_wrong(c, "must be real number, not %s", kw_obj_type_name(v));
         return;
     }
     kw_obj cut = { .type = KW_OBJ_INT,

@@ -21,7 +21,7 @@ static kw_obj *range(kw_chat *c, const kw_call *call)
     v->range.to = call->args[1] ? b : a;
     v->range.by = by;
     double gap = (double)v->range.to - (double)v->range.from;
-    if (gap / (double)by > KW_CHAT_RANGE)
+    if (gap / (double)by > (double)KW_CHAT_RANGE)
         return kw_chat_wrong(c,
                              "Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).",
                              KW_CHAT_RANGE);

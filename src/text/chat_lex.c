@@ -271,6 +271,7 @@ static void lex_at_tag(lexer *l, size_t tag)
 {
     char kind = l->s.p[tag + 1], sign = sign_of(l, tag), ends_with;
     size_t raw = kind == '%' ? word_tag(l, tag, "raw", &ends_with) : 0;
+    if (raw && ends_with == '+') raw = 0; /* an unknown tag, to Jinja */
     lex_text(l, tag, sign, kind == '{');
     if (raw) {
         close_tag(l, raw - tag, ends_with, false);

@@ -1,7 +1,8 @@
 /* chat_loop.c - for, and what its body sees as `loop`.
  *
  * The condition of "for x in y if condition" is asked of an item when the loop comes to it, not before, for the body may
- * change what it depends on; only loop.last, loop.length and their kin look ahead. */
+ * change what it depends on; only loop.last, loop.length and their kin look ahead. As in Jinja, else runs when no body
+ * came to its end: a break in the first leads to it. */
 #include "text/chat.h"
 #include <string.h>
 
@@ -83,6 +84,7 @@ static void run_bodies(kw_chat *c, kw_loop *l)
         kw_chat_run(c, l->node->list);
         c->frame = around;
         bool stop = c->flow == KW_CHAT_BREAK;
+        if (c->flow == KW_CHAT_GOES_ON) l->is_through = true;
         c->flow = KW_CHAT_GOES_ON;
         if (stop) break;
     }
@@ -98,7 +100,7 @@ static void run_loop(kw_chat *c, const kw_node *n, kw_obj *items, kw_frame *fram
     l->items = list->list.items;
     l->n = list->list.n;
     run_bodies(c, l);
-    if (l->index >= 0 || !n->other || c->status) return;
+    if (l->is_through || !n->other || c->status) return;
     kw_frame *around = c->frame;
     c->frame = kw_chat_frame_new(c, frame);
     kw_chat_run(c, n->other);

@@ -307,10 +307,33 @@ static void statements(kw_chat *c, kw_node *owner)
     kw_chat_leave(c);
 }
 
+/* Filters and tests that nobody knows are refused before anything runs; under a condition, when they are reached: a
+ * template may ask "is filter" first. */
+static void check_names(kw_chat *c, const kw_node *n, bool is_conditional)
+{
+    for (; n && !c->status; n = n->next) {
+        bool opens_scope = n->kind == KW_NODE_FOR || n->kind == KW_NODE_WITH ||
+                           n->kind == KW_NODE_CAPTURE || n->kind == KW_NODE_MACRO ||
+                           n->kind == KW_NODE_CALLING;
+        bool under = is_conditional || n->kind == KW_NODE_IF || n->kind == KW_NODE_CHOICE;
+        c->line = n->line;
+        if (!under && n->kind == KW_NODE_FILTER && !kw_chat_has_filter(n->name))
+            kw_chat_no_filter(c, n->name);
+        if (!under && n->kind == KW_NODE_TEST && !kw_chat_builtin_named(kw_chat_tests, n->name))
+            kw_chat_no_test(c, n->name);
+        check_names(c, n->a, under);
+        check_names(c, n->b, under);
+        check_names(c, n->c, under);
+        check_names(c, n->list, under && !opens_scope);
+        check_names(c, n->other, under && !opens_scope);
+    }
+}
+
 kw_node *kw_chat_parse(kw_chat *c)
 {
     kw_node *root = kw_chat_node(c, KW_NODE_BODY);
     statements(c, root);
+    if (!c->status && kw_chat_is(c, KW_TOK_END, NULL)) check_names(c, root, false);
     if (c->status || kw_chat_is(c, KW_TOK_END, NULL)) return root;
     kw_str word = c->toks[c->at + 1].text;
     c->line = c->toks[c->at].line;

@@ -48,30 +48,42 @@ bool kw_chat_take(kw_chat *c, kw_tok_kind kind, const char *text)
     return true;
 }
 
+/* As Jinja names a token. */
+static kw_str shown(const kw_tok *t)
+{
+    static const char *const names[] = { [KW_TOK_TEXT] = "template data / text",
+                                         [KW_TOK_OUT] = "begin of print statement",
+                                         [KW_TOK_OUT_END] = "end of print statement",
+                                         [KW_TOK_DO] = "begin of statement block",
+                                         [KW_TOK_DO_END] = "end of statement block",
+                                         [KW_TOK_NAME] = NULL,
+                                         [KW_TOK_STRING] = "string",
+                                         [KW_TOK_INT] = "integer",
+                                         [KW_TOK_FLOAT] = "float",
+                                         [KW_TOK_OP] = NULL,
+                                         [KW_TOK_END] = "end of template" };
+    return names[t->kind] ? kw_str_of(names[t->kind]) : t->text;
+}
+
 void kw_chat_unexpected(kw_chat *c, const char *wanted)
 {
     const kw_tok *t = &c->toks[c->at];
+    kw_str found = shown(t);
+    int n = (int)(found.n < 60 ? found.n : 60);
     c->line = t->line;
-    bool is_end = t->kind == KW_TOK_END,
-         is_tag_end = t->kind == KW_TOK_OUT_END || t->kind == KW_TOK_DO_END;
-    kw_str found = is_end       ? KW_STR("the end of the template")
-                   : is_tag_end ? KW_STR("the end of the tag")
-                                : t->text;
-    kw_chat_fail(c, KW_EFORMAT, "expected %s, got '%.*s'", wanted,
-                 (int)(found.n < 60 ? found.n : 60), found.p);
+    if (wanted) kw_chat_fail(c, KW_EFORMAT, "expected token '%s', got '%.*s'", wanted, n, found.p);
+    else kw_chat_fail(c, KW_EFORMAT, "unexpected '%.*s'", n, found.p);
 }
 
 void kw_chat_expect(kw_chat *c, kw_tok_kind kind, const char *text)
 {
-    char wanted[40];
     if (kw_chat_take(c, kind, text)) return;
-    snprintf(wanted, sizeof wanted, text ? "'%s'" : "the end of the tag", text);
-    kw_chat_unexpected(c, wanted);
+    kw_chat_unexpected(c, text ? text : shown(&(kw_tok){ .kind = kind }).p);
 }
 
 kw_str kw_chat_name(kw_chat *c)
 {
-    if (!kw_chat_is(c, KW_TOK_NAME, NULL)) kw_chat_unexpected(c, "a name");
+    if (!kw_chat_is(c, KW_TOK_NAME, NULL)) kw_chat_unexpected(c, "name");
     return c->status ? (kw_str){ "", 0 } : c->toks[c->at++].text;
 }
 
@@ -206,7 +218,7 @@ kw_node *kw_chat_primary(kw_chat *c)
     else if (take_op(c, "[")) n = list_literal(c);
     else if (take_op(c, "{")) n = dict_literal(c);
     else if (take_op(c, "(")) n = bracketed(c);
-    else kw_chat_unexpected(c, "an expression");
+    else kw_chat_unexpected(c, NULL);
     kw_chat_leave(c);
     return n ? n : kw_chat_node(c, KW_NODE_ABSENT);
 }

@@ -82,7 +82,7 @@ static kw_node *subscript(kw_chat *c, kw_node *of)
 {
     kw_node *first = bound(c), *slice, *last = NULL;
     if (!is_op(c, ":")) {
-        if (first->kind == KW_NODE_ABSENT) kw_chat_unexpected(c, "a subscript");
+        if (first->kind == KW_NODE_ABSENT) kw_chat_unexpected(c, NULL);
         if (is_op(c, ",")) {
             kw_node *tuple = kw_chat_node(c, KW_NODE_TUPLE);
             kw_chat_append(c, tuple, &last, first);

@@ -78,11 +78,7 @@ static kw_obj *is_upper(kw_chat *c, const kw_call *call) { return in_case(c, cal
 
 static kw_obj *is_filter(kw_chat *c, const kw_call *call)
 {
-    kw_str name = kw_chat_text(c, call->self);
-    return kw_chat_bool(c, kw_chat_builtin_named(kw_chat_filters_list, name) ||
-                               kw_chat_builtin_named(kw_chat_filters_pick, name) ||
-                               kw_chat_builtin_named(kw_chat_filters_text, name) ||
-                               kw_chat_builtin_named(kw_chat_filters_number, name));
+    return kw_chat_bool(c, kw_chat_has_filter(kw_chat_text(c, call->self)));
 }
 
 static kw_obj *is_test(kw_chat *c, const kw_call *call)

@@ -50,6 +50,7 @@ typedef struct kw_chat_input {
     const kw_json *extra;    /* object of further variables, or NULL */
     kw_str bos_token, eos_token;
     bool add_generation_prompt;
+    size_t max_steps; /* 0: KW_CHAT_STEPS */
 } kw_chat_input;
 
 /* A conversation as JSON: a bare array of messages, or an object {messages, add_generation_prompt, tools, ...} whose
