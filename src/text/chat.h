@@ -361,5 +361,6 @@ kw_obj *kw_chat_replaced(kw_chat *c, kw_str s, kw_str old, kw_str new, int64_t m
 kw_obj *kw_chat_lines(kw_chat *c, kw_str s, bool with_ends);
 kw_obj *kw_chat_padded(kw_chat *c, kw_str s, int64_t width, char align, kw_str fill);
 size_t kw_text_find(kw_str s, kw_str part, size_t from); /* a byte, or SIZE_MAX */
+size_t kw_text_find_last(kw_str s, kw_str part);
 
 #endif

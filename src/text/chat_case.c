@@ -39,11 +39,12 @@ static void put_cased(kw_buf *b, kw_str s, size_t at, size_t len, kw_case_fn cha
 kw_obj *kw_chat_cased(kw_chat *c, kw_str s, kw_case_fn first, kw_case_fn rest)
 {
     kw_buf b = KW_BUF(KW_CHAT_PRINTED, KW_PAY_TEXT);
-    if (!kw_chat_spend(c, s.n / 64)) return c->undefined;
+    if (!kw_chat_spend(c, s.n / 16)) return c->undefined;
     for (size_t i = 0, n; i < s.n; i += n) {
-        uint32_t cp;
-        n = kw_utf8_decode(s.p + i, s.n - i, &cp, NULL);
-        put_cased(&b, s, i, n, i ? rest : first);
+        uint32_t cp = (unsigned char)s.p[i];
+        n = cp < 128 ? 1 : kw_utf8_decode(s.p + i, s.n - i, &cp, NULL);
+        if (cp < 128) kw_buf_byte(&b, (char)(i ? rest : first)(cp));
+        else put_cased(&b, s, i, n, i ? rest : first);
     }
     return kw_chat_kept(c, &b);
 }

@@ -285,9 +285,7 @@ int kw_chat_order(kw_chat *c, const char *op, const kw_obj *a, const kw_obj *b)
 static bool contains_text(kw_chat *c, kw_str s, kw_str w)
 {
     if (!kw_chat_spend(c, s.n / 64)) return false;
-    for (size_t i = 0; i + w.n <= s.n; i++)
-        if (w.n == 0 || (s.p[i] == w.p[0] && memcmp(s.p + i, w.p, w.n) == 0)) return true;
-    return false;
+    return kw_text_find(s, w, 0) != SIZE_MAX;
 }
 
 bool kw_chat_contains(kw_chat *c, kw_obj *all, kw_obj *one)

@@ -2,11 +2,50 @@
 #include "text/chat.h"
 #include <string.h>
 
-size_t kw_text_find(kw_str s, kw_str part, size_t from)
+static size_t find_short(kw_str s, kw_str part, size_t from)
 {
     for (size_t i = from; i + part.n <= s.n; i++)
         if (!part.n || (s.p[i] == part.p[0] && !memcmp(s.p + i, part.p, part.n))) return i;
     return SIZE_MAX;
+}
+
+static unsigned char byte_at(kw_str s, size_t i, bool backwards)
+{
+    return (unsigned char)s.p[backwards ? s.n - 1 - i : i];
+}
+
+/* By a hash that rolls along, so that "aaa...ab" in "aaa..." takes no square of their lengths. */
+static size_t find_long(kw_str s, kw_str part, size_t from, bool backwards)
+{
+    const uint64_t prime = 4294967291, base = 263;
+    uint64_t want = 0, have = 0, top = 1;
+    if (part.n > s.n || from > s.n - part.n) return SIZE_MAX;
+    for (size_t i = 0; i < part.n; i++) {
+        want = (want * base + byte_at(part, i, backwards)) % prime;
+        have = (have * base + byte_at(s, from + i, backwards)) % prime;
+        if (i) top = top * base % prime;
+    }
+    for (size_t i = from;; i++) {
+        size_t at = backwards ? s.n - part.n - i : i;
+        if (have == want && !memcmp(s.p + at, part.p, part.n)) return at;
+        if (i + part.n >= s.n) return SIZE_MAX;
+        have = (have + prime - byte_at(s, i, backwards) * top % prime) % prime;
+        have = (have * base + byte_at(s, i + part.n, backwards)) % prime;
+    }
+}
+
+size_t kw_text_find_last(kw_str s, kw_str part)
+{
+    if (part.n >= 32) return find_long(s, part, 0, true);
+    for (size_t i = s.n >= part.n ? s.n - part.n + 1 : 0; i > 0; i--)
+        if (!part.n || (s.p[i - 1] == part.p[0] && !memcmp(s.p + i - 1, part.p, part.n)))
+            return i - 1;
+    return SIZE_MAX;
+}
+
+size_t kw_text_find(kw_str s, kw_str part, size_t from)
+{
+    return part.n < 32 ? find_short(s, part, from) : find_long(s, part, from, false);
 }
 
 bool kw_text_is_space(uint32_t cp)
@@ -46,7 +85,7 @@ kw_obj *kw_chat_replaced(kw_chat *c, kw_str s, kw_str old, kw_str new, int64_t m
     kw_buf b = KW_BUF(KW_CHAT_PRINTED, KW_PAY_TEXT);
     size_t at = 0;
     if (!kw_chat_spend(c, s.n / 64)) return c->undefined;
-    for (; most != 0 && at <= s.n && kw_chat_spend(c, 1); most--) {
+    for (; most != 0 && at <= s.n && !b.status && kw_chat_spend(c, 1); most--) {
         size_t hit = kw_text_find(s, old, at), step = 0;
         if (hit == SIZE_MAX) break;
         kw_buf_bytes(&b, s.p + at, hit - at);
@@ -59,7 +98,7 @@ kw_obj *kw_chat_replaced(kw_chat *c, kw_str s, kw_str old, kw_str new, int64_t m
         kw_buf_bytes(&b, s.p + at, step);
         at += step;
     }
-    if (at < s.n) kw_buf_bytes(&b, s.p + at, s.n - at);
+    if (at < s.n && !c->status) kw_buf_bytes(&b, s.p + at, s.n - at);
     return kw_chat_kept(c, &b);
 }
 
@@ -168,10 +207,8 @@ static int64_t place(kw_chat *c, const kw_call *call, bool from_right)
     int64_t before;
     if (!is_text(c, call->args[0])) return -1;
     kw_str s = part_of(c, call, &before), part = call->args[0]->text;
-    size_t hit = kw_text_find(s, part, 0);
+    size_t hit = from_right ? kw_text_find_last(s, part) : kw_text_find(s, part, 0);
     if (!kw_chat_spend(c, s.n / 64)) return -1;
-    for (size_t next = hit; from_right && next != SIZE_MAX; next = kw_text_find(s, part, hit + 1))
-        hit = next;
     if (hit == SIZE_MAX) return -1;
     return before + (int64_t)kw_text_count((kw_str){ s.p, hit });
 }

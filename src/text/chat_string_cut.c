@@ -102,18 +102,11 @@ static kw_obj *at_gaps(kw_chat *c, kw_str s, kw_str gap, int64_t most)
     return p.list;
 }
 
-static size_t find_last(kw_str s, kw_str gap)
-{
-    for (size_t i = s.n >= gap.n ? s.n - gap.n + 1 : 0; i > 0; i--)
-        if (s.p[i - 1] == gap.p[0] && !memcmp(s.p + i - 1, gap.p, gap.n)) return i - 1;
-    return SIZE_MAX;
-}
-
 static kw_obj *at_gaps_from_right(kw_chat *c, kw_str s, kw_str gap, int64_t most)
 {
     pieces p = none(c);
     size_t hit;
-    while (most-- != 0 && !c->status && (hit = find_last(s, gap)) != SIZE_MAX) {
+    while (most-- != 0 && !c->status && (hit = kw_text_find_last(s, gap)) != SIZE_MAX) {
         add(c, &p, part(s, hit + gap.n, s.n));
         s.n = hit;
     }
@@ -172,7 +165,7 @@ static kw_obj *rpartition(kw_chat *c, const kw_call *call)
     kw_str gap, s = call->self->text, empty = KW_STR("");
     if (!gap_of(c, call->args[0], &gap) || !gap.p)
         return kw_chat_wrong(c, "must be str, not NoneType");
-    size_t hit = find_last(s, gap);
+    size_t hit = kw_text_find_last(s, gap);
     return hit == SIZE_MAX ? three(c, empty, empty, s)
                            : three(c, part(s, 0, hit), gap, part(s, hit + gap.n, s.n));
 }

@@ -185,6 +185,31 @@ TEST(expressions_nested_too_deep_are_refused)
     kw_free(text);
 }
 
+/* None may take long: their limits are found in a second or two, or there is nothing to limit. */
+TEST(hostile_strings_take_linear_time)
+{
+    static const struct {
+        const char *text, *want;
+    } hostile[] = {
+        { "{{ ('a' * 1000000).count('a' * 500000 ~ 'b') }}", "0" },
+        { "{{ ('a' * 1000000).split('a' * 500000 ~ 'b') | length }}", "1" },
+        { "{{ ('a' * 1000000).rsplit('b' ~ 'a' * 500000) | length }}", "1" },
+        { "{{ ('a' * 1000000).rfind('a' * 500000) }}", "500000" },
+        { "{{ 'a' * 500000 ~ 'b' in 'a' * 1000000 }}", "False" },
+        { "{{ ('x' ~ 'a' * 40 ~ 'y' ~ 'a' * 40).rfind('a' * 40) }}", "42" },
+        { "{{ ('x' ~ 'a' * 40 ~ 'y' ~ 'a' * 40).find('y' ~ 'a' * 40) }}", "41" },
+        { "{% set ns = namespace(s='') %}{% for i in range(100000) %}{% set ns.s = ns.s ~ 'abcde' "
+          "%}{% endfor %}"
+          "{{ ns.s | length }}",
+          "500000" },
+    };
+    char out[4096];
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        if (render(hostile[i].text, out)) fail_msg("%s: %s", hostile[i].text, kw_error_message());
+        assert_string_equal(out, hostile[i].want);
+    }
+}
+
 TEST(blocks_nested_too_deep_are_refused)
 {
     char out[4096], *text = kw_malloc(20 * 10000, KW_PAY_MISC);
