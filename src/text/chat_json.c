@@ -57,7 +57,7 @@ static void put_list(writer *w, const kw_obj *v)
 {
     kw_buf_byte(w->out, '[');
     w->depth++;
-    for (size_t i = 0; i < v->list.n && kw_chat_spend(w->c, 1); i++) {
+    for (size_t i = 0; i < v->list.n && !w->out->status && kw_chat_spend(w->c, 1); i++) {
         if (i) put_text(w, w->comma);
         new_line(w);
         put(w, v->list.items[i]);
@@ -97,7 +97,7 @@ static void put_dict(writer *w, const kw_obj *v)
     const kw_pair *pairs = ordered(w, v);
     kw_buf_byte(w->out, '{');
     w->depth++;
-    for (size_t i = 0; i < v->dict.n && kw_chat_spend(w->c, 1); i++) {
+    for (size_t i = 0; i < v->dict.n && !w->out->status && kw_chat_spend(w->c, 1); i++) {
         if (i) put_text(w, w->comma);
         new_line(w);
         put_key(w, pairs[i].key);

@@ -55,7 +55,7 @@ static void put_quoted(kw_buf *out, kw_str s)
 static void put_items(kw_chat *c, const kw_obj *v, kw_buf *out, const char *around)
 {
     kw_buf_byte(out, around[0]);
-    for (size_t i = 0; i < v->list.n && kw_chat_spend(c, 1); i++) {
+    for (size_t i = 0; i < v->list.n && !out->status && kw_chat_spend(c, 1); i++) {
         if (i) kw_buf_str(out, ", ");
         kw_chat_repr(c, v->list.items[i], out);
     }
@@ -66,7 +66,7 @@ static void put_items(kw_chat *c, const kw_obj *v, kw_buf *out, const char *arou
 static void put_dict(kw_chat *c, const kw_obj *v, kw_buf *out)
 {
     kw_buf_byte(out, '{');
-    for (size_t i = 0; i < v->dict.n && kw_chat_spend(c, 1); i++) {
+    for (size_t i = 0; i < v->dict.n && !out->status && kw_chat_spend(c, 1); i++) {
         if (i) kw_buf_str(out, ", ");
         kw_chat_repr(c, v->dict.pairs[i].key, out);
         kw_buf_str(out, ": ");
