@@ -43,13 +43,14 @@ kw_detok kw_detok_new(const kw_tokenizer *t, unsigned flags);
 kw_status kw_detok_push(kw_detok *d, int32_t id, kw_buf *out);
 kw_status kw_detok_flush(kw_detok *d, kw_buf *out);
 
-/* ---- chat templates: a Jinja subset (chat_*.c) ---- */
+/* ---- chat templates: Jinja, as far as one file goes (chat_*.c) ---- */
 typedef struct kw_chat_input {
     const kw_json *messages; /* array of {role, content, ...} */
     const kw_json *tools;    /* or NULL */
     const kw_json *extra;    /* object of further variables, or NULL */
     kw_str bos_token, eos_token;
     bool add_generation_prompt;
+    size_t max_steps; /* 0: KW_CHAT_STEPS */
 } kw_chat_input;
 
 /* A conversation as JSON: a bare array of messages, or an object {messages, add_generation_prompt, tools, ...} whose
@@ -57,7 +58,7 @@ typedef struct kw_chat_input {
 kw_status kw_chat_read(kw_str json, kw_arena *arena, kw_chat_input *in);
 
 /* Renders with trim_blocks and lstrip_blocks on, as transformers does. raise_exception('text') gives KW_EINVAL with
- * exactly that text as the message. Limits: depth 64, 10^6 loop steps, output `out->max`. */
+ * exactly that text as the message; other failures name the line. Limits: chat.h; output `out->max`. */
 kw_status kw_chat_render(kw_str template_text, const kw_chat_input *in, kw_buf *out);
 /* A built-in template by name (chatml, llama2, llama3, zephyr, mistral-v1, plain), or {NULL, 0}. */
 kw_str kw_chat_builtin(const char *name);

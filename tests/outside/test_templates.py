@@ -2,7 +2,7 @@
 import json, os, tempfile
 from harness import *
 
-MUST = ["chatml", "llama2", "llama3", "zephyr", "mistral-v1"]
+BUILTIN = ["chatml", "llama2", "llama3", "zephyr", "mistral-v1"]
 
 
 def check(name, by_name):
@@ -22,13 +22,13 @@ def check(name, by_name):
     return "%d conversations" % n
 
 
-def test_chatml(): return check("chatml", False)
-def test_llama2(): return check("llama2", False)
-def test_llama3(): return check("llama3", False)
-def test_zephyr(): return check("zephyr", False)
-def test_mistral_v1(): return check("mistral-v1", False)
+def test_every_template_renders_as_transformers_renders_it():
+    names = json.load(open(local("golden/chat-templates/golden.json")))["templates"]
+    return ", ".join("%s %s" % (name, check(name, False)) for name in names)
+
+
 def test_builtin_names_render_the_same():
-    return ", ".join(check(name, True) for name in MUST)
+    return ", ".join(check(name, True) for name in BUILTIN)
 
 
 if __name__ == "__main__": main(globals())

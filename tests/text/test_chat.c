@@ -109,21 +109,43 @@ static const struct {
     const char *part;
 } refused[] = {
     { "{{ raise_exception('only this') }}", KW_EINVAL, "only this" },
-    { "{{ messages[0].a.b }}", KW_EINVAL, "undefined" },
+    { "{{ messages[0].a.b }}", KW_EINVAL, "line 1: 'dict object' has no attribute 'a'" },
+    { "a\n\n{{ nothing.b }}", KW_EINVAL, "line 3: 'nothing' is undefined" },
     { "{{ 1 / 0 }}", KW_EINVAL, "division by zero" },
-    { "{{ 'a' + 1 }}", KW_EINVAL, "a string and an integer" },
-    { "{% for x in 5 %}{% endfor %}", KW_EINVAL, "looped" },
+    { "{{ 'a' + 1 }}", KW_EINVAL, "can only concatenate str (not \"int\") to str" },
+    { "{{ 1 + 'a' }}", KW_EINVAL, "unsupported operand type(s) for +: 'int' and 'str'" },
+    { "{{ [] < 1 }}", KW_EINVAL, "'<' not supported between instances of 'list' and 'int'" },
+    { "{{ [].append(1) }}", KW_EINVAL, "access to attribute 'append' of 'list' object is unsafe." },
+    { "{% for x in 5 %}{% endfor %}", KW_EINVAL, "'int' object is not iterable" },
+    { "{% set a, b = [1] %}", KW_EINVAL, "not enough values to unpack (expected 2, got 1)" },
+    { "{% macro m(a) %}{% endmacro %}{{ m(1, 2) }}", KW_EINVAL, "takes not more than 1 argument" },
+    { "{{ messages | tojson(indent=2) | frob }}", KW_EUNSUPPORTED, "No filter named 'frob'." },
+    { "{{ 1 is frob }}", KW_EUNSUPPORTED, "No test named 'frob'." },
     { "{% if true %}a", KW_EFORMAT, "endif" },
     { "{% endfor %}", KW_EFORMAT, "endfor" },
+    { "{% break %}", KW_EFORMAT, "outside loop" },
     { "{{ 'open }}", KW_EFORMAT, "not closed" },
     { "{{ 1 ", KW_EFORMAT, "not closed" },
-    { "{% frobnicate %}", KW_EUNSUPPORTED, "frobnicate" },
-    { "{{ 1 | frob }}", KW_EUNSUPPORTED, "frob" },
-    { "{{ ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1", KW_EFORMAT, "" },
-    { "{% for i in range(100000000) %}{% endfor %}", KW_ELIMIT, "more than" },
+    { "{# 1 ", KW_EFORMAT, "not closed" },
+    { "{% raw %} ", KW_EFORMAT, "not closed" },
+    { "{% frobnicate %}", KW_EFORMAT, "unknown tag 'frobnicate'" },
+    { "{% include 'a' %}", KW_EUNSUPPORTED, "include" },
+    { "{{ 9223372036854775807 + 1 }}", KW_ELIMIT, "64 bits" },
+    { "{{ 2 ** 64 }}", KW_ELIMIT, "64 bits" },
+    { "{{ range(100000000) }}", KW_EINVAL, "Range too big" },
+    { "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", KW_ELIMIT,
+      "steps" },
+    { "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", KW_ELIMIT, "nested deeper" },
+    { "{% for x in [[]] recursive %}{{ loop([x]) }}{% endfor %}", KW_ELIMIT, "nested deeper" },
+    { "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", KW_ELIMIT, "nested deeper" },
+    { "{{ 'a' * 10 ** 9 }}", KW_ELIMIT, "MB" },
+    { "{{ [1] * 10 ** 12 }}", KW_ELIMIT, "MB" },
+    { "{{ 'a' | center(10 ** 9) }}", KW_ELIMIT, "MB" },
+    { "{{ '%1000000000d' % 1 }}", KW_ELIMIT, "MB" },
     { "{% set ns = namespace(s='0123456789abcdef') %}{% for i in range(60) %}{% set ns.s = ns.s ~ "
       "ns.s %}{% endfor %}",
       KW_ELIMIT, "MB of values" },
+    { "{% for i in range(100000) %}{{ 'a' * 10000 }}{% endfor %}", KW_ELIMIT, "MB" },
 };
 
 TEST(what_cannot_be_rendered_says_why_and_ends)
@@ -136,16 +158,66 @@ TEST(what_cannot_be_rendered_says_why_and_ends)
     }
 }
 
+static char *many(char *to, const char *unit, int times)
+{
+    for (int i = 0; i < times; i++) to += snprintf(to, 16, "%s", unit);
+    return to;
+}
+
 TEST(expressions_nested_too_deep_are_refused)
 {
-    char text[4096], out[4096];
-    int n = snprintf(text, sizeof text, "{{ ");
-    for (int i = 0; i < 1000; i++) text[n++] = '(';
-    text[n++] = '1';
-    for (int i = 0; i < 1000; i++) text[n++] = ')';
-    snprintf(text + n, sizeof text - (size_t)n, " }}");
+    static const struct {
+        const char *open, *close;
+    } units[] = { { "(", ")" },           { "[", "]" },   { "-", "" },
+                  { "not ", "" },         { "{1:", "}" }, { "1 + ", "" },
+                  { "1 if 1 else ", "" }, { "a(", ")" },  { "a[", "]" },
+                  { "1 if ", " else 2" } };
+    enum { DEEP = 100000 };
+    char out[4096], *text = kw_malloc(DEEP * 32, KW_PAY_MISC);
+    for (size_t k = 0; k < sizeof units / sizeof *units; k++) {
+        char *end = many(text, "{{ ", 1);
+        end = many(end, units[k].open, DEEP);
+        end = many(end, "1", 1);
+        end = many(end, units[k].close, DEEP);
+        many(end, " }}", 1);
+        if (render(text, out) != KW_ELIMIT) fail_msg("%s: %s", units[k].open, kw_error_message());
+    }
+    kw_free(text);
+}
+
+/* None may take long: their limits are found in a second or two, or there is nothing to limit. */
+TEST(hostile_strings_take_linear_time)
+{
+    static const struct {
+        const char *text, *want;
+    } hostile[] = {
+        { "{{ ('a' * 1000000).count('a' * 500000 ~ 'b') }}", "0" },
+        { "{{ ('a' * 1000000).split('a' * 500000 ~ 'b') | length }}", "1" },
+        { "{{ ('a' * 1000000).rsplit('b' ~ 'a' * 500000) | length }}", "1" },
+        { "{{ ('a' * 1000000).rfind('a' * 500000) }}", "500000" },
+        { "{{ 'a' * 500000 ~ 'b' in 'a' * 1000000 }}", "False" },
+        { "{{ ('x' ~ 'a' * 40 ~ 'y' ~ 'a' * 40).rfind('a' * 40) }}", "42" },
+        { "{{ ('x' ~ 'a' * 40 ~ 'y' ~ 'a' * 40).find('y' ~ 'a' * 40) }}", "41" },
+        { "{% set ns = namespace(s='') %}{% for i in range(100000) %}{% set ns.s = ns.s ~ 'abcde' "
+          "%}{% endfor %}"
+          "{{ ns.s | length }}",
+          "500000" },
+    };
+    char out[4096];
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        if (render(hostile[i].text, out)) fail_msg("%s: %s", hostile[i].text, kw_error_message());
+        assert_string_equal(out, hostile[i].want);
+    }
+}
+
+TEST(blocks_nested_too_deep_are_refused)
+{
+    char out[4096], *text = kw_malloc(20 * 10000, KW_PAY_MISC);
+    size_t n = 0;
+    for (int i = 0; i < 10000; i++) n += (size_t)snprintf(text + n, 20, "{%% if 1 %%}");
     assert_int_equal(render(text, out), KW_ELIMIT);
-    assert_non_null(strstr(kw_error_message(), "deeper than 64"));
+    assert_non_null(strstr(kw_error_message(), "nested deeper than"));
+    kw_free(text);
 }
 
 TEST(messages_that_are_no_list_are_refused)
