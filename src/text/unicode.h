@@ -19,6 +19,8 @@ enum {
 
 unsigned kw_unicode_class(uint32_t cp); /* \p{L}, \p{N}, \s, ... of regular expressions */
 static inline bool kw_is_space(uint32_t cp) { return kw_unicode_class(cp) & KW_CP_SPACE; }
+static inline bool kw_is_letter(uint32_t cp) { return kw_unicode_class(cp) & KW_CP_LETTER; }
+static inline bool kw_is_number(uint32_t cp) { return kw_unicode_class(cp) & KW_CP_NUMBER; }
 
 /* What the Hugging Face library does to a character, by tables of its own. */
 enum {
