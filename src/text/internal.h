@@ -199,6 +199,8 @@ kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len)
 kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path);
 kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len);
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
+/* Whether the tokenizer_config.json beside such a pair names a class that cuts text as GPT-2 does: the pair itself does not say. */
+kw_status kw_check_pair_class(kw_tokenizer *t, const char *path);
 /* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
 kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);

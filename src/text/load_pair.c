@@ -86,6 +86,32 @@ static kw_status read_merges(kw_tokenizer *t, kw_str text)
     return st;
 }
 
+kw_status kw_check_pair_class(kw_tokenizer *t, const char *path)
+{
+    static const char *const known[] = { "GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer" };
+    char *text = NULL;
+    size_t len;
+    kw_json *root = NULL;
+    kw_arena trees = KW_ARENA(KW_PAY_TEXT);
+    (void)t;
+    kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
+    if (!st) st = kw_json_parse(text, len, &trees, &root);
+    const kw_json *name = st ? NULL : kw_json_get(root, "tokenizer_class");
+    kw_str class = name && name->type == KW_JSON_STRING ? name->string : KW_STR("GPT2Tokenizer");
+    if (kw_str_ends(class, "Fast")) class.n -= strlen("Fast");
+    bool is_known = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        is_known = is_known || kw_str_is(class, known[i]);
+    if (!st && !is_known)
+        st = kw_fail(KW_EUNSUPPORTED,
+                     "a tokenizer of class %.*s: vocab.json and merges.txt do not say where it "
+                     "cuts text\ntry: the folder with its tokenizer.json",
+                     (int)(class.n < 60 ? class.n : 60), class.p);
+    kw_arena_free(&trees);
+    kw_free(text);
+    return st ? kw_note(st, "%s", path) : KW_OK;
+}
+
 kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path)
 {
     kw_buf path = KW_BUF(8192, KW_PAY_TEXT);

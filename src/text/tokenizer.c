@@ -137,7 +137,11 @@ static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
             break;
         }
     }
-    if (!st && !*found) st = load_member(t, folder, "vocab.json", kw_load_vocab_merges, found);
+    if (!st && !*found) {
+        st = load_member(t, folder, "vocab.json", kw_load_vocab_merges, found);
+        if (!st && *found)
+            st = load_member(t, folder, "tokenizer_config.json", kw_check_pair_class, &extra);
+    }
     if (!st && !*found) st = load_member(t, folder, "vocab.txt", kw_load_vocab_txt, found);
     if (st || !*found) return st;
     st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
