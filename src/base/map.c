@@ -137,10 +137,22 @@ kw_status kw_map_add(kw_map *m, kw_str key, int64_t value)
     return find_or_add(m, key, value, &e);
 }
 
+uint64_t kw_map_ahead(const kw_map *m, kw_str key)
+{
+    uint64_t hash = hash_of(key, m->seed);
+    if (m->n_slots) __builtin_prefetch(&m->slots[(size_t)hash & (m->n_slots - 1)]);
+    return hash;
+}
+
 bool kw_map_get(const kw_map *m, kw_str key, int64_t *value)
 {
+    return kw_map_get_hashed(m, key, hash_of(key, m->seed), value);
+}
+
+bool kw_map_get_hashed(const kw_map *m, kw_str key, uint64_t hash, int64_t *value)
+{
     if (!m->n_slots) return false;
-    size_t at = find_slot(m, key, hash_of(key, m->seed));
+    size_t at = find_slot(m, key, hash);
     if (!m->slots[at]) return false;
     if (value) *value = entry_in(m, at)->value;
     return true;

@@ -97,6 +97,19 @@ static kw_status real_bytes(kw_tokenizer *t, kw_str stored, kw_str *bytes)
     return t->byte_level ? kw_bpe_unmap(t, stored, bytes) : KW_OK;
 }
 
+/* The token of these bytes. Vocabularies list what merges make in the order of the merges: the next one is tried first, and found
+ * without a walk through memory. */
+static bool find_joined(kw_tokenizer *t, kw_str joined, int64_t *id)
+{
+    int32_t next = t->next_merged;
+    bool is_next = next < t->n && t->tokens[next].type == KW_TOKEN_NORMAL &&
+                   kw_str_eq(t->tokens[next].bytes, joined);
+    if (is_next) *id = next;
+    else if (!kw_map_get(&t->by_bytes, joined, id)) return false;
+    t->next_merged = (int32_t)*id + 1;
+    return true;
+}
+
 kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t rank)
 {
     kw_str l, r;
@@ -104,13 +117,15 @@ kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t 
     kw_status st = real_bytes(t, left, &l);
     if (!st) st = real_bytes(t, right, &r);
     if (st) return st;
+    uint64_t l_hash = kw_map_ahead(&t->by_bytes, l), r_hash = kw_map_ahead(&t->by_bytes, r);
     char joined[512];
     if (l.n + r.n > sizeof joined)
         return kw_fail(KW_EFORMAT, "merge %u: pieces of %zu and %zu bytes", rank, l.n, r.n);
     memcpy(joined, l.p, l.n);
     memcpy(joined + l.n, r.p, r.n);
-    if (!kw_map_get(&t->by_bytes, l, &a) || !kw_map_get(&t->by_bytes, r, &b) ||
-        !kw_map_get(&t->by_bytes, (kw_str){ joined, l.n + r.n }, &ab))
+    if (!kw_map_get_hashed(&t->by_bytes, l, l_hash, &a) ||
+        !kw_map_get_hashed(&t->by_bytes, r, r_hash, &b) ||
+        !find_joined(t, (kw_str){ joined, l.n + r.n }, &ab))
         return kw_fail(KW_EFORMAT, "merge %u: \"%.*s\" + \"%.*s\" is not made of tokens", rank,
                        (int)left.n, left.p, (int)right.n, right.p);
     kw_bpe_put_merge(t, (int32_t)a, (int32_t)b, (kw_merge){ .rank = rank, .id = (int32_t)ab });

@@ -143,6 +143,7 @@ struct kw_tokenizer {
 
     kw_merge *merges; /* BPE: open addressing, a power of two */
     size_t n_merge_slots;
+    int32_t next_merged;   /* BPE, while loading: what the next merge makes, most likely */
     bool byte_level;       /* BPE: tokens are bytes under printable names; else characters */
     bool ignore_merges;    /* BPE: a piece that is a token is taken whole */
     bool byte_fallback;    /* what is no token becomes the tokens of its bytes */

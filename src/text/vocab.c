@@ -136,7 +136,11 @@ kw_status kw_tokenizer_finish(kw_tokenizer *t)
 {
     for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
     kw_status st = KW_OK;
-    for (int32_t i = 0; i < t->n && !st; i++) st = index_token(t, i);
+    enum { AHEAD = 8 }; /* tokens: a map of a vocabulary is larger than the caches */
+    for (int32_t i = 0; i < t->n && !st; i++) {
+        if (i + AHEAD < t->n) kw_map_ahead(&t->by_text, t->tokens[i + AHEAD].text);
+        st = index_token(t, i);
+    }
     if (!st) st = kw_index_added(t);
     if (!st && t->model == KW_VOCAB_UNIGRAM) st = kw_unigram_prepare(t);
     if (!st && t->model == KW_VOCAB_WORDPIECE) st = kw_wordpiece_prepare(t);
