@@ -7,7 +7,7 @@ enum { STORAGE = 64 };
 
 static void put(kw_buf *b, uint64_t v, int bytes)
 {
-    for (int i = 0; i < bytes; i++) kw_buf_byte(b, i < 8 ? (char)(v >> (8 * i)) : 0);
+    for (int i = 0; i < bytes; i++) kw_buf_byte(b, (char)(i < 8 ? v >> (8 * i) : 0));
 }
 
 /* Both headers of a member are alike but for what stands between. */

@@ -118,10 +118,17 @@ typedef struct kw_merge {
 
 enum { KW_MAX_AROUND = 8 };
 
+typedef enum kw_vocab_model {
+    KW_VOCAB_BPE,
+    KW_VOCAB_SPM,
+    KW_VOCAB_UNIGRAM,
+    KW_VOCAB_WORDPIECE
+} kw_vocab_model;
+
 struct kw_tokenizer {
     kw_arena arena;
     kw_checkpoint *owned; /* a checkpoint opened for its vocabulary alone, or NULL */
-    enum { KW_VOCAB_BPE, KW_VOCAB_SPM, KW_VOCAB_UNIGRAM, KW_VOCAB_WORDPIECE } model;
+    kw_vocab_model model;
     char kind[64];
     kw_token *tokens;
     int32_t n;

@@ -133,7 +133,7 @@ static kw_status load_model(kw_tokenizer *t, const kw_checkpoint *ck)
     static const struct {
         const char *name;
         kw_status (*prepare)(kw_tokenizer *t, const kw_checkpoint *ck);
-        int model;
+        kw_vocab_model model;
     } models[] = {
         { "gpt2", prepare_bpe, KW_VOCAB_BPE },
         { "llama", prepare_spm, KW_VOCAB_SPM },

@@ -23,7 +23,7 @@ static bool flag(const kw_json *v, const char *key, bool otherwise)
 static kw_str text_of(const kw_json *v, const char *path)
 {
     const kw_json *s = kw_json_path(v, path);
-    return s && s->type == KW_JSON_STRING ? s->string : (kw_str){ NULL };
+    return s && s->type == KW_JSON_STRING ? s->string : (kw_str){ NULL, 0 };
 }
 
 static kw_str keep(kw_tokenizer *t, kw_str s)

@@ -108,8 +108,9 @@ static double worst_error(const machine *m, int n)
             for (int j = 0; j < WIDTH; j++) want[j] += y[j] * (i ? 1 - share : share);
         }
         for (int j = 0; j < WIDTH; j++) {
-            worst = fmax(worst, fabs(want[j] - (double)m->got[row * WIDTH + j]));
-            largest = fmax(largest, fabs(want[j]));
+            double off = fabs(want[j] - (double)m->got[row * WIDTH + j]);
+            if (!(off <= worst)) worst = off;
+            if (fabs(want[j]) > largest) largest = fabs(want[j]);
         }
     }
     return worst / largest;
@@ -215,7 +216,9 @@ TEST(scores_that_are_no_numbers_still_choose_experts_that_exist)
     must(cpu->submit(program, &b));
     for (int i = 0; i < MOST_ROWS; i++) {
         const float *e = out + (size_t)i * 2 * USED;
-        assert_true(e[0] >= 0 && e[0] < EXPERTS && e[1] >= 0 && e[1] < EXPERTS && e[0] != e[1]);
+        int first = (int)e[0], second = (int)e[1];
+        assert_true(first >= 0 && first < EXPERTS && second >= 0 && second < EXPERTS &&
+                    first != second);
     }
     cpu->free(m->device, scratch);
     cpu->drop(program);

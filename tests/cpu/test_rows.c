@@ -118,8 +118,8 @@ TEST(layer_norm_is_what_it_is_called)
     fill(w, WIDE, 21, false);
     fill(bias, WIDE, 22, false);
     fill(x, WIDE, 23, false);
-    for (int i = 0; i < WIDE; i++) mean += (double)(x[i] += 20) / WIDE;
-    for (int i = 0; i < WIDE; i++) variance += pow((double)x[i] - mean, 2) / WIDE;
+    for (int i = 0; i < WIDE; i++) mean += (double)(x[i] += 20) / (double)WIDE;
+    for (int i = 0; i < WIDE; i++) variance += pow((double)x[i] - mean, 2) / (double)WIDE;
     generic()->layer_norm(got, x, &(kw_layer_norm_args){ w, bias, WIDE, 1e-5f });
     for (int i = 0; i < WIDE; i++) {
         double y = ((double)x[i] - mean) / sqrt(variance + 1e-5),
