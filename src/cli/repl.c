@@ -27,9 +27,12 @@ static void do_set(repl *r, char *rest)
         out_remark("%s is fixed once the model is open: give it to kwaai run", rest);
         return;
     }
+    kw_sampling before = r->c->sampling;
     if (cli_set(r->c, rest, value)) return;
-    if (kw_session_set_sampling(r->session, &r->c->sampling)) out_status(KW_EINVAL, NULL);
-    else out_remark("%s = %s", rest, value);
+    if (kw_session_set_sampling(r->session, &r->c->sampling)) {
+        r->c->sampling = before;
+        out_status(KW_EINVAL, NULL);
+    } else out_remark("%s = %s", rest, value);
 }
 
 static void begin(repl *r)
@@ -158,12 +161,13 @@ int cli_chat_loop(cli *c, kw_session *s, const char *chat_template)
         line_end end = line_read(">>> ", &line);
         if (end == LINE_NONE) break;
         if (end == LINE_DROPPED) out_remark("Ctrl-D or /bye leaves");
-        if (line && !strncmp(line, "\"\"\"", 3)) line = read_block(line);
-        if (line && line[0] == '/') run_slash(&r, line);
+        bool is_block = line && !strncmp(line, "\"\"\"", 3);
+        if (is_block) line = read_block(line);
+        if (line && line[0] == '/' && !is_block) run_slash(&r, line);
         else if (line && line[strspn(line, " \t")]) code = ask(&r, line, chat_template);
         free(line);
     }
     line_close();
     conversation_free(&r.talk);
-    return EXIT_OK;
+    return code == EXIT_OS ? code : EXIT_OK;
 }

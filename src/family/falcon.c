@@ -109,6 +109,10 @@ static kw_status derive(config *c)
     c->one = 1;
     c->rope.head_dim = c->head_dim;
     c->rope.ctx = c->rope.original_ctx = c->ctx;
+    const char *rope = c->rope.type;
+    if (*rope && strcmp(rope, "default") && strcmp(rope, "linear") && strcmp(rope, "dynamic"))
+        return kw_fail(KW_EUNSUPPORTED,
+                       "rope type \"%s\" in a Falcon: known are linear and dynamic", rope);
     return c->alibi ? KW_OK : kw_rope_check(&c->rope);
 }
 
@@ -116,7 +120,7 @@ static kw_status check(void *config_, bool interleaved)
 {
     config *c = config_;
     (void)interleaved;
-    if (c->ffn == 0 && c->dim <= 1 << 20) c->ffn = 4 * c->dim;
+    if (c->ffn == 0 && c->dim > 0 && c->dim <= 1 << 20) c->ffn = 4 * c->dim;
     const kw_size sizes[] = {
         { "width", c->dim, 1 << 20 },    { "feed-forward width", c->ffn, 1 << 22 },
         { "layers", c->n_layers, 4096 }, { "heads", c->n_heads, 65536 },

@@ -40,8 +40,7 @@ typedef struct kw_field {
     bool required;
     double dflt;
     const char *json; /* path in config.json, alternatives separated by '|'; NULL: not there */
-    const char
-        *gguf; /* key without the architecture's prefix, alternatives by '|'; NULL: not there */
+    const char *gguf; /* key without the architecture's prefix; NULL: not there */
 } kw_field;
 
 /* ---- weights: one row per tensor (or per layer and tensor) ---- */

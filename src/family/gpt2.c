@@ -84,7 +84,7 @@ static kw_status check(void *config_, bool interleaved)
     config *c = config_;
     const char *act = c->activation;
     (void)interleaved;
-    if (c->ffn == 0 && c->dim <= 1 << 20) c->ffn = 4 * c->dim;
+    if (c->ffn == 0 && c->dim > 0 && c->dim <= 1 << 20) c->ffn = 4 * c->dim;
     const kw_size sizes[] = {
         { "width", c->dim, 1 << 20 },     { "feed-forward width", c->ffn, 1 << 22 },
         { "layers", c->n_layers, 4096 },  { "heads", c->n_heads, 65536 },

@@ -247,7 +247,7 @@ static kw_status check(void *config_, bool interleaved)
     if (st) return st;
     if (c->head_dim == 0 && c->dim % c->n_heads)
         return kw_fail(KW_EFORMAT, "%d heads do not divide width %d", c->n_heads, c->dim);
-    if (c->n_kv_heads < 0 || c->head_dim < 0 || c->head_dim > 65536 ||
+    if (c->n_kv_heads < 0 || c->head_dim < 0 || c->head_dim > 16384 ||
         (c->n_kv_heads > 0 && c->n_heads % c->n_kv_heads))
         return kw_fail(KW_EFORMAT, "%d heads of width %d over %d kv heads", c->n_heads, c->head_dim,
                        c->n_kv_heads);

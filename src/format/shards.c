@@ -2,6 +2,8 @@
 #include "format/internal.h"
 #include <string.h>
 
+enum { MAX_INDEX = 16 << 20 }; /* bytes: models of a thousand layers have less than one */
+
 static kw_status open_shard(kw_checkpoint *ck, kw_str file, kw_file_options o)
 {
     if (file.n == 0 || memchr(file.p, '/', file.n) || memchr(file.p, '\\', file.n) ||
@@ -48,10 +50,14 @@ static kw_status open_shards(kw_checkpoint *ck, const kw_json *map, kw_file_opti
 kw_status kw_index_read(kw_checkpoint *ck, kw_source *index, kw_file_options o)
 {
     kw_json *root = NULL;
+    if (index->size > MAX_INDEX)
+        return kw_fail(KW_ELIMIT, "%s has %llu bytes, at most %d are read", index->name,
+                       (unsigned long long)index->size, MAX_INDEX);
     kw_status st = kw_json_parse((const char *)index->map, (size_t)index->size, &ck->arena, &root);
     if (st) return kw_note(st, "%s", index->name);
     const kw_json *map = kw_json_get(root, "weight_map");
     if (!map || map->type != KW_JSON_OBJECT)
         return kw_fail(KW_EFORMAT, "%s has no weight_map", index->name);
+    if (!map->child) return kw_fail(KW_EFORMAT, "the weight_map of %s is empty", index->name);
     return open_shards(ck, map, o);
 }

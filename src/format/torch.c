@@ -109,6 +109,7 @@ static kw_status visit(reader *r, const value *v, int depth)
         snprintf(index, sizeof index, "%u", i);
         st = visit_item(r, kw_str_of(index), v->items[i], depth);
     }
+    if (v->type == KW_PICKLE_DICT) r->n_visits += v->n / 2; /* pairs without a name cost, too */
     for (uint32_t i = 0; v->type == KW_PICKLE_DICT && i + 1 < v->n && !st; i += 2)
         if (v->items[i]->type == KW_PICKLE_STRING)
             st = visit_item(r, v->items[i]->string, v->items[i + 1], depth);

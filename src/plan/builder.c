@@ -95,13 +95,19 @@ kw_val kw_input(kw_plan *p, const char *name, kw_dtype dtype, kw_dim dim, int64_
     return out;
 }
 
+static bool same_weight(const kw_tensor *a, const kw_tensor *b)
+{
+    return a->data == b->data && a->dtype == b->dtype && a->packed == b->packed &&
+           a->parts == b->parts && a->rank == b->rank &&
+           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
+}
+
 /* A tied head is the same data as the embedding: one value, so that a backend keeps one copy. */
 static kw_val known_weight(const kw_plan *p, const kw_tensor *t)
 {
     for (uint32_t i = p->n_values; i-- > 1;) {
         const kw_value *v = &p->value[i];
-        if (v->kind == KW_WEIGHT && v->t.data == t->data && v->t.dtype == t->dtype)
-            return (kw_val){ i };
+        if (v->kind == KW_WEIGHT && same_weight(&v->t, t)) return (kw_val){ i };
     }
     return KW_NONE;
 }

@@ -186,9 +186,15 @@ static kw_status check_stack(const binding_of *b, const kw_tensor *t)
 
 static kw_status gather_parts(binding_of *b, const void **parts, kw_dtype dtype)
 {
+    const kw_named_tensor *first = NULL;
     for (b->expert = 0; b->expert < *dimension(b, 2); b->expert++) {
         const kw_named_tensor *found = find(b);
         if (!found) return missing(b);
+        if (found == first)
+            return kw_fail(KW_ESHAPE,
+                           "tensor \"%s\" is one matrix, wanted one for each of %d experts",
+                           b->name, *dimension(b, 2));
+        if (!first) first = found;
         kw_status st = check_shape(b, &found->tensor);
         if (st) return st;
         if (found->tensor.dtype != dtype)

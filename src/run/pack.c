@@ -4,6 +4,7 @@
  *     none yet                            written, then mapped
  *     it cannot be written, or another    packed into memory, tensor by tensor; the source's pages are
  *     process is writing it               given back as it goes, so that both never lie in memory
+ *                                         (what was turned or copied as it was loaded stays beside)
  *     no memory either                    the matrices that are left stay as the file has them: slower, still right
  *
  * Results do not depend on which of the first three it is, for the packed bytes are the same. */

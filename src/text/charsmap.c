@@ -42,13 +42,15 @@ static kw_str text_at(const kw_charsmap *m, size_t at)
     return (kw_str){ m->texts.p + at, end ? (size_t)(end - m->texts.p) - at : m->texts.n - at };
 }
 
+enum { MAX_KEY = 256 }; /* bytes: a file's trie may go in circles */
+
 /* The length of the longest (or shortest) key that text begins with, and its form; 0: none. */
 static size_t look_up(const kw_charsmap *m, kw_str text, bool longest, kw_str *form)
 {
     size_t n_units = m->trie.n / 4, found = 0;
     if (n_units == 0) return 0;
     size_t at = offset_of(unit_at(m, 0));
-    for (size_t i = 0; i < text.n && text.p[i]; i++) {
+    for (size_t i = 0; i < text.n && i < MAX_KEY && text.p[i]; i++) {
         unsigned char byte = (unsigned char)text.p[i];
         at ^= byte;
         if (at >= n_units) break;

@@ -79,7 +79,7 @@ static kw_status cut(stage s, const kw_cut *c, kw_str text)
 /* Blanks become the replacement, and one is put in front; pieces begin at each. */
 static kw_status metaspace(stage s, const kw_cut *c, kw_str text)
 {
-    kw_buf b = KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT);
+    kw_buf b = KW_BUF(kw_text_most(text.n), KW_PAY_TEXT);
     bool prepends =
         c->prepend == KW_PREPEND_ALWAYS || (c->prepend == KW_PREPEND_FIRST && s.is_first);
     bool has_one = text.p[0] == ' ' ||
@@ -98,7 +98,7 @@ static kw_status metaspace(stage s, const kw_cut *c, kw_str text)
 static kw_status prefix_space(stage s, kw_str text)
 {
     if (text.p[0] == ' ') return piece(s, text, 0, text.n);
-    kw_buf b = KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT);
+    kw_buf b = KW_BUF(kw_text_most(text.n), KW_PAY_TEXT);
     kw_buf_byte(&b, ' ');
     kw_buf_bytes(&b, text.p, text.n);
     kw_status st = b.status ? b.status : piece(s, (kw_str){ b.data, b.len }, 0, b.len);

@@ -29,13 +29,12 @@ static void drop_first_space(kw_detok *d, int32_t id, kw_buf *piece)
 }
 
 /* Words get a space in front, unless they go on with the one before. */
-static void join_words(kw_detok *d, int32_t id, kw_buf *piece)
+static void join_words(kw_detok *d, kw_buf *piece)
 {
     const kw_tokenizer *t = d->t;
-    kw_str text = t->tokens[id].text;
     if (!t->joins_words || piece->len == 0) return;
-    bool goes_on =
-        t->prefix.n && text.n >= t->prefix.n && memcmp(text.p, t->prefix.p, t->prefix.n) == 0;
+    bool goes_on = t->prefix.n && piece->len >= t->prefix.n &&
+                   memcmp(piece->data, t->prefix.p, t->prefix.n) == 0;
     if (d->started && goes_on)
         memmove(piece->data, piece->data + t->prefix.n, piece->len -= t->prefix.n);
     if (d->started && !goes_on) {
@@ -74,7 +73,7 @@ kw_status kw_detok_push(kw_detok *d, int32_t id, kw_buf *out)
     kw_status st = kw_token_bytes(d->t, id, d->flags, &piece);
     if (!st) {
         drop_first_space(d, id, &piece);
-        join_words(d, id, &piece);
+        join_words(d, &piece);
         if (d->t->cleans_up) clean_up(&piece);
         kw_buf all = KW_BUF((size_t)1 << 24, KW_PAY_TEXT);
         kw_buf_bytes(&all, d->pending, (size_t)d->n_pending);

@@ -118,6 +118,9 @@ typedef struct kw_merge {
 
 enum { KW_MAX_AROUND = 8 };
 
+/* Bytes that rules may make of n: a file may chain them without end. */
+static inline size_t kw_text_most(size_t n) { return n < SIZE_MAX / 128 ? 64 * n + (1 << 20) : n; }
+
 typedef enum kw_vocab_model {
     KW_VOCAB_BPE,
     KW_VOCAB_SPM,
@@ -207,8 +210,6 @@ kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len)
 kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path);
 kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len);
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
-/* Whether the tokenizer_config.json beside such a pair names a class that cuts text as GPT-2 does: the pair itself does not say. */
-kw_status kw_check_pair_class(kw_tokenizer *t, const char *path);
 /* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
 kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);

@@ -73,7 +73,9 @@ static kw_status prepare_bpe(kw_tokenizer *t, const kw_checkpoint *ck)
     const kw_meta *m = kw_checkpoint_meta(ck, "tokenizer.ggml.pre");
     kw_str name = m && m->type == KW_META_STRING ? m->string : KW_STR("default");
     t->byte_level = true;
-    t->ignore_merges = kw_str_is(name, "llama-bpe");
+    t->ignore_merges = kw_str_is(name, "llama-bpe") || kw_str_is(name, "llama3") ||
+                       kw_str_is(name, "llama-v3") || kw_str_is(name, "falcon3") ||
+                       kw_str_is(name, "tekken");
     snprintf(t->kind, sizeof t->kind, "BPE (%.*s)", (int)(name.n < 40 ? name.n : 40), name.p);
     if (flag_key(ck, "tokenizer.ggml.add_space_prefix", false)) {
         kw_status st = kw_tokenizer_add_cut(t, (kw_cut){ .kind = KW_CUT_PREFIX_SPACE });

@@ -179,6 +179,13 @@ static kw_status add_tokens(hf *h)
 
 /* ---- the model ---- */
 
+static kw_status bad_merge(kw_json_reader *r, uint32_t rank)
+{
+    kw_status st = r->status;
+    kw_json_close(r);
+    return st ? st : kw_fail(KW_EFORMAT, "merge %u is not two halves of at most 512 bytes", rank);
+}
+
 static kw_status read_merges(hf *h)
 {
     kw_json_reader r;
@@ -199,15 +206,15 @@ static kw_status read_merges(hf *h)
         if (kw_json_peek(&r) == KW_JSON_ARRAY) {
             kw_json_enter_array(&r);
             if (!kw_json_next_item(&r) || !kw_json_string(&r, &half[0]) || half[0].n > sizeof left)
-                break;
+                return bad_merge(&r, rank);
             memcpy(left, half[0].p, half[0].n);
             half[0].p = left;
             if (!kw_json_next_item(&r) || !kw_json_string(&r, &half[1]) || kw_json_next_item(&r))
-                break;
+                return bad_merge(&r, rank);
         } else {
-            if (!kw_json_string(&r, &text)) break;
+            if (!kw_json_string(&r, &text)) return bad_merge(&r, rank);
             const char *space = text.n > 1 ? memchr(text.p + 1, ' ', text.n - 1) : NULL;
-            if (!space) return kw_fail(KW_EFORMAT, "merge %u has no two halves", rank);
+            if (!space) return bad_merge(&r, rank);
             half[0] = (kw_str){ text.p, (size_t)(space - text.p) };
             half[1] = (kw_str){ space + 1, text.n - half[0].n - 1 };
         }
@@ -314,6 +321,8 @@ static kw_status assemble(hf *h)
     if (!st) st = kw_hf_use_processor(t, h->post);
     if (st) return st;
     if (h->unk.n) t->special.unk = kw_tokenizer_find(t, h->unk.p, h->unk.n);
+    if (h->unk_id >= t->n)
+        return kw_fail(KW_EFORMAT, "unk_id is %lld of %d tokens", (long long)h->unk_id, t->n);
     if (h->unk_id >= 0) t->special.unk = (int32_t)h->unk_id;
     return t->model == KW_VOCAB_BPE ? read_merges(h) : KW_OK;
 }

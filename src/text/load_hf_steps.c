@@ -33,8 +33,10 @@ static kw_str keep(kw_tokenizer *t, kw_str s)
 
 static kw_status refuse(const char *what, kw_str name)
 {
-    return kw_fail(KW_EUNSUPPORTED, "%s \"%.*s\" is not known", what,
-                   (int)(name.n < 200 ? name.n : 200), name.p ? name.p : "");
+    return kw_fail(KW_EUNSUPPORTED,
+                   "%s \"%.*s\" is not known\n"
+                   "why: without it the ids would be wrong",
+                   what, (int)(name.n < 200 ? name.n : 200), name.p ? name.p : "");
 }
 
 /* Finds the row of v's type; a Sequence is its members one after the other. */

@@ -86,30 +86,34 @@ static kw_status read_merges(kw_tokenizer *t, kw_str text)
     return st;
 }
 
-kw_status kw_check_pair_class(kw_tokenizer *t, const char *path)
+/* The pair does not say where it cuts text; the tokenizer_config.json beside it names the class, and GPT-2's is the one known. */
+static kw_status check_class(const char *path)
 {
-    static const char *const known[] = { "GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer" };
     char *text = NULL;
     size_t len;
     kw_json *root = NULL;
     kw_arena trees = KW_ARENA(KW_PAY_TEXT);
-    (void)t;
     kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
     if (!st) st = kw_json_parse(text, len, &trees, &root);
     const kw_json *name = st ? NULL : kw_json_get(root, "tokenizer_class");
     kw_str class = name && name->type == KW_JSON_STRING ? name->string : KW_STR("GPT2Tokenizer");
-    if (kw_str_ends(class, "Fast")) class.n -= strlen("Fast");
-    bool is_known = false;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        is_known = is_known || kw_str_is(class, known[i]);
-    if (!st && !is_known)
+    if (!st && !kw_str_is(class, "GPT2Tokenizer") && !kw_str_is(class, "GPT2TokenizerFast"))
         st = kw_fail(KW_EUNSUPPORTED,
                      "a tokenizer of class %.*s: vocab.json and merges.txt do not say where it "
-                     "cuts text\ntry: the folder with its tokenizer.json",
+                     "cuts text\ntry: its tokenizer.json",
                      (int)(class.n < 60 ? class.n : 60), class.p);
     kw_arena_free(&trees);
     kw_free(text);
     return st ? kw_note(st, "%s", path) : KW_OK;
+}
+
+/* What lies beside `path` under the same prefix. */
+static kw_status beside(const char *path, const char *name, kw_buf *out)
+{
+    kw_buf_clear(out);
+    kw_buf_bytes(out, path, strlen(path) - strlen("vocab.json"));
+    kw_buf_str(out, name);
+    return out->status;
 }
 
 kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path)
@@ -117,9 +121,10 @@ kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path)
     kw_buf path = KW_BUF(8192, KW_PAY_TEXT);
     char *vocab = NULL, *merges = NULL;
     kw_str v = { NULL, 0 }, m = { NULL, 0 };
-    kw_buf_bytes(&path, vocab_path, strlen(vocab_path) - strlen("vocab.json"));
-    kw_buf_str(&path, "merges.txt");
-    kw_status st = path.status ? path.status : kw_file_read(vocab_path, MAX_FILE, &vocab, &v.n);
+    kw_status st = beside(vocab_path, "tokenizer_config.json", &path);
+    if (!st && kw_path_exists(kw_buf_text(&path))) st = check_class(kw_buf_text(&path));
+    if (!st) st = beside(vocab_path, "merges.txt", &path);
+    if (!st) st = kw_file_read(vocab_path, MAX_FILE, &vocab, &v.n);
     if (!st) st = kw_file_read(kw_buf_text(&path), MAX_FILE, &merges, &m.n);
     v.p = vocab;
     m.p = merges;

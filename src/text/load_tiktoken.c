@@ -13,7 +13,8 @@ enum {
     MAX_LINES = 1 << 22,
     GPT2_RANKS = 50256,
     WHISPER_RANKS = 50257,
-    N_TIMES = 1501
+    N_TIMES = 1501,
+    MAX_TOKEN = 512
 };
 
 static const char before_languages[] = "<|endoftext|> <|startoftranscript|>";
@@ -116,6 +117,8 @@ static kw_status read_tokens(kw_tokenizer *t, kw_str text)
     for (n = 0; !st && next_line(&text, &token, &rank); n++) {
         kw_str_i64(rank, &id);
         st = kw_base64_decode(token, &t->arena, &t->tokens[id].text);
+        if (!st && t->tokens[id].text.n > MAX_TOKEN)
+            st = kw_fail(KW_EFORMAT, "a token of %zu bytes", t->tokens[id].text.n);
         if (st) return kw_note(st, "line %zu", n + 1);
     }
     return st;

@@ -411,7 +411,10 @@ kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name)
                 kw_tokenizer_add_cut(t, (kw_cut){ .kind = KW_CUT_RULE, .rule = rule_called(word) });
         return st;
     }
-    return kw_fail(KW_EUNSUPPORTED, "pre-tokenizer \"%.*s\" is not known",
+    return kw_fail(KW_EUNSUPPORTED,
+                   "pre-tokenizer \"%.*s\" is not known\n"
+                   "why: without its rules the ids would be wrong\n"
+                   "try: --tokenizer with the model's tokenizer.json",
                    (int)(name.n < 200 ? name.n : 200), name.p);
 }
 #undef L

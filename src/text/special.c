@@ -117,8 +117,9 @@ static kw_status encode_section(job *j, kw_str text, bool is_first, kw_ids *out)
 
 kw_status kw_encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out)
 {
-    job j = { .e = { .t = t, .scratch = KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT) },
-              .bufs = { KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT), KW_BUF(SIZE_MAX / 2, KW_PAY_TEXT) },
+    size_t most = kw_text_most(text.n);
+    job j = { .e = { .t = t, .scratch = KW_BUF(most, KW_PAY_TEXT) },
+              .bufs = { KW_BUF(most, KW_PAY_TEXT), KW_BUF(most, KW_PAY_TEXT) },
               .flags = flags };
     hunt h = { t, &t->added, text, flags };
     kw_status st = kw_bpe_begin(&j.e, text.n);
@@ -138,6 +139,8 @@ static kw_status keep_bytes(kw_tokenizer *t, kw_token *k, kw_str text)
     return t->byte_level ? kw_bpe_unmap(t, k->bytes, &k->bytes) : KW_OK;
 }
 
+enum { MAX_ADDED = 1024 }; /* bytes: every place of a text may walk that far */
+
 kw_status kw_index_added(kw_tokenizer *t)
 {
     kw_buf bufs[2] = { KW_BUF(1 << 24, KW_PAY_TEXT), KW_BUF(1 << 24, KW_PAY_TEXT) };
@@ -146,6 +149,10 @@ kw_status kw_index_added(kw_tokenizer *t)
         kw_token *k = &t->tokens[i];
         kw_str text = k->text;
         if (!k->is_added || k->text.n == 0) continue;
+        if (k->text.n > MAX_ADDED)
+            st = kw_fail(KW_EFORMAT, "added token %d has %zu bytes, at most %d are read", i,
+                         k->text.n, MAX_ADDED);
+        if (st) break;
         if (k->normalized) st = kw_normalize(t, k->text, true, bufs, &text);
         if (!st && k->normalized) st = keep_bytes(t, k, text);
         if (!st && text.n)

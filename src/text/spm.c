@@ -57,7 +57,8 @@ static kw_status merge_all(work *w)
 
 static kw_status put_bytes(const kw_tokenizer *t, const char *p, uint32_t n, kw_ids *out)
 {
-    bool has_bytes = t->byte_id[(unsigned char)p[0]] >= 0;
+    bool has_bytes = true;
+    for (uint32_t i = 0; i < n; i++) has_bytes = has_bytes && t->byte_id[(unsigned char)p[i]] >= 0;
     if (!has_bytes) return t->special.unk < 0 ? KW_OK : kw_ids_push(out, t->special.unk);
     kw_status st = KW_OK;
     for (uint32_t i = 0; i < n && !st; i++) st = kw_ids_push(out, t->byte_id[(unsigned char)p[i]]);

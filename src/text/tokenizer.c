@@ -123,8 +123,7 @@ static kw_status load_member(kw_tokenizer *t, const char *folder, const char *na
  * there was one. */
 static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
 {
-    static const char *const models[] = { "tokenizer.model", "spiece.model",
-                                          "sentencepiece.bpe.model" };
+    static const char *const models[] = { "tokenizer.model", "spiece.model" };
     bool extra;
     kw_status st = load_member(t, folder, "tokenizer.json", kw_load_tokenizer_json, found), other;
     if (st == KW_EUNSUPPORTED || (!st && !*found)) {
@@ -137,11 +136,7 @@ static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
             break;
         }
     }
-    if (!st && !*found) {
-        st = load_member(t, folder, "vocab.json", kw_load_vocab_merges, found);
-        if (!st && *found)
-            st = load_member(t, folder, "tokenizer_config.json", kw_check_pair_class, &extra);
-    }
+    if (!st && !*found) st = load_member(t, folder, "vocab.json", kw_load_vocab_merges, found);
     if (!st && !*found) st = load_member(t, folder, "vocab.txt", kw_load_vocab_txt, found);
     if (st || !*found) return st;
     st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
