@@ -12,7 +12,7 @@
 enum {
     KW_CHAT_NESTING = 200,     /* of the template's text: brackets, blocks, operators */
     KW_CHAT_DEPTH = 600,       /* of what runs: about 100 calls of macros inside each other */
-    KW_CHAT_STEPS = 10000000,  /* nodes evaluated, items walked */
+    KW_CHAT_STEPS = 10000000,  /* nodes evaluated, items and 64 bytes walked */
     KW_CHAT_RANGE = 100000,    /* numbers of one range(), as Jinja's sandbox has it */
     KW_CHAT_BYTES = 256 << 20, /* of values made */
     KW_CHAT_PRINTED = 64 << 20 /* of one string */
@@ -226,6 +226,7 @@ struct kw_chat {
 void kw_chat_fail(kw_chat *c, kw_status st, const char *fmt, ...) KW_PRINTF(3, 4);
 kw_obj *kw_chat_wrong(kw_chat *c, const char *fmt, ...) KW_PRINTF(2, 3); /* KW_EINVAL; undefined */
 bool kw_chat_spend(kw_chat *c, size_t steps); /* false: too many, or something failed before */
+bool kw_chat_walk(kw_chat *c, kw_str s);      /* spends for a walk through s; chat_string.c */
 bool kw_chat_enter(kw_chat *c);               /* one level deeper; false: too deep */
 void kw_chat_leave(kw_chat *c);
 
@@ -358,6 +359,7 @@ kw_str kw_text_stripped(kw_str s, const kw_str *chars, bool left,
                         bool right); /* chars NULL: white space */
 kw_obj *kw_chat_cased(kw_chat *c, kw_str s, kw_case_fn first, kw_case_fn rest);
 kw_obj *kw_chat_replaced(kw_chat *c, kw_str s, kw_str old, kw_str new, int64_t most);
+kw_obj *kw_chat_stripped(kw_chat *c, kw_str s, const kw_str *chars, bool left, bool right);
 kw_obj *kw_chat_lines(kw_chat *c, kw_str s, bool with_ends);
 kw_obj *kw_chat_padded(kw_chat *c, kw_str s, int64_t width, char align, kw_str fill);
 size_t kw_text_find(kw_str s, kw_str part, size_t from); /* a byte, or SIZE_MAX */

@@ -52,7 +52,10 @@ static kw_obj *macro_attr(kw_chat *c, const kw_obj *v, kw_str name)
 /* What Python's getattr finds, or NULL. */
 kw_obj *kw_chat_own_attr(kw_chat *c, kw_obj *v, kw_str name)
 {
-    if (v->type == KW_OBJ_NAMESPACE) return kw_dict_named(v, name);
+    if (v->type == KW_OBJ_NAMESPACE) {
+        kw_chat_spend(c, v->dict.n / 16);
+        return kw_dict_named(v, name);
+    }
     if (v->type == KW_OBJ_LOOP) return kw_chat_loop_attr(c, v, name);
     if (v->type == KW_OBJ_MACRO) return macro_attr(c, v, name);
     if (v->type == KW_OBJ_CYCLER && kw_str_is(name, "current")) return v->list.items[v->list.at];

@@ -44,7 +44,7 @@ static size_t bind(kw_chat *c, const kw_builtin *b, const kw_call *call, kw_obj 
     return n;
 }
 
-kw_obj *kw_chat_builtin_call(kw_chat *c, const kw_builtin *b, const kw_call *call)
+static kw_obj *run_bound(kw_chat *c, const kw_builtin *b, const kw_call *call)
 {
     kw_obj *args[MOST] = { NULL };
     if (c->status || !kw_chat_spend(c, 1)) return c->undefined;
@@ -52,6 +52,13 @@ kw_obj *kw_chat_builtin_call(kw_chat *c, const kw_builtin *b, const kw_call *cal
     kw_call bound = { .self = call->self, .args = args };
     bound.n = bind(c, b, call, args);
     return c->status ? c->undefined : b->run(c, &bound);
+}
+
+/* Filters and methods of a string may walk it; a test that does asks for it itself. */
+kw_obj *kw_chat_builtin_call(kw_chat *c, const kw_builtin *b, const kw_call *call)
+{
+    if (call->self && call->self->type == KW_OBJ_STRING) kw_chat_walk(c, call->self->text);
+    return run_bound(c, b, call);
 }
 
 static const kw_builtin *filter_named(kw_str name)
@@ -87,7 +94,7 @@ kw_obj *kw_chat_filter(kw_chat *c, kw_str name, const kw_call *call)
 bool kw_chat_test(kw_chat *c, kw_str name, const kw_call *call)
 {
     const kw_builtin *b = kw_chat_builtin_named(kw_chat_tests, name);
-    return b ? kw_obj_truth(kw_chat_builtin_call(c, b, call)) : kw_chat_no_test(c, name);
+    return b ? kw_obj_truth(run_bound(c, b, call)) : kw_chat_no_test(c, name);
 }
 
 /* ---- what builtins ask of their arguments ---- */
@@ -99,11 +106,14 @@ bool kw_chat_flag(const kw_call *call, size_t i, bool otherwise)
     return arg(call, i) ? kw_obj_truth(arg(call, i)) : otherwise;
 }
 
+/* Held to what can be added to a length. */
 int64_t kw_chat_count(kw_chat *c, const kw_call *call, size_t i, int64_t otherwise)
 {
+    const int64_t most = INT64_MAX / 2;
     const kw_obj *v = arg(call, i);
     if (!v) return otherwise;
-    if (kw_obj_is_integer(v)) return kw_obj_integer(v);
+    int64_t n = kw_obj_is_integer(v) ? kw_obj_integer(v) : 0;
+    if (kw_obj_is_integer(v)) return n > most ? most : n < -most ? -most : n;
     kw_chat_wrong(c, "'%s' object cannot be interpreted as an integer", kw_obj_type_name(v));
     return otherwise;
 }

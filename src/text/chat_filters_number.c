@@ -91,7 +91,7 @@ static double rounded(double d, int64_t digits)
     if (digits > 100 || isnan(d) || isinf(d)) return d;
     if (digits < 0) {
         double unit = pow(10, (double)-digits);
-        return nearbyint(d / unit) * unit;
+        return isinf(unit) ? 0 * d : nearbyint(d / unit) * unit;
     }
     int n = snprintf(text, sizeof text, "%.*f", (int)digits, d);
     for (int i = 0; i < n; i++)
@@ -99,6 +99,34 @@ static double rounded(double d, int64_t digits)
     double back = d;
     if (n > 0 && n < (int)sizeof text) kw_str_f64((kw_str){ text, (size_t)n }, &back);
     return back;
+}
+
+/* To a multiple of 10 ** -digits, the even one of two that are as near. */
+static kw_obj *rounded_integer(kw_chat *c, int64_t v, int64_t digits)
+{
+    uint64_t size = v < 0 ? 0 - (uint64_t)v : (uint64_t)v, unit = 1;
+    if (digits >= 0) return kw_chat_int(c, v);
+    if (digits < -19) return kw_chat_int(c, 0);
+    for (; digits < 0; digits++) unit *= 10;
+    uint64_t rest = size % unit, near = size - rest;
+    if (rest > unit - rest || (rest == unit - rest && near / unit % 2 == 1)) near += unit;
+    if (near > (uint64_t)INT64_MAX + (v < 0)) {
+        kw_chat_fail(c, KW_ELIMIT, "a whole number of more than 64 bits");
+        return c->undefined;
+    }
+    return kw_chat_int(c, v < 0 ? (int64_t)(0 - near) : (int64_t)near);
+}
+
+/* Up or down, always to a real number. */
+static kw_obj *rounded_towards(kw_chat *c, const kw_obj *v, int64_t digits, double (*to)(double))
+{
+    double unit = pow(10, (double)digits), d = kw_obj_number(v) * unit;
+    if (isinf(unit) && kw_obj_is_integer(v)) return kw_chat_real(c, kw_obj_number(v));
+    if (isinf(unit)) return kw_chat_wrong(c, "int too large to convert to float");
+    if (isnan(d)) return kw_chat_wrong(c, "cannot convert float NaN to integer");
+    if (isinf(d)) return kw_chat_wrong(c, "cannot convert float infinity to integer");
+    if (unit == 0) return kw_chat_wrong(c, "float division by zero");
+    return kw_chat_real(c, to(d) / unit);
 }
 
 static kw_obj *round_to(kw_chat *c, const kw_call *call)
@@ -112,13 +140,12 @@ static kw_obj *round_to(kw_chat *c, const kw_call *call)
     if (v->type == KW_OBJ_UNDEFINED) return undefined_used(c, v);
     if (!kw_obj_is_number(v))
         return kw_chat_wrong(c, "type %s doesn't define __round__ method", kw_obj_type_name(v));
-    if (is_common && kw_obj_is_integer(v) && digits >= 0) return kw_chat_int(c, kw_obj_integer(v));
-    if (is_common) {
-        double d = rounded(kw_obj_number(v), digits);
-        return kw_obj_is_integer(v) ? kw_chat_int(c, (int64_t)d) : kw_chat_real(c, d);
-    }
-    double unit = pow(10, (double)digits), d = kw_obj_number(v) * unit;
-    return kw_chat_real(c, (is_ceil ? ceil(d) : floor(d)) / unit);
+    if (!is_common) return rounded_towards(c, v, digits, is_ceil ? ceil : floor);
+    if (kw_obj_is_integer(v)) return rounded_integer(c, kw_obj_integer(v), digits);
+    double d = rounded(v->number, digits);
+    if (isinf(d) && !isinf(v->number))
+        return kw_chat_wrong(c, "rounded value too large to represent");
+    return kw_chat_real(c, d);
 }
 
 const kw_builtin kw_chat_filters_number[] = {

@@ -7,7 +7,7 @@ static kw_obj *trim(kw_chat *c, const kw_call *call)
 {
     bool has_chars = call->args[0] && call->args[0]->type != KW_OBJ_NONE;
     kw_str chars = kw_chat_string(c, call, 0, ""), s = kw_chat_text(c, call->self);
-    return kw_chat_str(c, kw_text_stripped(s, has_chars ? &chars : NULL, true, true));
+    return kw_chat_stripped(c, s, has_chars ? &chars : NULL, true, true);
 }
 
 static kw_obj *upper(kw_chat *c, const kw_call *call)
@@ -107,11 +107,13 @@ static kw_obj *truncate(kw_chat *c, const kw_call *call)
     kw_str s = kw_chat_text(c, call->self), end = kw_chat_string(c, call, 2, "...");
     int64_t length = kw_chat_count(c, call, 0, 255), leeway = kw_chat_count(c, call, 3, 5);
     int64_t n = kw_chat_length(c, call->self), n_end = (int64_t)kw_text_count(end);
-    if (c->status || n - leeway <= length) return call->self;
-    if (call->self->type != KW_OBJ_STRING) return kw_chat_wrong(c, "truncate() wants a string");
+    if (!kw_chat_walk(c, end)) return c->undefined;
     if (length < n_end)
         return kw_chat_wrong(c, "expected length >= %lld, got %lld", (long long)n_end,
                              (long long)length);
+    if (leeway < 0) return kw_chat_wrong(c, "expected leeway >= 0, got %lld", (long long)leeway);
+    if (n - leeway <= length) return call->self;
+    if (call->self->type != KW_OBJ_STRING) return kw_chat_wrong(c, "truncate() wants a string");
     kw_str head = { s.p, kw_text_offset(s, (size_t)(length - n_end)) };
     if (!kw_chat_flag(call, 1, false)) {
         size_t i = head.n;

@@ -17,7 +17,7 @@ enum { MOST_DIGITS = 100 };
 
 /* ---- numbers ---- */
 
-/* Writes |d|; the point is a point in every locale. */
+/* Writes |d|; the point is a point in every locale. The room is enough: 309 digits before it, MOST_DIGITS behind. */
 static void put_real(kw_chat *c, kw_buf *out, double d, const spec *s)
 {
     char how[8] = "%", text[512];
@@ -25,22 +25,24 @@ static void put_real(kw_chat *c, kw_buf *out, double d, const spec *s)
     if (digits > MOST_DIGITS)
         kw_chat_fail(c, KW_ELIMIT, "more than %d digits behind the point", MOST_DIGITS);
     if (c->status) return;
-    char type = s->type == '%' ? 'f' : s->type ? s->type : 'g';
+    char type = s->type == '%' ? 'f' : s->type && strchr("eEfFgG", s->type) ? s->type : 'g';
     snprintf(how + 1, sizeof how - 1, "%s.*%c", s->alternate ? "#" : "", type);
+    if (s->type == '%') d *= 100;
+    int n = 0;
     if (isnan(d) || isinf(d)) {
         bool upper = type < 'a';
         kw_buf_str(out, isnan(d) ? (upper ? "NAN" : "nan") : upper ? "INF" : "inf");
-        return;
+    } else {
+        n = snprintf(text, sizeof text, how, (int)digits, fabs(d));
     }
-    int n = snprintf(text, sizeof text, how, (int)digits, fabs(s->type == '%' ? d * 100 : d));
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && i < (int)sizeof text - 1; i++) {
         bool keeps = (text[i] >= '0' && text[i] <= '9') || strchr("eE+-", text[i]);
         kw_buf_byte(out, keeps ? text[i] : '.');
     }
     if (s->type == '%') kw_buf_byte(out, '%');
 }
 
-static void put_integer(kw_buf *out, int64_t v, const spec *s)
+static void put_integer(kw_chat *c, kw_buf *out, int64_t v, const spec *s)
 {
     uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
     unsigned base = s->type == 'x' || s->type == 'X' ? 16
@@ -52,8 +54,11 @@ static void put_integer(kw_buf *out, int64_t v, const spec *s)
     size_t at = sizeof text;
     do text[--at] = digits[left % base];
     while (left /= base);
-    while (s->precision > (int64_t)(sizeof text - at) && at > 8) text[--at] = '0'; /* "%.3d" */
+    if (s->precision > MOST_DIGITS)
+        kw_chat_fail(c, KW_ELIMIT, "a whole number of more than %d digits", MOST_DIGITS);
     if (s->alternate && base != 10) kw_buf_printf(out, "0%c", s->type);
+    for (int64_t i = (int64_t)(sizeof text - at); i < s->precision && !c->status; i++)
+        kw_buf_byte(out, '0'); /* "%.3d" */
     kw_buf_bytes(out, text + at, sizeof text - at);
 }
 
@@ -72,6 +77,7 @@ static void pad(kw_chat *c, kw_buf *out, kw_str fill, int64_t n)
 {
     if (n > KW_CHAT_PRINTED)
         kw_chat_fail(c, KW_ELIMIT, "a string of more than %d MB", KW_CHAT_PRINTED >> 20);
+    if (n > 0) kw_chat_spend(c, (size_t)n / 64);
     for (int64_t i = 0; i < n && !c->status && !out->status; i++) kw_buf_bytes(out, fill.p, fill.n);
 }
 
@@ -98,7 +104,7 @@ static void put_number(kw_chat *c, kw_buf *out, const kw_obj *v, const spec *s)
     spec shortest = *s;
     if (real || (v->type == KW_OBJ_FLOAT && s->precision >= 0)) put_real(c, &body, d, &shortest);
     else if (v->type == KW_OBJ_FLOAT) kw_chat_put_real(&body, fabs(d));
-    else put_integer(&body, kw_obj_integer(v), s);
+    else put_integer(c, &body, kw_obj_integer(v), s);
     if (s->comma) with_commas(&grouped, &body);
     const kw_buf *b = s->comma ? &grouped : &body;
     kw_str sign = negative         ? KW_STR("-")
@@ -112,6 +118,7 @@ static void put_number(kw_chat *c, kw_buf *out, const kw_obj *v, const spec *s)
 
 static void put_text(kw_chat *c, kw_buf *out, kw_str text, const spec *s, char usual)
 {
+    if (!kw_chat_walk(c, text)) return;
     if (s->precision >= 0) text.n = kw_text_offset(text, (size_t)s->precision);
     put_field(c, out, KW_STR(""), text, s, usual);
 }
@@ -169,6 +176,7 @@ static kw_obj *named_arg(kw_chat *c, percents *p)
     if (p->args->type == KW_OBJ_LIST)
         return kw_chat_wrong(c, "list indices must be integers or slices, not str");
     if (p->args->type != KW_OBJ_DICT) return kw_chat_wrong(c, "format requires a mapping");
+    if (!kw_chat_spend(c, p->args->dict.n / 16)) return c->undefined;
     kw_obj *v = kw_dict_named(p->args, name);
     p->by_name = true;
     return v ? v : kw_chat_wrong(c, "'%.*s'", (int)name.n, name.p);
@@ -212,11 +220,12 @@ static void put_percent(kw_chat *c, kw_buf *out, kw_obj *v, spec s)
         else kw_chat_wrong(c, "must be real number, not %s", kw_obj_type_name(v));
         return;
     }
-    kw_obj cut = { .type = KW_OBJ_INT,
-                   .integer =
-                       v->type == KW_OBJ_FLOAT && fabs(v->number) < 9e18 ? (int64_t)v->number : 0 };
+    bool is_cut = whole && v->type == KW_OBJ_FLOAT, fits = fabs(kw_obj_number(v)) < 9.2e18;
+    if (is_cut && !fits) kw_chat_fail(c, KW_ELIMIT, "a whole number of more than 64 bits");
+    if (c->status) return;
+    kw_obj cut = { .type = KW_OBJ_INT, .integer = is_cut ? (int64_t)v->number : 0 };
     if (s.type == 'i' || s.type == 'u') s.type = 'd';
-    put_number(c, out, whole && v->type == KW_OBJ_FLOAT ? &cut : v, &s);
+    put_number(c, out, is_cut ? &cut : v, &s);
 }
 
 static void one_percent(kw_chat *c, percents *p, kw_buf *out)
@@ -237,6 +246,7 @@ static void one_percent(kw_chat *c, percents *p, kw_buf *out)
     if (peek(p) == '.') {
         p->at++;
         s.precision = size_of(c, p);
+        if (s.precision < 0) s.precision = 0;
     }
     while (peek(p) && strchr("hlL", peek(p))) p->at++;
     s.type = peek(p);
@@ -278,7 +288,8 @@ typedef struct braces {
     kw_str s;
     size_t at;
     const kw_call *call;
-    int64_t next; /* position of the next {} ; -1: positions were given */
+    int64_t next;  /* position of the next {} ; -1: positions were given */
+    bool is_inner; /* in the format of a field: no more inside */
 } braces;
 
 static kw_obj *path_step(kw_chat *c, kw_obj *v, kw_str path, size_t *at)
@@ -305,6 +316,7 @@ static kw_obj *field_value(kw_chat *c, braces *b, kw_str path)
     if (!n) i = b->next++;
     else if (!kw_str_i64(name, &i)) i = -1;
     if (i >= 0 && (uint64_t)i < b->call->n) v = b->call->args[i];
+    if (!kw_chat_spend(c, b->call->n_named / 16)) return c->undefined;
     for (size_t k = 0; i < 0 && k < b->call->n_named; k++)
         if (kw_str_eq(b->call->named[k].key->text, name)) v = b->call->named[k].value;
     if (!v && i >= 0)
@@ -348,7 +360,12 @@ static void put_formatted(kw_chat *c, kw_buf *out, kw_obj *v, kw_str how)
 {
     spec s = spec_of(c, how);
     bool number = kw_obj_is_number(v) && (v->type != KW_OBJ_BOOL || s.type);
-    bool fits = number ? !s.type || strchr("bdoxXeEfFgG%n", s.type) : !s.type || s.type == 's';
+    if (s.type == 'n' && number)
+        s.type = v->type == KW_OBJ_FLOAT ? 'g' : 'd'; /* as in C's locale */
+    if (number && v->type != KW_OBJ_FLOAT && s.precision >= 0 &&
+        (!s.type || !strchr("eEfFgG%", s.type)))
+        kw_chat_wrong(c, "Precision not allowed in integer format specifier");
+    bool fits = number ? !s.type || strchr("bdoxXeEfFgG%", s.type) : !s.type || s.type == 's';
     if (number && v->type == KW_OBJ_FLOAT && s.type && strchr("bdoxX", s.type)) fits = false;
     if (!fits && !c->status)
         kw_chat_wrong(c, "Unknown format code '%c' for object of type '%s'", s.type,
@@ -358,6 +375,22 @@ static void put_formatted(kw_chat *c, kw_buf *out, kw_obj *v, kw_str how)
     if (c->status) return;
     if (number) put_number(c, out, v, &s);
     else put_text(c, out, kw_chat_text(c, v), &s, '<');
+}
+
+static void one_field(kw_chat *c, braces *b, kw_buf *out);
+
+/* A field's format, with the fields in it filled in. */
+static kw_str filled(kw_chat *c, braces *b, kw_str how)
+{
+    braces inner = { .s = how, .call = b->call, .next = b->next, .is_inner = true };
+    kw_buf t = KW_BUF(256, KW_PAY_TEXT);
+    if (b->is_inner) kw_chat_wrong(c, "Max string recursion exceeded");
+    while (inner.at < how.n && kw_chat_spend(c, 1)) {
+        if (how.p[inner.at++] == '{') one_field(c, &inner, &t);
+        else kw_buf_byte(&t, how.p[inner.at - 1]);
+    }
+    b->next = inner.next;
+    return kw_chat_text(c, kw_chat_kept(c, &t));
 }
 
 /* From behind "{" to behind "}". */
@@ -380,16 +413,8 @@ static void one_field(kw_chat *c, braces *b, kw_buf *out)
     }
     kw_str how =
         colon < field.n ? (kw_str){ field.p + colon + 1, field.n - colon - 1 } : KW_STR("");
-    if (kw_text_find(how, KW_STR("{"), 0) != SIZE_MAX) {
-        braces inner = { .s = how, .call = b->call, .next = b->next };
-        kw_buf t = KW_BUF(256, KW_PAY_TEXT);
-        while (inner.at < how.n && kw_chat_spend(c, 1)) {
-            if (how.p[inner.at++] == '{') one_field(c, &inner, &t);
-            else kw_buf_byte(&t, how.p[inner.at - 1]);
-        }
-        b->next = inner.next;
-        how = kw_chat_text(c, kw_chat_kept(c, &t));
-    }
+    if (!kw_chat_walk(c, field)) return;
+    if (kw_text_find(how, KW_STR("{"), 0) != SIZE_MAX) how = filled(c, b, how);
     if (!c->status) put_formatted(c, out, v, how);
 }
 

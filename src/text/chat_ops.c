@@ -230,7 +230,8 @@ bool kw_chat_equal(kw_chat *c, const kw_obj *a, const kw_obj *b)
     switch (a->type) {
     case KW_OBJ_UNDEFINED:
     case KW_OBJ_NONE: return true;
-    case KW_OBJ_STRING: return kw_str_eq(a->text, b->text);
+    case KW_OBJ_STRING:
+        return a->text.n == b->text.n && kw_chat_walk(c, a->text) && kw_str_eq(a->text, b->text);
     case KW_OBJ_LIST:
     case KW_OBJ_TUPLE:
     case KW_OBJ_DICT: return a == b || equal_inside(c, a, b);
@@ -241,9 +242,10 @@ bool kw_chat_equal(kw_chat *c, const kw_obj *a, const kw_obj *b)
     }
 }
 
-static int order_text(kw_str a, kw_str b)
+static int order_text(kw_chat *c, kw_str a, kw_str b)
 {
     size_t n = a.n < b.n ? a.n : b.n;
+    if (!kw_chat_walk(c, (kw_str){ a.p, n })) return 0;
     int d = n ? memcmp(a.p, b.p, n) : 0;
     return d ? d : (a.n > b.n) - (a.n < b.n);
 }
@@ -271,7 +273,7 @@ int kw_chat_order(kw_chat *c, const char *op, const kw_obj *a, const kw_obj *b)
         double x = kw_obj_number(a), y = kw_obj_number(b);
         return (x > y) - (x < y);
     }
-    if (a->type == b->type && a->type == KW_OBJ_STRING) return order_text(a->text, b->text);
+    if (a->type == b->type && a->type == KW_OBJ_STRING) return order_text(c, a->text, b->text);
     if (a->type == b->type && (a->type == KW_OBJ_LIST || a->type == KW_OBJ_TUPLE))
         return order_lists(c, op, a, b);
     if (a->type == KW_OBJ_UNDEFINED || b->type == KW_OBJ_UNDEFINED)
@@ -284,7 +286,7 @@ int kw_chat_order(kw_chat *c, const char *op, const kw_obj *a, const kw_obj *b)
 
 static bool contains_text(kw_chat *c, kw_str s, kw_str w)
 {
-    if (!kw_chat_spend(c, s.n / 64)) return false;
+    if (!kw_chat_walk(c, s)) return false;
     return kw_text_find(s, w, 0) != SIZE_MAX;
 }
 

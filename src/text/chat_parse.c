@@ -307,6 +307,19 @@ static void statements(kw_chat *c, kw_node *owner)
     kw_chat_leave(c);
 }
 
+static void check_names(kw_chat *c, const kw_node *n, bool is_conditional);
+
+/* An "if" with all that follow it as "elif": there may be many. */
+static void check_ifs(kw_chat *c, const kw_node *n)
+{
+    for (; n && n->kind == KW_NODE_IF && !c->status; n = n->b) {
+        c->line = n->line;
+        check_names(c, n->a, true);
+        check_names(c, n->list, true);
+    }
+    check_names(c, n, true); /* "else" */
+}
+
 /* Filters and tests that nobody knows are refused before anything runs; under a condition, when they are reached: a
  * template may ask "is filter" first. */
 static void check_names(kw_chat *c, const kw_node *n, bool is_conditional)
@@ -315,7 +328,11 @@ static void check_names(kw_chat *c, const kw_node *n, bool is_conditional)
         bool opens_scope = n->kind == KW_NODE_FOR || n->kind == KW_NODE_WITH ||
                            n->kind == KW_NODE_CAPTURE || n->kind == KW_NODE_MACRO ||
                            n->kind == KW_NODE_CALLING;
-        bool under = is_conditional || n->kind == KW_NODE_IF || n->kind == KW_NODE_CHOICE;
+        bool under = is_conditional || n->kind == KW_NODE_CHOICE;
+        if (n->kind == KW_NODE_IF) {
+            check_ifs(c, n);
+            continue;
+        }
         c->line = n->line;
         if (!under && n->kind == KW_NODE_FILTER && !kw_chat_has_filter(n->name))
             kw_chat_no_filter(c, n->name);

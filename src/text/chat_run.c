@@ -29,7 +29,7 @@ kw_obj *kw_chat_find(kw_chat *c, kw_str name)
 void kw_chat_set(kw_chat *c, kw_str name, kw_obj *value)
 {
     kw_frame *f = c->frame;
-    if (c->status) return;
+    if (c->status || (c->parsed && !kw_chat_spend(c, f->n / 16))) return; /* inputs are free */
     for (size_t i = 0; i < f->n; i++) {
         if (!kw_str_eq(f->vars[i].name, name)) continue;
         f->vars[i].value = value;

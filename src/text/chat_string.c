@@ -2,6 +2,8 @@
 #include "text/chat.h"
 #include <string.h>
 
+bool kw_chat_walk(kw_chat *c, kw_str s) { return kw_chat_spend(c, s.n / 64); }
+
 static size_t find_short(kw_str s, kw_str part, size_t from)
 {
     for (size_t i = from; i + part.n <= s.n; i++)
@@ -79,12 +81,21 @@ kw_str kw_text_stripped(kw_str s, const kw_str *chars, bool left, bool right)
     return s;
 }
 
+/* Each character of s may be looked for in all of chars. */
+kw_obj *kw_chat_stripped(kw_chat *c, kw_str s, const kw_str *chars, bool left, bool right)
+{
+    size_t looks = 0;
+    if (chars && !kw_mul_size(s.n, chars->n, &looks)) looks = SIZE_MAX;
+    if (!kw_chat_spend(c, looks / 64)) return c->undefined;
+    return kw_chat_str(c, kw_text_stripped(s, chars, left, right));
+}
+
 /* `from` repeated is looked for; an empty one stands before each character and at the end, as in Python. */
 kw_obj *kw_chat_replaced(kw_chat *c, kw_str s, kw_str old, kw_str new, int64_t most)
 {
     kw_buf b = KW_BUF(KW_CHAT_PRINTED, KW_PAY_TEXT);
     size_t at = 0;
-    if (!kw_chat_spend(c, s.n / 64)) return c->undefined;
+    if (!kw_chat_walk(c, s)) return c->undefined;
     for (; most != 0 && at <= s.n && !b.status && kw_chat_spend(c, 1); most--) {
         size_t hit = kw_text_find(s, old, at), step = 0;
         if (hit == SIZE_MAX) break;
@@ -131,9 +142,9 @@ static kw_obj *strip(kw_chat *c, const kw_call *call, bool left, bool right)
 {
     const kw_obj *chars = call->args[0];
     if (!chars || chars->type == KW_OBJ_NONE)
-        return kw_chat_str(c, kw_text_stripped(call->self->text, NULL, left, right));
+        return kw_chat_stripped(c, call->self->text, NULL, left, right);
     if (!is_text(c, chars)) return c->undefined;
-    return kw_chat_str(c, kw_text_stripped(call->self->text, &chars->text, left, right));
+    return kw_chat_stripped(c, call->self->text, &chars->text, left, right);
 }
 
 static kw_obj *strip_both(kw_chat *c, const kw_call *call) { return strip(c, call, true, true); }
@@ -156,8 +167,9 @@ static kw_obj *any_of(kw_chat *c, const kw_call *call, bool (*is)(kw_str s, kw_s
     kw_obj *v = call->args[0], *one[1] = { v };
     bool is_tuple = v->type == KW_OBJ_TUPLE, hit = false;
     kw_obj **items = is_tuple ? v->list.items : one;
-    for (size_t i = 0; i < (is_tuple ? v->list.n : 1) && !hit; i++)
-        hit = is_text(c, items[i]) && is(call->self->text, items[i]->text);
+    for (size_t i = 0; i < (is_tuple ? v->list.n : 1) && !hit && kw_chat_spend(c, 1); i++)
+        hit = is_text(c, items[i]) && kw_chat_walk(c, items[i]->text) &&
+              is(call->self->text, items[i]->text);
     return kw_chat_bool(c, hit);
 }
 
@@ -208,7 +220,6 @@ static int64_t place(kw_chat *c, const kw_call *call, bool from_right)
     if (!is_text(c, call->args[0])) return -1;
     kw_str s = part_of(c, call, &before), part = call->args[0]->text;
     size_t hit = from_right ? kw_text_find_last(s, part) : kw_text_find(s, part, 0);
-    if (!kw_chat_spend(c, s.n / 64)) return -1;
     if (hit == SIZE_MAX) return -1;
     return before + (int64_t)kw_text_count((kw_str){ s.p, hit });
 }

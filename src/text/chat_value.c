@@ -155,12 +155,16 @@ kw_obj *kw_chat_of_json(kw_chat *c, const kw_json *v)
 /* ---- dictionaries ---- */
 
 /* What may be a key; lists and dictionaries may not. */
-static bool is_hashable(const kw_obj *v)
+static bool is_hashable(kw_chat *c, const kw_obj *v)
 {
     if (v->type == KW_OBJ_LIST || v->type == KW_OBJ_DICT) return false;
-    for (size_t i = 0; v->type == KW_OBJ_TUPLE && i < v->list.n; i++)
-        if (!is_hashable(v->list.items[i])) return false;
-    return true;
+    if (v->type != KW_OBJ_TUPLE) return true;
+    if (!kw_chat_enter(c)) return false;
+    bool all = true;
+    for (size_t i = 0; i < v->list.n && all; i++)
+        all = kw_chat_spend(c, 1) && is_hashable(c, v->list.items[i]);
+    kw_chat_leave(c);
+    return all;
 }
 
 static kw_pair *find_pair(kw_chat *c, const kw_obj *dict, const kw_obj *key)
@@ -173,7 +177,7 @@ static kw_pair *find_pair(kw_chat *c, const kw_obj *dict, const kw_obj *key)
 
 kw_obj *kw_dict_get(kw_chat *c, const kw_obj *dict, const kw_obj *key)
 {
-    if (!is_hashable(key)) {
+    if (!is_hashable(c, key)) {
         kw_chat_wrong(c, "unhashable type: '%s'", kw_obj_type_name(key));
         return NULL;
     }
@@ -193,7 +197,7 @@ kw_obj *kw_dict_named(const kw_obj *dict, kw_str key)
 void kw_dict_put(kw_chat *c, kw_obj *dict, kw_obj *key, kw_obj *value)
 {
     if (c->status) return;
-    if (!is_hashable(key)) {
+    if (!is_hashable(c, key)) {
         kw_chat_wrong(c, "unhashable type: '%s'", kw_obj_type_name(key));
         return;
     }

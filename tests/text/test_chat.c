@@ -79,7 +79,29 @@ static const struct { const char *text, *want; } cases[] = {
       "1,3" },
     { "{{ true }} {{ none }} {{ 1.0 }} {{ [1, 'a'] | length }}",
       "True None 1.0 2" },
+    { "{{ '{:.3n} {:n} {:n}'.format(1.5, 2.5, 7) }} {{ '{:{}.{}f}|{:>{w}}'.format(1.25, 7, 1, 'a', w=3) }}",
+      "1.5 2.5 7     1.2|  a" },
+    { "{{ '{:%} {:.1%}'.format(1e308 * 1e308, 0.5) }} {{ '{:%}'.format(1.7e308) }} {{ ('%.100f' % 1e308) | length }}"
+      " {{ ('{:.100%}'.format(1e306)) | length }}",
+      "inf% 50.0% inf% 410 411" },
+    { "{{ ('%.100d' % 7) | length }} {{ '%.3d' % -7 }} {{ '%.*f' % (-1, 2.5) }}",
+      "100 -007 2" },
+    { "{{ 5 | round(-400) }} {{ 15 | round(-1) }} {{ 25 | round(-1) }} {{ -26 | round(-1) }}"
+      " {{ 9223372036854775807 | round(-18) }} {{ 5000000000000000000 | round(-19) }}",
+      "0 20 20 -30 9000000000000000000 0" },
+    { "{{ 5.5 | round(-400) }} {{ 5 | round(400, 'ceil') }} {{ 9223372036854775807 | round }}",
+      "0.0 5.0 9223372036854775807" },
+    { "{{ 'x'.center(-9223372036854775807 - 1) }}{{ 'x'.zfill(-9223372036854775807 - 1) }}"
+      "{{ 'x' | truncate(9223372036854775807, leeway=9223372036854775807) }}",
+      "xxx" },
+    { "{% set t = namespace(t=()) %}{% for i in range(500) %}{% set t.t = (t.t,) %}{% endfor %}"
+      "{{ {t.t: 1}[t.t] }}",
+      "1" },
 };
+
+static const char deep_tuple[] =
+    "{% set ns = namespace(t=(), u=()) %}{% for i in range(60000) %}{% set ns.t = (ns.t,) %}"
+    "{% set ns.u = (ns.u,) %}{% endfor %}";
 /* clang-format on */
 
 static kw_status render(const char *text, char out[4096])
@@ -146,6 +168,21 @@ static const struct {
       "ns.s %}{% endfor %}",
       KW_ELIMIT, "MB of values" },
     { "{% for i in range(100000) %}{{ 'a' * 10000 }}{% endfor %}", KW_ELIMIT, "MB" },
+    { "{{ 'x' | truncate(9, leeway=-9223372036854775807 - 1) }}", KW_EINVAL,
+      "expected leeway >= 0" },
+    { "{{ '%n' % 1.5 }}", KW_EINVAL, "unsupported format character 'n'" },
+    { "{{ '%.101d' % 1 }}", KW_ELIMIT, "more than 100 digits" },
+    { "{{ '%.101f' % 1 }}", KW_ELIMIT, "more than 100 digits" },
+    { "{{ '%d' % 1e300 }}", KW_ELIMIT, "64 bits" },
+    { "{{ '{:.3d}'.format(1) }}", KW_EINVAL, "Precision not allowed in integer format specifier" },
+    { "{{ '{:{:{}}}'.format(1, 2, 3) }}", KW_EINVAL, "Max string recursion exceeded" },
+    { "{{ ('{:' * 100000 ~ '}' * 100000).format(1) }}", KW_EINVAL, "Replacement index 1" },
+    { "{{ ('{0:' * 100000 ~ '}' * 100000).format(1) }}", KW_EINVAL, "Max string recursion" },
+    { "{{ 9223372036854775807 | round(-1) }}", KW_ELIMIT, "64 bits" },
+    { "{{ 9223372036854775807 | round(-19) }}", KW_ELIMIT, "64 bits" },
+    { "{{ 1.7e308 | round(-308) }}", KW_EINVAL, "rounded value too large" },
+    { "{{ 5 | round(-400, 'floor') }}", KW_EINVAL, "division by zero" },
+    { "{{ range(2 ** 62, 2 ** 62 + 3) | list }}", KW_ELIMIT, "61 bits" },
 };
 
 TEST(what_cannot_be_rendered_says_why_and_ends)
@@ -183,6 +220,65 @@ TEST(expressions_nested_too_deep_are_refused)
         if (render(text, out) != KW_ELIMIT) fail_msg("%s: %s", units[k].open, kw_error_message());
     }
     kw_free(text);
+}
+
+TEST(values_nested_too_deep_are_refused)
+{
+    static const char *const uses[] = { "{% set d = {ns.t: 1} %}",
+                                        "{{ {}[ns.t] }}",
+                                        "{{ {}.get(ns.t) }}",
+                                        "{{ ns.t == ns.u }}",
+                                        "{{ ns.t < ns.u }}",
+                                        "{{ [ns.t, ns.u] | sort }}",
+                                        "{{ [ns.t, ns.u] | max }}",
+                                        "{{ ns.t in [ns.u] }}",
+                                        "{{ [ns.t, ns.u] | unique | list }}",
+                                        "{{ ns.t }}",
+                                        "{{ ns.t | tojson }}",
+                                        "{{ '%s' % (ns.t,) }}",
+                                        "{{ '%r' % (ns.t,) }}" };
+    char out[4096], text[512];
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        snprintf(text, sizeof text, "%s%s", deep_tuple, uses[i]);
+        kw_status st = render(text, out);
+        if (st != KW_ELIMIT || !strstr(kw_error_message(), "nested deeper than"))
+            fail_msg("%s: %d %s", uses[i], st, kw_error_message());
+    }
+}
+
+TEST(an_if_may_have_many_branches)
+{
+    enum { MANY = 200000 };
+    char out[4096], *text = kw_malloc(MANY * 16, KW_PAY_MISC);
+    char *end = many(text, "{% if 0 %}", 1);
+    end = many(end, "{% elif 0 %}", MANY);
+    end = many(end, "{% else %}x", 1);
+    many(end, "{% endif %}", 1);
+    if (render(text, out)) fail_msg("%s", kw_error_message());
+    assert_string_equal(out, "x");
+    kw_free(text);
+}
+
+/* Each would walk a long string a hundred thousand times. */
+TEST(strings_are_charged_by_their_length)
+{
+    static const char *const uses[] = { "s.isascii()",      "s.isdigit()",
+                                        "s.partition('b')", "s.split('b')",
+                                        "s.startswith(u)",  "s.endswith((u, u))",
+                                        "s == t",           "s < t",
+                                        "s in [t]",         "s is eq(t)",
+                                        "s | int",          "s | length",
+                                        "s.count('b')",     "s.replace('b', '')",
+                                        "'a'.strip(s)",     "'ab' | truncate(2000000, end=s)" };
+    char out[4096], text[512];
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        snprintf(text, sizeof text,
+                 "{%% set s, t, u, w = 'a' * 1000000, 'a' * 1000000, 'a' * 999999, ' ' * 1000000 "
+                 "%%}{%% for i in range(100000) %%}{%% if %s %%}{%% endif %%}{%% endfor %%}",
+                 uses[i]);
+        kw_status st = render(text, out);
+        if (st != KW_ELIMIT) fail_msg("%s: %d %s", uses[i], st, kw_error_message());
+    }
 }
 
 /* None may take long: their limits are found in a second or two, or there is nothing to limit. */
