@@ -59,8 +59,8 @@ static const kw_field fields[] = {
 #define W(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf, gguf, { C(d0), C(d1) } }
 /* A matrix and its bias, or a norm's two vectors; own: BERT's name, distil: DistilBERT's. */
 #define L(m, flags, own, distil, gguf, d0, d1) \
-    { offsetof(layer, m), (flags) | KW_W_LAYER, EACH("encoder.layer.%d." own) "|" EACH("transformer.layer.%d." distil), "blk.%d." gguf, \
-      { C(d0), C(d1) } }
+    { offsetof(layer, m), (flags) | KW_W_LAYER, EACH("encoder.layer.%d." own) "|" EACH("transformer.layer.%d." distil), \
+      "blk.%d." gguf, { C(d0), C(d1) } }
 #define PAIR(m, own, distil, gguf, d0, d1) \
     L(m, 0, own ".weight", distil ".weight", gguf ".weight", d0, d1), \
     L(b##m, KW_W_F32, own ".bias", distil ".bias", gguf ".bias", one, d0)

@@ -275,10 +275,10 @@ kw_status kw_eval_logits(kw_eval *e, const kw_eval_part *part, size_t n_parts, c
     return st;
 }
 
-kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part,
+kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part, size_t n_parts,
                          float *const **out)
 {
-    kw_status st = run_parts(e, mode, part, 1);
+    kw_status st = run_parts(e, mode, part, n_parts);
     *out = e->out[mode].at;
     return st;
 }

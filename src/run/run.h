@@ -142,8 +142,8 @@ void kw_eval_close(kw_eval *e);
  * *logits: [sum of n_out][n_vocab], in order, valid until the next call. */
 kw_status kw_eval_logits(kw_eval *e, const kw_eval_part *part, size_t n_parts,
                          const float **logits);
-/* KW_EVAL_ALL or _TRACE of one part: *out by slot, each [n][dim]. */
-kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part,
+/* KW_EVAL_ALL or _TRACE: *out by slot, each [rows of all parts][dim]. */
+kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part, size_t n_parts,
                          float *const **out);
 /* Logits of n <= KW_HEAD_ROWS final rows: [n][n_vocab], valid until the next call. */
 kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **logits);
