@@ -258,6 +258,21 @@ void make_ATTEND(maker *m, const shape *s)
              kw_dtype_get(m->kv.dtype)->name, (long long)s->at);
 }
 
+/* One sequence, as an encoder has it. */
+void make_ATTEND_ALL(maker *m, const shape *s)
+{
+    kw_val q = numbers(m, s->rows, HEADS * HEAD_DIM), k = numbers(m, s->rows, HEADS * HEAD_DIM),
+           v = numbers(m, s->rows, HEADS * HEAD_DIM);
+    output(m, kw_attend_all(m->plan, q, k, v, positions(m, s->rows, 0),
+                            (kw_attend_args){ .n_heads = HEADS,
+                                              .n_kv_heads = HEADS,
+                                              .head_dim = HEAD_DIM,
+                                              .scale = 0.125f }));
+    m->bytes = floats(4 * s->rows * HEADS * HEAD_DIM);
+    m->flops = 4 * (double)s->rows * (double)s->rows * HEADS * HEAD_DIM;
+    snprintf(m->label, sizeof m->label, "%d heads, one sequence", HEADS);
+}
+
 void make_ROWS(maker *m, const shape *s)
 {
     output(m, kw_rows(m->plan, numbers(m, s->rows, WIDTH), ids(m, KW_DIM_OUT, s->rows, 0)));

@@ -130,6 +130,9 @@ int cli_read_file(const char *path, char **text,
 int cli_read_ids(const char *text, size_t len, int32_t **ids, size_t *n);
 char *cli_join_args(const cli *c,
                     int from); /* the rest of the arguments, one space between; free it */
+/* texts.c: the arguments from number `from` on, each a text, or with -f (or - as the only one, or piped input without any) the
+ * lines of a file; free *owned and *texts. EXIT_USAGE or EXIT_DATA when there is none. */
+int cli_texts(const cli *c, int from, kw_text **texts, size_t *n, char **owned);
 bool cli_stdin_is_piped(void);
 double cli_now_ms(void); /* of a clock that only goes forward */
 int cli_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags, int32_t **ids,

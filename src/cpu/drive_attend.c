@@ -64,6 +64,22 @@ void kw_attend_alibi(const kw_attend_args *a, int kv_head, int block, float scal
     }
 }
 
+/* ---- distances: a table of what each adds to the scores ---- */
+
+void kw_attend_distances(const kw_run *r, kw_attend_query at, float scale, float *bias)
+{
+    const kw_op *op = r->step->op;
+    int64_t most = kw_cols(r, op->src[4]);
+    int group = op->p.attend.n_heads / op->p.attend.n_kv_heads;
+    const float *table = (const float *)kw_place(r, op->src[4]) + at.kv_head * group * most;
+    for (int h = 0; h < group; h++, table += most)
+        for (int t = 0; t < KW_ATTEND_BLOCK; t++) {
+            int64_t back = (int64_t)at.position - at.block * KW_ATTEND_BLOCK - t;
+            back = back < 0 ? 0 : kw_least(back, most - 1);
+            *bias++ = table[back] * scale;
+        }
+}
+
 /* ---- attending ---- */
 
 typedef struct walk {
@@ -73,8 +89,8 @@ typedef struct walk {
     int64_t from, n;        /* query rows */
     float *acc, *max, *sum; /* [ROWS][group][head_dim], [ROWS][group] */
     float *k, *v;           /* a decoded block, when the cache is not f32 */
-    float *bias;            /* [group][KW_ATTEND_BLOCK] of alibi, for the block in work */
-    const void *decoded;    /* the page that k and v hold */
+    float *bias;         /* [group][KW_ATTEND_BLOCK]: alibi of the block, or distances from a row */
+    const void *decoded; /* the page that k and v hold */
 } walk;
 
 static int group_of(const kw_attend_args *a) { return a->n_heads / a->n_kv_heads; }
@@ -146,6 +162,9 @@ static void attend_block(walk *w, int64_t row, int32_t block)
     if (at[1] < start || first >= start + KW_ATTEND_BLOCK) return;
     int group = group_of(w->a);
     size_t hd = (size_t)w->a->head_dim, state = (size_t)row * (size_t)group;
+    if (op->src[4].id)
+        kw_attend_distances(w->r, (kw_attend_query){ w->kv_head, at[1], block }, 1 / w->a->scale,
+                            w->bias);
     const float *q =
         (const float *)kw_place(w->r, op->src[0]) + (w->from + row) * kw_cols(w->r, op->dst);
     kw_attend_block b = {
@@ -160,7 +179,7 @@ static void attend_block(walk *w, int64_t row, int32_t block)
         .n = (int)kw_least(KW_ATTEND_BLOCK, at[1] - start + 1),
         .scale = w->a->scale,
         .softcap = w->a->softcap,
-        .bias = w->a->alibi != 0 ? w->bias : NULL,
+        .bias = w->a->alibi != 0 || op->src[4].id ? w->bias : NULL,
     };
     load_block(w, w->r->b->kv->pages[at[0]][block], &b.k, &b.v);
     w->r->g->kernels.attend(&b);

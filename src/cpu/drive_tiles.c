@@ -135,7 +135,7 @@ size_t kw_tiles_worker_bytes(const kw_op *op)
     const kw_attend_args *a = &op->p.attend;
     size_t queries = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
     size_t attend = queries * (hd + padded(a->head_dim) + 2 + KW_ATTEND_BLOCK + 2) + 64;
-    attend += (size_t)group_of(a) * KW_ATTEND_BLOCK; /* alibi */
+    attend += (op->src[4].id ? queries : (size_t)group_of(a)) * KW_ATTEND_BLOCK; /* bias */
     size_t store = (2 + (size_t)a->n_kv_heads) * hd, join = (size_t)a->n_heads * hd;
     size_t most = store > join ? store : join;
     return (attend > most ? attend : most) * sizeof(float);
@@ -202,6 +202,21 @@ static void blocks_of(const walk *w, int64_t i, int32_t *from, int32_t *to)
     *to = first + n * (w->span + 1) / w->n_spans;
 }
 
+/* What is added to the scores of rows i..j of a block; how many queries have numbers of their own: those of one row by
+ * alibi, all by distance; 0: nothing is added. */
+static int add_bias(const walk *w, int64_t i, int64_t j, int32_t block)
+{
+    bool distances = w->r->step->op->src[4].id;
+    for (int64_t row = i; row < j && distances; row++) {
+        kw_attend_query at = { w->kv_head, w->at[2 * (w->first + row) + 1], block };
+        kw_attend_distances(w->r, at, 1, w->bias + (row - i) * w->group * KW_ATTEND_BLOCK);
+    }
+    if (distances) return (int)(j - i) * w->group;
+    if (w->a->alibi == 0) return 0;
+    kw_attend_alibi(w->a, w->kv_head, block, w->a->scale, w->bias);
+    return w->group;
+}
+
 /* Rows i..j of the chunk against their common page. */
 static void attend_page(const walk *w, int64_t i, int64_t j, int32_t block)
 {
@@ -220,7 +235,7 @@ static void attend_page(const walk *w, int64_t i, int64_t j, int32_t block)
         }
     }
     bool scaled = l->dtype == KW_I8;
-    if (w->a->alibi != 0) kw_attend_alibi(w->a, w->kv_head, block, w->a->scale, w->bias);
+    int biased = add_bias(w, i, j, block);
     w->r->g->kernels.attend_tiles(&(kw_attend_tiles){
         .dtype = l->dtype,
         .softcap = w->a->softcap,
@@ -237,8 +252,8 @@ static void attend_page(const walk *w, int64_t i, int64_t j, int32_t block)
         .n = w->to + query,
         .n_q = (int)((j - i) * w->group),
         .head_dim = w->a->head_dim,
-        .heads = w->group,
-        .bias = w->a->alibi != 0 ? w->bias : NULL,
+        .heads = biased,
+        .bias = biased ? w->bias : NULL,
     });
 }
 

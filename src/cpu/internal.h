@@ -104,6 +104,16 @@ size_t kw_attend_worker_bytes(const kw_op *op);
 size_t kw_experts_worker_bytes(const kw_cpu_program *g, const kw_op *op);
 /* What alibi adds to the scores of a kv head's query heads in a block, times `scale`: bias is [heads][KW_ATTEND_BLOCK]. */
 void kw_attend_alibi(const kw_attend_args *a, int kv_head, int block, float scale, float *bias);
+/* What the distances from one query to a block's keys add to the scores of its heads, times `scale`; bias as above. */
+typedef struct kw_attend_query {
+    int kv_head;
+    int32_t position, block;
+} kw_attend_query;
+void kw_attend_distances(const kw_run *r, kw_attend_query at, float scale, float *bias);
+
+/* ATTEND_ALL, by rows and by tiles. */
+extern const kw_op_driver kw_drive_all, kw_drive_all_tiles;
+size_t kw_all_worker_bytes(const kw_op *op);
 
 /* The tiled way of ATTEND in fast mode: store, then attend, or for few rows part and join. */
 extern const kw_op_driver kw_drive_tiles_store, kw_drive_tiles_attend, kw_drive_tiles_part,

@@ -12,7 +12,7 @@
 #include "cpu/internal.h"
 #include <string.h>
 
-enum { MAX_RANGES = 6, WORKER_ALIGN = 4096 };
+enum { MAX_RANGES = KW_MAX_SRC + 2, WORKER_ALIGN = 4096 };
 static const uint64_t OUTPUT = (uint64_t)1 << 60, CACHE = (uint64_t)1 << 61;
 
 typedef struct range {
@@ -48,6 +48,7 @@ static const kw_op_driver *const drivers[KW_OP_COUNT] = {
     [KW_OP_ROPE_TABLE] = &kw_drive_rope_table,
     [KW_OP_ROPE] = &kw_drive_rope,
     [KW_OP_ATTEND] = &kw_drive_attend,
+    [KW_OP_ATTEND_ALL] = &kw_drive_all,
     [KW_OP_ROWS] = &kw_drive_rows,
     [KW_OP_CUT] = NULL,
     [KW_OP_GELU_TANH] = &kw_drive_gelu_tanh,
@@ -237,6 +238,7 @@ static kw_status add_op(preparing *s, const kw_op *op)
     const kw_op_driver *by = kw_twin_makes(op->code) ? twin_only(s, op) : NULL;
     if (by) return add_twin(s, op, op->dst, by, touches(s->g->plan, op));
     kw_step step = { .driver = drivers[op->code], .op = op, .barrier = op->code == KW_OP_CUT };
+    if (op->code == KW_OP_ATTEND_ALL && is_tiled(s->g)) step.driver = &kw_drive_all_tiles;
     return push(s, step, touches(s->g->plan, op));
 }
 
@@ -246,6 +248,7 @@ static size_t worker_bytes(const kw_cpu_program *g, const kw_op *op)
     if (kw_twin_makes(op->code))
         return (size_t)kw_tensor_cols(&kw_plan_value(g->plan, op->dst)->t) * sizeof(float);
     if (op->code == KW_OP_EXPERTS) return kw_experts_worker_bytes(g, op);
+    if (op->code == KW_OP_ATTEND_ALL) return kw_all_worker_bytes(op);
     if (op->code != KW_OP_ATTEND) return 0;
     return is_tiled(g) ? kw_tiles_worker_bytes(op) : kw_attend_worker_bytes(op);
 }

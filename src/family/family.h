@@ -92,6 +92,7 @@ typedef struct kw_decoder_inputs {
     kw_val rows;      /* [n,2] i32: sequence and position */
     kw_val freq;      /* [1,h] f32: rope frequencies for this length */
     float rope_scale; /* multiplies cos and sin */
+    kw_val types;     /* [n,1] i32: the part of its text that a row belongs to; of encoders */
 } kw_decoder_inputs;
 
 /* What all decoders say about themselves, from their own config. */
@@ -101,10 +102,15 @@ typedef struct kw_decoder_shape {
     bool rope_by_length; /* past ctx_train every length has frequencies of its own (dynamic) */
     int rope_switch;   /* texts longer than this have other frequencies (longrope); 0: none have */
     bool ctx_is_fixed; /* positions are learned: there are none behind ctx_train */
+    /* Of encoders: kinds of parts of a text (0: not told apart), scores of a text (0: none), and how often the separator stands
+     * between two texts. */
+    int n_types, n_labels, n_between;
 } kw_decoder_shape;
 
 typedef struct kw_family {
     const char *name;
+    bool
+        is_encoder; /* reads whole texts, each row all of its own, and writes none: there is no cache; leave is not called */
     const kw_arch *archs; /* ends with a row of NULLs */
     size_t config_size, layer_size, weights_size;
     size_t layers_at;       /* offset in weights of a pointer to the layers */
@@ -124,6 +130,9 @@ typedef struct kw_family {
                     kw_val shared, const kw_decoder_inputs *in);
     kw_val (*leave)(kw_plan *p, const void *config, const void *weights, kw_val x);
     kw_val (*head)(kw_plan *p, const void *config, const void *weights, kw_val x);
+    /* Of an encoder: what it makes of whole texts, whose first rows are x's `first` [t,1] -> [t,dim]; KW_NONE when the file has
+     * nothing for it. head then scores that, or is KW_NONE too. */
+    kw_val (*pool)(kw_plan *p, const void *config, const void *weights, kw_val x, kw_val first);
 } kw_family;
 
 #define KW_TABLE_END ((size_t)-1)

@@ -282,17 +282,42 @@ kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a)
     return record(p, op, rows_of(p, x), cols_of(p, x), dim_of(p, x));
 }
 
-kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a)
+/* Heads, and the places of x's rows. */
+static bool fits_heads(kw_plan *p, kw_op op)
 {
+    kw_attend_args a = op.p.attend;
+    kw_val q = op.src[0], k = op.src[1], v = op.src[2], bias = a.bias;
     int64_t kv_dim = (int64_t)a.n_kv_heads * a.head_dim;
     bool heads = a.n_kv_heads > 0 && a.n_heads % a.n_kv_heads == 0;
-    if (!fits(p, KW_OP_ATTEND, heads && cols_of(p, q) == (int64_t)a.n_heads * a.head_dim, q, k))
+    if (!fits(p, op.code, heads && cols_of(p, q) == (int64_t)a.n_heads * a.head_dim, q, k))
+        return false;
+    if (!fits(p, op.code, same_shape(p, k, v) && cols_of(p, k) == kv_dim, k, v)) return false;
+    return !bias.id || fits(p, op.code, rows_of(p, bias) == a.n_heads, q, bias);
+}
+
+static bool fits_rows(kw_plan *p, kw_opcode code, kw_val x, kw_val rows)
+{
+    bool ok = rows_of(p, x) == rows_of(p, rows) && dim_of(p, x) == dim_of(p, rows) &&
+              cols_of(p, rows) == 2;
+    return fits(p, code, ok, x, rows);
+}
+
+kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a)
+{
+    kw_op op = { .code = KW_OP_ATTEND, .src = { q, k, v, rows, a.bias }, .p.attend = a };
+    if (!fits_heads(p, op) || !fits_rows(p, op.code, q, rows)) return KW_NONE;
+    return record(p, op, rows_of(p, q), cols_of(p, q), dim_of(p, q));
+}
+
+kw_val kw_attend_all(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a)
+{
+    kw_val k_rows = a.k_rows.id ? a.k_rows : rows;
+    kw_op op = { .code = KW_OP_ATTEND_ALL,
+                 .src = { q, k, v, rows, k_rows, a.bias },
+                 .p.attend = a };
+    if (!fits_heads(p, op) || !fits_rows(p, op.code, q, rows) || !fits_rows(p, op.code, k, k_rows))
         return KW_NONE;
-    if (!fits(p, KW_OP_ATTEND, same_shape(p, k, v) && cols_of(p, k) == kv_dim, k, v))
-        return KW_NONE;
-    if (!fits(p, KW_OP_ATTEND, rows_of(p, q) == rows_of(p, rows) && cols_of(p, rows) == 2, q, rows))
-        return KW_NONE;
-    kw_op op = { .code = KW_OP_ATTEND, .src = { q, k, v, rows }, .p.attend = a };
+    if (a.bias.id && !fits(p, op.code, cols_of(p, a.bias) % 2 == 1, q, a.bias)) return KW_NONE;
     return record(p, op, rows_of(p, q), cols_of(p, q), dim_of(p, q));
 }
 

@@ -33,8 +33,9 @@ typedef enum kw_opcode {
 } kw_opcode;
 
 /* How many rows of a value are alive in one run. A plan is recorded for a class (say 64 rows) and may run with fewer:
- * values of dimension ROWS then have binding.live[KW_DIM_ROWS] rows, those of OUT live[KW_DIM_OUT]. */
-typedef enum kw_dim { KW_DIM_FIXED, KW_DIM_ROWS, KW_DIM_OUT, KW_DIM_COUNT } kw_dim;
+ * values of dimension ROWS then have binding.live[KW_DIM_ROWS] rows, those of OUT live[KW_DIM_OUT]; OTHER: rows of another text
+ * that is looked at, as an encoder's are by a decoder. */
+typedef enum kw_dim { KW_DIM_FIXED, KW_DIM_ROWS, KW_DIM_OUT, KW_DIM_OTHER, KW_DIM_COUNT } kw_dim;
 
 typedef struct kw_rope_args {
     int head_dim;
@@ -50,6 +51,8 @@ typedef struct kw_attend_args {
     float scale;
     float softcap; /* scores become softcap * tanh(score / softcap); 0: they stay */
     float alibi;   /* this times a head's slope and the position is added to q . k before scaling */
+    kw_val bias;   /* what a distance adds to the scores of each head (ops.def); KW_NONE: nothing */
+    kw_val k_rows; /* ATTEND_ALL: where k and v stand, when they are not of the same rows as q */
 } kw_attend_args;
 
 /* The parts of a fused projection: q, k and v of all heads side by side, or of each group of heads. */
@@ -64,7 +67,7 @@ typedef struct kw_route_args {
         normalise; /* what the n_used count adds up to 1; else their shares of the softmax over all */
 } kw_route_args;
 
-enum { KW_MAX_SRC = 4 };
+enum { KW_MAX_SRC = 6 };
 
 typedef struct kw_op {
     kw_opcode code;
@@ -141,6 +144,8 @@ kw_val kw_softcap(kw_plan *p, kw_val x, float cap);
 kw_val kw_rope_table(kw_plan *p, kw_val rows, kw_val freq, float scale);
 kw_val kw_rope(kw_plan *p, kw_val x, kw_val table, kw_rope_args a);
 kw_val kw_attend(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a);
+/* Every row sees all of its sequence, whose rows of k lie together, sequences in rising order; no cache. */
+kw_val kw_attend_all(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_attend_args a);
 kw_val kw_rows(kw_plan *p, kw_val x, kw_val index);
 kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps);
 kw_val kw_gelu(kw_plan *p, kw_val x);

@@ -31,6 +31,7 @@ kw_status kw_batch_open(kw_model *m, const kw_session_options *o, kw_batch **out
 {
     kw_session_options all = o ? *o : kw_session_defaults();
     kw_status st = kw_model_check_engine(m);
+    if (!st) st = kw_model_check_writes(m);
     if (st) return st;
     if (all.batch < 1 || all.batch > 65536)
         return kw_fail(KW_EINVAL, "runs of %d rows: expected 1 to 65536", all.batch);

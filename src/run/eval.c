@@ -89,6 +89,8 @@ static kw_status record(kw_eval *e, kw_eval_mode mode, int64_t rows, float rope_
     kw_status st = kw_plan_new(&(kw_plan_options){ engine->backend->has, engine->device }, out);
     if (st) return st;
     if (mode == KW_EVAL_HEAD) record_head(e, *out, rows);
+    else if (mode == KW_EVAL_TEXTS || mode == KW_EVAL_TEXTS_TRACE)
+        kw_texts_record(e->m, mode == KW_EVAL_TEXTS_TRACE, *out, rows);
     else record_body(e, mode, *out, rows, rope_scale);
     return kw_plan_seal(*out);
 }
@@ -159,9 +161,8 @@ static kw_status prepare(kw_eval *e, kw_eval_mode mode, kw_recorded *r, float ro
     return st;
 }
 
-/* The program for n rows, with its memory. */
-static kw_status ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
-                       kw_recorded **out)
+kw_status kw_eval_ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
+                        kw_recorded **out)
 {
     int i = class_of(e, mode, n);
     kw_recorded *r = *out = &e->recorded[mode][i];
@@ -179,7 +180,9 @@ kw_status kw_eval_open(kw_model *m, const kw_session_options *o, kw_eval *e)
     e->rows = kw_calloc(n, 2 * sizeof *e->rows, KW_PAY_SCRATCH);
     e->out_rows = kw_calloc(n, sizeof *e->out_rows, KW_PAY_SCRATCH);
     e->sequences = kw_calloc(n, sizeof *e->sequences, KW_PAY_SCRATCH);
-    return e->ids && e->rows && e->out_rows && e->sequences ? KW_OK : KW_ENOMEM;
+    e->types = kw_calloc(m->family->is_encoder ? n : 1, sizeof *e->types, KW_PAY_SCRATCH);
+    bool has_all = e->ids && e->rows && e->out_rows && e->sequences && e->types;
+    return has_all ? KW_OK : KW_ENOMEM;
 }
 
 void kw_eval_close(kw_eval *e)
@@ -194,19 +197,19 @@ void kw_eval_close(kw_eval *e)
     kw_free(e->rows);
     kw_free(e->out_rows);
     kw_free(e->sequences);
+    kw_free(e->types);
     *e = (kw_eval){ 0 };
 }
 
 /* ---- running ---- */
 
-static kw_status run(kw_eval *e, kw_eval_mode mode, kw_recorded *r, kw_binding *b)
+kw_status kw_eval_run(kw_eval *e, kw_recorded *r, kw_binding *b)
 {
     const kw_backend *backend = e->m->engine->backend;
     kw_status st = kw_checkpoint_check(e->m->ck);
     if (!st) st = kw_file_check_size(&e->m->packed.file);
     if (st) return st;
     b->scratch = e->scratch;
-    b->outputs = (void *const *)outputs_of(e, mode)->at;
     b->check = e->options.eager;
     st = backend->submit(r->program, b);
     return st ? st : backend->poll(r->program);
@@ -246,17 +249,19 @@ static kw_status run_parts(kw_eval *e, kw_eval_mode mode, const kw_eval_part *pa
 {
     row_counts n = count_rows(part, n_parts);
     kw_recorded *r = NULL;
-    kw_status st = ready(e, mode, (int64_t)n.rows, part->angles->scale, &r);
+    kw_status st = kw_eval_ready(e, mode, (int64_t)n.rows, part->angles->scale, &r);
     if (st) return st;
     fill_rows(e, part, n_parts);
     const void *inputs[] = { e->ids, e->rows, part->angles->freq, e->out_rows };
     kw_kv_binding kv = { .layout = part->pages->layout,
                          .pages = e->sequences,
                          .n_sequences = n_parts };
-    kw_binding b = { .inputs = inputs, .kv = &kv };
+    kw_binding b = { .inputs = inputs,
+                     .outputs = (void *const *)outputs_of(e, mode)->at,
+                     .kv = &kv };
     b.live[KW_DIM_ROWS] = (int64_t)n.rows;
     b.live[KW_DIM_OUT] = (int64_t)n.out;
-    return run(e, mode, r, &b);
+    return kw_eval_run(e, r, &b);
 }
 
 kw_status kw_eval_logits(kw_eval *e, const kw_eval_part *part, size_t n_parts, const float **logits)
@@ -270,10 +275,10 @@ kw_status kw_eval_logits(kw_eval *e, const kw_eval_part *part, size_t n_parts, c
     return st;
 }
 
-kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part,
+kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part, size_t n_parts,
                          float *const **out)
 {
-    kw_status st = run_parts(e, mode, part, 1);
+    kw_status st = run_parts(e, mode, part, n_parts);
     *out = e->out[mode].at;
     return st;
 }
@@ -281,13 +286,13 @@ kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part
 kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **logits)
 {
     kw_recorded *r = NULL;
-    kw_status st = ready(e, KW_EVAL_HEAD, (int64_t)n, 1, &r);
+    kw_status st = kw_eval_ready(e, KW_EVAL_HEAD, (int64_t)n, 1, &r);
     if (st) return st;
     const void *inputs[] = { final };
-    kw_binding b = { .inputs = inputs };
+    kw_binding b = { .inputs = inputs, .outputs = (void *const *)e->out[KW_EVAL_HEAD].at };
     b.live[KW_DIM_ROWS] = (int64_t)n;
     *logits = e->out[KW_EVAL_HEAD].at[0];
-    return run(e, KW_EVAL_HEAD, r, &b);
+    return kw_eval_run(e, r, &b);
 }
 
 kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, int rows,
@@ -302,7 +307,7 @@ kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, in
     kw_eval e = { .m = (kw_model *)(uintptr_t)m, .options = all };
     kw_plan *p = NULL;
     kw_buf text = KW_BUF((size_t)64 << 20, KW_PAY_PLAN);
-    st = record(&e, KW_EVAL_ONE, rows, 1, &p);
+    st = record(&e, m->family->is_encoder ? KW_EVAL_TEXTS : KW_EVAL_ONE, rows, 1, &p);
     if (!st) kw_plan_print(p, &text);
     if (!st) st = text.status;
     if (!st) write(user, text.data, text.len);

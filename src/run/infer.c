@@ -3,7 +3,9 @@
  * Each row of the batch is one session: its real tokens (attention_mask 1) are computed through the same plans and the
  * same cache as in generation, and the results are put back where the real tokens stand; rows of padding stay zero.
  *
- *   input_ids [b,n], attention_mask [b,n]?  ->  hidden.0 .. hidden.L, hidden.final, logits, greedy_ids, greedy_logits */
+ *   input_ids [b,n], attention_mask [b,n]?  ->  hidden.0 .. hidden.L, hidden.final, logits, greedy_ids, greedy_logits
+ *
+ * Encoders: infer_texts.c. */
 #include "run/infer.h"
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +38,11 @@ static kw_status add_want(infer *f, const char *name)
     kw_str s = kw_str_of(name);
     int il = 0;
     want w = { .name = name, .kind = WANT_HIDDEN };
+    if (f->m->family->is_encoder) {
+        kw_status st = kw_infer_want_of_text(f, &w);
+        if (!st) f->want[f->n_want++] = w;
+        return st;
+    }
     if (is_hidden(f->m, s, &il)) w.layer = il;
     else if (kw_str_is(s, "logits")) w.kind = WANT_LOGITS;
     else if (f->generate && kw_str_is(s, "greedy_ids")) w.kind = WANT_IDS;
@@ -47,8 +54,11 @@ static kw_status add_want(infer *f, const char *name)
 
 static kw_status read_want(infer *f, const kw_infer_options *o)
 {
-    static const char *const all[] = { "logits", "greedy_ids", "greedy_logits" };
-    size_t n = o->n_want ? o->n_want : f->generate ? 3 : 1;
+    static const char *const of_decoder[] = { "logits", "greedy_ids", "greedy_logits" };
+    const char *const *all = of_decoder;
+    size_t n = f->generate ? 3 : 1;
+    if (f->m->family->is_encoder) all = kw_infer_text_names(f->m, &n);
+    if (o->n_want) n = o->n_want;
     f->want = kw_arena_alloc(&f->arena, n, sizeof *f->want);
     if (!f->want) return KW_ENOMEM;
     kw_status st = KW_OK;
@@ -109,6 +119,11 @@ static kw_status take_row(infer *f, size_t i)
         if (id < 0 || id >= f->m->shape.n_vocab)
             return kw_fail(KW_EFORMAT, "input_ids[%zu][%zu] is %lld, the vocabulary has %d", i, j,
                            (long long)id, f->m->shape.n_vocab);
+        int64_t type = f->types ? f->types[i * f->n + j] : 0, most = f->m->shape.n_types;
+        if (type < 0 || type >= (most ? most : 1))
+            return kw_fail(KW_EFORMAT, "token_type_ids[%zu][%zu] is %lld, the model has %lld kinds",
+                           i, j, (long long)type, (long long)most);
+        f->real_types[f->n_real] = (int32_t)type;
         f->real_ids[f->n_real] = (int32_t)id;
         f->real_at[f->n_real++] = j;
     }
@@ -120,8 +135,13 @@ static kw_status take_row(infer *f, size_t i)
 static kw_status make_out(infer *f, want *w)
 {
     int64_t b = (int64_t)f->b, n = (int64_t)f->n, g = f->generate;
-    int64_t width = w->kind == WANT_HIDDEN ? f->m->shape.dim : f->m->shape.n_vocab;
+    bool of_vocab = w->kind == WANT_LOGITS || w->kind == WANT_GREEDY_LOGITS;
+    int64_t width = of_vocab                 ? f->m->shape.n_vocab
+                    : w->kind == WANT_SCORES ? f->m->shape.n_labels
+                                             : f->m->shape.dim;
     kw_tensor t = { .dtype = KW_F32, .rank = 3, .shape = { b, n, width, 1 } };
+    if (w->kind >= WANT_POOLED)
+        t = (kw_tensor){ .dtype = KW_F32, .rank = 2, .shape = { b, width, 1, 1 } };
     if (w->kind == WANT_IDS) t = (kw_tensor){ .dtype = KW_I64, .rank = 2, .shape = { b, g, 1, 1 } };
     if (w->kind == WANT_GREEDY_LOGITS) t.shape[1] = g;
     if (b == 1 && w->kind == WANT_IDS)
@@ -146,6 +166,11 @@ static void scatter(const infer *f, const want *w, size_t row, size_t from, cons
     for (size_t i = 0; i < n; i++)
         memcpy((float *)w->data + (row * f->n + f->real_at[from + i]) * width, src + i * width,
                width * sizeof(float));
+}
+
+void kw_infer_scatter(const infer *f, const want *w, size_t row, const float *src)
+{
+    scatter(f, w, row, 0, src, f->n_real);
 }
 
 static kw_status take_logits(infer *f, const want *w, size_t row, size_t from, const float *final,
@@ -234,11 +259,14 @@ static kw_status read_inputs(infer *f, const char *in_path)
     if (!st) st = read_matrix(f, in, "input_ids", &f->ids);
     if (!st && kw_safetensors_find(in, "attention_mask"))
         st = read_matrix(f, in, "attention_mask", &f->mask);
+    if (!st && f->m->family->is_encoder && kw_safetensors_find(in, "token_type_ids"))
+        st = read_matrix(f, in, "token_type_ids", &f->types);
     kw_safetensors_close(in);
     if (st) return kw_note(st, "%s", in_path);
+    f->real_types = kw_arena_alloc(&f->arena, f->n, sizeof *f->real_types);
     f->real_ids = kw_arena_alloc(&f->arena, f->n, sizeof *f->real_ids);
     f->real_at = kw_arena_alloc(&f->arena, f->n, sizeof *f->real_at);
-    return f->real_ids && f->real_at ? KW_OK : KW_ENOMEM;
+    return f->real_ids && f->real_at && f->real_types ? KW_OK : KW_ENOMEM;
 }
 
 static kw_status write_outputs(infer *f, const char *out_path)
@@ -249,20 +277,26 @@ static kw_status write_outputs(infer *f, const char *out_path)
     return kw_safetensors_write(out_path, out, f->n_want);
 }
 
-static kw_status perform(infer *f, const char *in_path, const char *out_path,
-                         const kw_infer_options *o)
+static kw_status open_session(infer *f, const kw_infer_options *o)
 {
     kw_sampling greedy = kw_sampling_defaults();
     greedy.temperature = 0;
     greedy.ignore_eos = true;
+    if (f->m->family->is_encoder) return kw_infer_open_texts(f, o);
+    kw_status st = kw_session_open(f->m, &o->session, &f->s);
+    return st ? st : kw_session_set_sampling(f->s, &greedy);
+}
+
+static kw_status perform(infer *f, const char *in_path, const char *out_path,
+                         const kw_infer_options *o)
+{
     kw_status st = read_want(f, o);
     if (!st) st = read_inputs(f, in_path);
-    if (!st) st = kw_session_open(f->m, &o->session, &f->s);
-    if (!st) st = kw_session_set_sampling(f->s, &greedy);
+    if (!st) st = open_session(f, o);
     for (size_t i = 0; i < f->n_want && !st; i++) st = make_out(f, &f->want[i]);
     for (size_t row = 0; row < f->b && !st; row++) {
         st = take_row(f, row);
-        if (!st) st = forward(f, row);
+        if (!st) st = f->m->family->is_encoder ? kw_infer_text(f, row) : forward(f, row);
         if (!st) st = generate(f, row);
     }
     return st ? st : write_outputs(f, out_path);
@@ -279,6 +313,7 @@ kw_status kw_infer(kw_model *m, const char *in_path, const char *out_path,
     infer f = { .m = m, .generate = o->generate, .arena = KW_ARENA(KW_PAY_SCRATCH) };
     st = perform(&f, in_path, out_path, o);
     kw_session_close(f.s);
+    kw_eval_close(&f.eval);
     kw_arena_free(&f.arena);
     return st;
 }

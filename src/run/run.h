@@ -98,6 +98,8 @@ typedef enum kw_eval_mode {
     KW_EVAL_ALL,   /* hidden.final of every row; kw_eval_head makes logits of it */
     KW_EVAL_TRACE, /* hidden.0 .. hidden.L and hidden.final of every row */
     KW_EVAL_HEAD,
+    KW_EVAL_TEXTS,       /* an encoder: the last hidden states, and what whole texts become */
+    KW_EVAL_TEXTS_TRACE, /* all hidden states */
     KW_EVAL_MODES
 } kw_eval_mode;
 enum { KW_CLASSES = 4, KW_HEAD_ROWS = 32, KW_FEW_ROWS = 8, KW_MANY_ROWS = 64 };
@@ -120,6 +122,7 @@ typedef struct kw_eval {
     kw_recorded recorded[KW_EVAL_MODES][KW_CLASSES];
     kw_memory *scratch;
     int32_t *ids, *rows, *out_rows; /* inputs of a run, for options.batch rows */
+    int32_t *types;                 /* the same, of encoders */
     kw_memory *const **sequences;   /* [options.batch] */
     kw_output_set out[KW_EVAL_MODES];
 } kw_eval;
@@ -139,11 +142,34 @@ void kw_eval_close(kw_eval *e);
  * *logits: [sum of n_out][n_vocab], in order, valid until the next call. */
 kw_status kw_eval_logits(kw_eval *e, const kw_eval_part *part, size_t n_parts,
                          const float **logits);
-/* KW_EVAL_ALL or _TRACE of one part: *out by slot, each [n][dim]. */
-kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part,
+/* KW_EVAL_ALL or _TRACE: *out by slot, each [rows of all parts][dim]. */
+kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part, size_t n_parts,
                          float *const **out);
 /* Logits of n <= KW_HEAD_ROWS final rows: [n][n_vocab], valid until the next call. */
 kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **logits);
+/* The program of a mode for n rows, with its memory and outputs, and a run of it: for texts.c. */
+kw_status kw_eval_ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
+                        kw_recorded **out);
+kw_status kw_eval_run(kw_eval *e, kw_recorded *r, kw_binding *b); /* b.outputs: by the caller */
+
+/* ---- texts.c: whole texts through an encoder, side by side ---- */
+typedef struct kw_text_part {
+    const int32_t *ids, *types; /* [n]; types NULL: all are of kind 0 */
+    size_t n;
+} kw_text_part;
+typedef struct kw_text_states {
+    float *const *hidden; /* [n_hidden] of [rows][dim]: the last is the last layer's */
+    size_t n_hidden;
+    const float *pooled,
+        *scores; /* [n texts][dim], [n texts][n_labels]; NULL: the model has none */
+} kw_text_states;
+/* All texts together have options.batch rows at most; *out is valid until the next call. */
+kw_status kw_eval_texts(kw_eval *e, bool trace, const kw_text_part *text, size_t n,
+                        kw_text_states *out);
+void kw_texts_record(const kw_model *m, bool trace, kw_plan *p, int64_t rows); /* for eval.c */
+/* KW_EINVAL for an encoder that is asked to write, or a decoder asked for what encoders do; says what fits. */
+kw_status kw_model_check_writes(const kw_model *m);
+
 /* Natural logarithms of the softmax at `id`, in double. */
 double kw_logprob_of(const float *logits, size_t n, int32_t id);
 

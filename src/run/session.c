@@ -78,6 +78,7 @@ kw_status kw_session_open(kw_model *m, const kw_session_options *o, kw_session *
 {
     kw_session_options all = o ? *o : kw_session_defaults();
     kw_status st = kw_model_check_engine(m);
+    if (!st) st = kw_model_check_writes(m);
     if (st) return st;
     kw_session *s = kw_calloc(1, sizeof *s, KW_PAY_KV);
     if (!s) return KW_ENOMEM;

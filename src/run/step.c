@@ -179,5 +179,5 @@ kw_status kw_session_hidden(kw_session *s, kw_eval_mode mode, size_t n, float *c
                           .from = s->n_done,
                           .n = n };
     kw_status st = kw_pages_reach(&s->pages, part.from, part.from + n);
-    return st ? st : kw_eval_hidden(&s->eval, mode, &part, out);
+    return st ? st : kw_eval_hidden(&s->eval, mode, &part, 1, out);
 }

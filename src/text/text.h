@@ -24,6 +24,12 @@ kw_status kw_tokenizer_of_checkpoint(const kw_checkpoint *ck, kw_tokenizer **out
 /* Appends to `out`. flags: KW_TEXT_* of kwaai/text.h. Invalid UTF-8 is encoded byte by byte where the
  * vocabulary can, and is U+FFFD where it cannot. */
 kw_status kw_tokenizer_encode(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out);
+/* What KW_TEXT_ADD_SPECIAL puts around a text; borrowed. */
+typedef struct kw_around {
+    const int32_t *before, *after;
+    size_t n_before, n_after;
+} kw_around;
+kw_around kw_tokenizer_around(const kw_tokenizer *t);
 /* Appends the bytes of the ids. Special tokens are written unless KW_TEXT_NO_SPECIAL. */
 kw_status kw_tokenizer_decode(const kw_tokenizer *t, const int32_t *ids, size_t n, unsigned flags,
                               kw_buf *out);

@@ -14,6 +14,11 @@ kw_status kw_tokenizer_encode(const kw_tokenizer *t, kw_str text, unsigned flags
     return st;
 }
 
+kw_around kw_tokenizer_around(const kw_tokenizer *t)
+{
+    return (kw_around){ t->before, t->after, (size_t)t->n_before, (size_t)t->n_after };
+}
+
 kw_status kw_tokenize(const kw_tokenizer *t, const char *text, size_t len, unsigned flags,
                       int32_t *ids, size_t cap, size_t *n)
 {

@@ -145,6 +145,46 @@ def same_as_gguf(case, arch, layer=LAYER, more={}, plus_one=lambda name: False, 
         assert list(out["logits"][1]) == logits(folder, ids, **settings), "%s as GGUF gives other bits" % case
 
 
+ENCODER = {"embeddings.word_embeddings": "token_embd", "embeddings.position_embeddings": "position_embd", "embeddings.token_type_embeddings": "token_types",
+           "embeddings.LayerNorm": "token_embd_norm", "pooler.dense": "cls"}
+ENCODER_LAYER = {"attention.self.query": "attn_q", "attention.self.key": "attn_k", "attention.self.value": "attn_v", "attention.output.dense": "attn_output",
+                 "attention.output.LayerNorm": "attn_output_norm", "intermediate.dense": "ffn_up", "output.dense": "ffn_down", "output.LayerNorm": "layer_output_norm"}
+
+
+def encoder_as_gguf(case, path, skipped, pooling):
+    """RoBERTa's positions that no text has are left out, as converters do."""
+    folder, tensors = data("golden/" + case), {}
+    config = json.load(open(os.path.join(folder, "config.json")))
+    for name, (shape, values) in read_tensors(os.path.join(folder, "model.safetensors")).items():
+        part, kind = name.rsplit(".", 1)
+        if part.startswith("encoder.layer."):
+            il, rest = part[len("encoder.layer."):].split(".", 1)
+            part = "blk.%s.%s" % (il, ENCODER_LAYER[rest])
+        else: part = ENCODER[part]
+        if part == "position_embd": shape, values = [shape[0] - skipped, shape[1]], values[skipped * shape[1]:]
+        tensors[part + "." + kind] = (shape, values)
+    meta = {"general.architecture": "bert", "bert.attention.causal": False, "bert.pooling_type": pooling,
+            "bert.attention.layer_norm_epsilon": config["layer_norm_eps"]}
+    for key, name in (("hidden_size", "embedding_length"), ("intermediate_size", "feed_forward_length"), ("num_hidden_layers", "block_count"),
+                      ("num_attention_heads", "attention.head_count"), ("max_position_embeddings", "context_length")):
+        meta["bert." + name] = config[key] - (skipped if name == "context_length" else 0)
+    write_gguf(path, meta, tensors)
+    return folder
+
+
+def test_encoders_as_gguf_have_the_same_bits():
+    want = ["hidden.0", "last_hidden_state", "pooler_output", "sentence_embedding", "cls_embedding"]
+    for case, skipped in (("bert-pooler", 0), ("xlm-roberta", 2)):
+        with tempfile.TemporaryDirectory() as d:
+            path, ids = os.path.join(d, "model.gguf"), ([1, 24], [(7 * i + 3) % 300 for i in range(24)])
+            a = infer(encoder_as_gguf(case, path, skipped, 1), ids, want, [])
+            b = infer(path, ids, want, [])
+            assert all(list(a[n][1]) == list(b[n][1]) for n in want), case
+            encoder_as_gguf(case, path, skipped, 2)
+            c = infer(path, ids, want, [])
+            assert list(c["sentence_embedding"][1]) == list(c["cls_embedding"][1]) == list(a["cls_embedding"][1])
+
+
 def test_qwen2_as_gguf_has_the_same_bits(): same_as_gguf("qwen2-bias", "qwen2")
 def test_qwen3_as_gguf_has_the_same_bits(): same_as_gguf("qwen3-qknorm", "qwen3")
 

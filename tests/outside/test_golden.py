@@ -9,6 +9,8 @@ CASES = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "l
          "phi3-window", "phi3-longrope",
          "gguf-tiny-llama", "gguf-kquant-llama", "gpt2-old", "gpt2-prefixed",
          "falcon-7b-style", "falcon-40b-style", "falcon-11b-style", "mixtral-4x2", "qwen3-moe"]
+ENCODERS = ["bert-pooler", "bert-pickle", "xlm-roberta"]
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def tolerance(meta, name, values):
@@ -68,6 +70,56 @@ def case(folder):
         own = {k[len(f) - 4:]: v for k, v in wants.items() if k.startswith(f[:-4])}
         if own: worst = max(worst, check(folder, os.path.join(folder, f), meta, golden, own))
     return worst
+
+
+def encoder(folder):
+    """Rows of padding are zeros here and anything there: they are left out of what is compared."""
+    meta = json.load(open(os.path.join(folder, "golden.json")))
+    golden = read_tensors(os.path.join(folder, "golden.safetensors"))
+    wants = {k: golden[k] for k, e in meta["entries"].items() if e["role"] == "output" and k in golden}
+    shape, mask = golden["attention_mask"]
+    with tempfile.TemporaryDirectory() as d:
+        i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
+        write_tensors(i, {k: ("I64",) + golden[k] for k in INPUTS if k in golden})
+        ok("infer", folder, i, o, "--want", ",".join(wants), "--exact")
+        got = read_tensors(o)
+    for name, (s, values) in got.items():
+        if s[:2] != shape: continue
+        width = s[2]
+        for at in (k for k, real in enumerate(mask) if not real):
+            assert not any(values[at * width:(at + 1) * width]), "%s: padding is not zeros" % name
+            values[at * width:(at + 1) * width] = wants[name][1][at * width:(at + 1) * width]
+    return max(compare(meta, n, w, got) for n, w in wants.items())
+
+
+def test_encoders_match_transformers():
+    worst = [encoder(data("golden/" + name)) for name in ENCODERS]
+    return "%d cases, worst %.2f of the tolerance" % (len(worst), max(worst))
+
+
+def same_encoder_bits(model, variants):
+    with tempfile.TemporaryDirectory() as d:
+        i, o, first = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors"), None
+        write_tensors(i, {"input_ids": ("I64", [1, 30], [(k * 37 + 11) % 90 for k in range(30)])})
+        for extra in variants:
+            ok("infer", model, i, o, "--want", "hidden.1,pooler_output,sentence_embedding", "--exact", *extra)
+            now = open(o, "rb").read()
+            assert first in (None, now), "%s gives other bits" % (extra,)
+            first = now
+
+
+def test_encoders_give_the_same_bits_on_every_row_and_thread_count():
+    for name in ENCODERS: same_encoder_bits(data("golden/" + name), usable(VARIANTS))
+
+
+def test_segments_that_cannot_be_are_refused():
+    folder = data("golden/bert-pooler")
+    for types, word in (([0, 2, 0], b"2 kinds"), ([0, 0], b"does not have"), ([0, -1, 0], b"is -1")):
+        with tempfile.TemporaryDirectory() as d:
+            i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
+            write_tensors(i, {"input_ids": ("I64", [1, 3], [1, 2, 3]), "token_type_ids": ("I64", [1, len(types)], types)})
+            code, _, err = run("infer", folder, i, o)
+            assert code == 65 and b"token_type_ids" in err and word in err, err
 
 
 def all_of(root):

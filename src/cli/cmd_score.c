@@ -1,0 +1,41 @@
+/* cmd_score.c - kwaai score: the log-likelihood of each text (docs/howto/embeddings.md). */
+#include "cli/cli.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void print(const cli *c, const kw_text *texts, const kw_score *s, size_t n)
+{
+    const char *name = kw_model_describe(c->open_model).name;
+    if (c->json) printf("{\"model\":");
+    if (c->json) out_json_string(name, strlen(name));
+    printf(c->json ? ",\"scores\":[" : "  logprob  tokens  a token  text\n");
+    for (size_t i = 0; i < n; i++) {
+        double each = s[i].n_tokens ? s[i].logprob / (double)s[i].n_tokens : 0;
+        if (c->json) {
+            printf("%s\n{\"logprob\":", i ? "," : "");
+            out_json_number(s[i].logprob);
+            printf(",\"tokens\":%zu}", s[i].n_tokens);
+        } else
+            printf("%9.3f %7zu %8.3f  %.*s\n", s[i].logprob, s[i].n_tokens, each,
+                   (int)(texts[i].len < 100 ? texts[i].len : 100), texts[i].text);
+    }
+    if (c->json) printf("]}\n");
+}
+
+int cmd_score(cli *c)
+{
+    kw_text *texts = NULL;
+    char *owned = NULL;
+    size_t n = 0;
+    int code = cli_open_model(c);
+    if (!code) code = cli_texts(c, 0, &texts, &n, &owned);
+    kw_score *scores = code ? NULL : malloc(n * sizeof *scores);
+    if (!code && !scores) code = out_fail(EXIT_OS, "out of memory");
+    kw_status st = code ? KW_OK : kw_score_texts(c->open_model, &c->session, texts, n, scores);
+    if (st) code = out_status(st, NULL);
+    if (!code) print(c, texts, scores, n);
+    free(scores);
+    free(texts);
+    free(owned);
+    return code ? code : out_flush();
+}

@@ -1,0 +1,99 @@
+/* infer_texts.c - what an encoder makes of named tensors; infer.c does the rest.
+ *
+ *   input_ids [b,n], attention_mask [b,n]?, token_type_ids [b,n]?  ->  hidden.0 .. hidden.L, last_hidden_state, pooler_output,
+ *   logits, sentence_embedding, cls_embedding */
+#include "run/infer.h"
+#include <string.h>
+
+/* Names beside hidden.N; the second and third only where the model has what they are made of. */
+static const struct {
+    const char *name;
+    want_kind kind;
+} names[] = {
+    { "last_hidden_state", WANT_HIDDEN },
+    { "pooler_output", WANT_POOLED },
+    { "logits", WANT_SCORES },
+    { "sentence_embedding", WANT_SENTENCE },
+    { "cls_embedding", WANT_CLS },
+};
+enum { N_NAMES = sizeof names / sizeof *names };
+
+kw_status kw_infer_want_of_text(const infer *f, want *w)
+{
+    const int n_layers = f->m->shape.n_layers;
+    kw_str name = kw_str_of(w->name), rest = { name.p + 7, name.n - 7 };
+    int64_t il;
+    if (f->generate) return kw_model_check_writes(f->m);
+    w->layer = n_layers;
+    for (size_t i = 0; i < N_NAMES; i++)
+        if (kw_str_is(name, names[i].name)) {
+            w->kind = names[i].kind;
+            return KW_OK;
+        }
+    if (kw_str_starts(name, "hidden.") && kw_str_i64(rest, &il) && il >= 0 && il <= n_layers) {
+        w->layer = (int)il;
+        return KW_OK;
+    }
+    return kw_fail(KW_EINVAL,
+                   "unknown name \"%.64s\" in want\nwhy: known are hidden.0 to hidden.%d, "
+                   "last_hidden_state, pooler_output, logits, sentence_embedding and cls_embedding",
+                   w->name, n_layers);
+}
+
+const char *const *kw_infer_text_names(const kw_model *m, size_t *n)
+{
+    static const char *const plain[] = { "last_hidden_state", "sentence_embedding",
+                                         "cls_embedding" };
+    static const char *const scoring[] = { "last_hidden_state", "sentence_embedding",
+                                           "cls_embedding", "logits" };
+    *n = m->shape.n_labels ? 4 : 3;
+    return m->shape.n_labels ? scoring : plain;
+}
+
+kw_status kw_infer_open_texts(infer *f, const kw_infer_options *o)
+{
+    kw_session_options all = o->session;
+    size_t most = (size_t)f->m->shape.ctx_train;
+    if (f->n < most) most = f->n;
+    all.batch = (int)most;
+    f->sums = kw_arena_alloc(&f->arena, (size_t)f->m->shape.dim, sizeof *f->sums);
+    if (!f->sums) return KW_ENOMEM;
+    kw_status st = kw_pooling_load(f->m, &f->pooling);
+    f->pooling.normalise = true;
+    return st ? st : kw_eval_open(f->m, &all, &f->eval);
+}
+
+static void pool(infer *f, const want *w, size_t row, const float *last)
+{
+    kw_pooling how = f->pooling;
+    kw_pool_sum sum = { .sums = f->sums, .dim = (size_t)f->m->shape.dim };
+    if (w->kind == WANT_CLS) how.kind = KW_POOL_CLS;
+    kw_pool_add(&sum, how.kind, last, f->n_real);
+    kw_pool_finish(&sum, &how, (float *)w->data + row * sum.dim);
+}
+
+static kw_status put(infer *f, const want *w, size_t row, const kw_text_states *s)
+{
+    size_t width = (size_t)kw_tensor_cols(&w->out.tensor);
+    const float *whole = w->kind == WANT_POOLED ? s->pooled : s->scores;
+    if (w->kind == WANT_HIDDEN) kw_infer_scatter(f, w, row, s->hidden[w->layer]);
+    else if (w->kind == WANT_SENTENCE || w->kind == WANT_CLS)
+        pool(f, w, row, s->hidden[s->n_hidden - 1]);
+    else if (!whole)
+        return kw_fail(KW_EINVAL, "%s is not there: the model's files have no %s", w->name,
+                       w->kind == WANT_POOLED ? "pooler" : "classifier");
+    else memcpy((float *)w->data + row * width, whole, width * sizeof *whole);
+    return KW_OK;
+}
+
+kw_status kw_infer_text(infer *f, size_t row)
+{
+    kw_text_states s;
+    if (f->n_real > (size_t)f->m->shape.ctx_train)
+        return kw_fail(KW_ELIMIT, "row %zu has %zu tokens, the model %d positions", row, f->n_real,
+                       f->m->shape.ctx_train);
+    kw_text_part text = { .ids = f->real_ids, .types = f->real_types, .n = f->n_real };
+    kw_status st = kw_eval_texts(&f->eval, true, &text, 1, &s);
+    for (size_t i = 0; i < f->n_want && !st; i++) st = put(f, &f->want[i], row, &s);
+    return st;
+}
