@@ -170,7 +170,7 @@ kw_status kw_checkpoint_read_part(kw_checkpoint *ck, kw_source *s)
 static kw_status read_source(kw_checkpoint *ck, kw_source *s, kw_file_options o)
 {
     kw_file_kind kind = kind_of(s);
-    if (kind == KW_FILE_GGUF) return kw_gguf_read(ck, s);
+    if (kind == KW_FILE_GGUF) return kw_gguf_read(ck, s, o);
     if (kind == KW_FILE_LLAMA2C) return kw_llama2c_read(ck, s);
     if (kind == KW_FILE_JSON) return kw_index_read(ck, s, o);
     return kw_checkpoint_read_part(ck, s);

@@ -23,7 +23,7 @@ struct kw_checkpoint {
 };
 
 /* Readers: each adds the tensors (and metadata) of one source that the checkpoint already owns. */
-kw_status kw_gguf_read(kw_checkpoint *ck, kw_source *s);
+kw_status kw_gguf_read(kw_checkpoint *ck, kw_source *s, kw_file_options o); /* and its parts */
 kw_status kw_llama2c_read(kw_checkpoint *ck, kw_source *s);
 bool kw_llama2c_fits(const void *head, size_t len, uint64_t file_size);
 kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s);
