@@ -93,7 +93,7 @@ typedef enum kw_naming { KW_NAMING_HF, KW_NAMING_GGUF } kw_naming;
 
 typedef struct kw_checkpoint kw_checkpoint;
 
-/* path: a GGUF, safetensors, PyTorch or llama2.c file, an index.json of shards, or a Hugging Face style folder
+/* path: a GGUF (or any part of one), old GGML, safetensors, PyTorch or llama2.c file, an index.json of shards, or a Hugging Face style folder
  * (model.safetensors or pytorch_model.bin or an index of them, config.json, generation_config.json). For a single safetensors
  * or PyTorch file config.json is read beside it. Formats are sniffed from the bytes, never from the file's name.
  * Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (big-endian GGUF, pickles that call something, experts...), KW_EIO. */
@@ -135,6 +135,12 @@ bool kw_checkpoint_is_mapped(const kw_checkpoint *ck); /* all of its files */
 /* Hint that a tensor's bytes were copied and will not be read in the map again. */
 void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t);
 
+/* A tensor's values may be changed, in a type that need not be the file's: edit gives room for them (where they lie, when it is
+ * the checkpoint's own memory already; NULL: no memory), set puts them in the tensor's place. The file stays as it is. */
+void *kw_checkpoint_edit(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype);
+void kw_checkpoint_set(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype,
+                       const void *data);
+
 /* What a file is, from its first bytes (and size): for commands that take any file. */
 typedef enum kw_file_kind {
     KW_FILE_UNKNOWN,
@@ -147,7 +153,9 @@ typedef enum kw_file_kind {
     KW_FILE_JSON,
     KW_FILE_SENTENCEPIECE,
     KW_FILE_LLAMA2C_TOKENIZER,
-    KW_FILE_TAR
+    KW_FILE_TAR,
+    KW_FILE_GGML,
+    KW_FILE_NPY
 } kw_file_kind;
 kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size);
 const char *kw_file_kind_name(kw_file_kind k);
@@ -155,6 +163,8 @@ const char *kw_file_kind_name(kw_file_kind k);
 /* ---- safetensors as a bag of tensors: infer's input and output ---- */
 typedef struct kw_tensor_file kw_tensor_file; /* tensors with names, from one safetensors source */
 kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out); /* takes s, also on failure */
+/* The same for what infer takes: safetensors, NumPy's .npy and .npz, PyTorch. */
+kw_status kw_tensors_open(kw_source *s, kw_tensor_file **out);
 void kw_safetensors_close(kw_tensor_file *f);
 size_t kw_safetensors_count(const kw_tensor_file *f);
 const kw_named_tensor *kw_safetensors_at(const kw_tensor_file *f, size_t i);

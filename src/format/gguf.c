@@ -1,12 +1,15 @@
-/* gguf.c - GGUF, versions 1 to 3, little endian.
+/* gguf.c - GGUF, versions 1 to 3, little endian, in one file or split into parts.
  *
  *   "GGUF" | version u32 | n_tensors | n_kv | kv... | tensor infos... | padding | data
  *   kv:     key string, type u32, value               string: length, bytes
  *   info:   name, n_dims u32, dims (fastest first), type u32, offset u64 (from the start of data)
  *
  * Counts and lengths are 64 bits wide, 32 in version 1. Every count is compared with the bytes that are left before
- * anything is allocated for it. */
+ * anything is allocated for it. Of a split model, NAME-00001-of-0000N.gguf, any part opens all: the keys are those of the
+ * first part, the others have tensors only. */
 #include "format/internal.h"
+#include <stdio.h>
+#include <string.h>
 
 enum {
     T_U8,
@@ -24,7 +27,7 @@ enum {
     T_F64,
     T_COUNT
 };
-enum { MIN_KV_BYTES = 9, MIN_INFO_BYTES = 24, MAX_ALIGNMENT = 1 << 20 };
+enum { MIN_KV_BYTES = 9, MIN_INFO_BYTES = 24, MIN_ALIGNMENT = 4, MAX_ALIGNMENT = 1 << 20 };
 
 typedef struct reader {
     kw_checkpoint *ck;
@@ -32,6 +35,7 @@ typedef struct reader {
     kw_cursor c;
     uint32_t version;
     uint64_t n_tensors, n_kv, alignment, data_at;
+    int64_t part, n_parts, split_tensors; /* n_parts 1: not split; split_tensors -1: not said */
 } reader;
 
 static bool read_count(reader *r, uint64_t *out)
@@ -181,7 +185,8 @@ static kw_status read_header(reader *r)
         return kw_cursor_fail(&r->c);
     if (r->version == 0x01000000u || r->version == 0x02000000u || r->version == 0x03000000u)
         return kw_fail(KW_EUNSUPPORTED,
-                       "a big-endian GGUF file\nwhy: only little-endian files are read");
+                       "a big-endian GGUF file\nwhy: only little-endian files are read\ntry: "
+                       "gguf-py's gguf_convert_endian.py FILE little, then open it again");
     if (r->version < 1 || r->version > 3)
         return kw_fail(KW_EUNSUPPORTED, "GGUF version %u: known are 1 to 3", r->version);
     if (!read_count(r, &r->n_tensors) || !read_count(r, &r->n_kv)) return kw_cursor_fail(&r->c);
@@ -194,28 +199,44 @@ static kw_status read_header(reader *r)
     return KW_OK;
 }
 
-static kw_status read_keys(reader *r)
+/* Which part of how many, and how many tensors all have; and where tensors may begin. */
+static kw_status note_key(reader *r, const kw_meta *m)
 {
+    const struct {
+        const char *key;
+        int64_t *at;
+    } split[] = { { "split.no", &r->part },
+                  { "split.count", &r->n_parts },
+                  { "split.tensors.count", &r->split_tensors } };
+    for (size_t i = 0; i < sizeof split / sizeof *split && m->type == KW_META_INT; i++)
+        if (kw_str_is(m->key, split[i].key)) *split[i].at = m->integer;
+    if (m->type != KW_META_INT || !kw_str_is(m->key, "general.alignment")) return KW_OK;
+    if (m->integer < MIN_ALIGNMENT || m->integer > MAX_ALIGNMENT || (m->integer & (m->integer - 1)))
+        return kw_fail(KW_EFORMAT,
+                       "general.alignment is %lld, expected a power of two from %d to %d",
+                       (long long)m->integer, MIN_ALIGNMENT, MAX_ALIGNMENT);
+    r->alignment = (uint64_t)m->integer;
+    return KW_OK;
+}
+
+/* The keys of parts behind the first are about the part alone: they are not kept. */
+static kw_status read_keys(reader *r, bool kept)
+{
+    r->alignment = 32;
+    r->split_tensors = -1;
+    r->n_parts = 1;
     for (uint64_t i = 0; i < r->n_kv; i++) {
         kw_meta m = { 0 };
         if (!read_string(r, &m.key)) return kw_cursor_fail(&r->c);
         kw_status st = read_value(r, &m);
-        if (!st) st = kw_checkpoint_add_meta(r->ck, &m, (size_t)r->n_kv);
+        if (!st) st = note_key(r, &m);
+        if (!st && kept) st = kw_checkpoint_add_meta(r->ck, &m, (size_t)r->n_kv);
         if (st) return st;
     }
-    const kw_meta *m = kw_checkpoint_meta(r->ck, "general.alignment"),
-                  *split = kw_checkpoint_meta(r->ck, "split.count");
-    r->alignment = 32;
-    if (m && m->type == KW_META_INT) {
-        if (m->integer < 1 || m->integer > MAX_ALIGNMENT || (m->integer & (m->integer - 1)))
-            return kw_fail(KW_EFORMAT,
-                           "general.alignment is %lld, expected a power of two up to %d",
-                           (long long)m->integer, MAX_ALIGNMENT);
-        r->alignment = (uint64_t)m->integer;
-    }
-    if (split && split->type == KW_META_INT && split->integer > 1)
-        return kw_fail(KW_EUNSUPPORTED, "a GGUF file split into %lld parts: not supported yet",
-                       (long long)split->integer);
+    if (r->n_parts == 0) r->n_parts = 1; /* written so by some for a whole model */
+    if (r->n_parts < 1 || r->n_parts > KW_MAX_SHARDS || r->part < 0 || r->part >= r->n_parts)
+        return kw_fail(KW_EFORMAT, "part %lld of %lld: expected 0 to n - 1 of at most %d",
+                       (long long)r->part, (long long)r->n_parts, KW_MAX_SHARDS);
     return KW_OK;
 }
 
@@ -282,20 +303,92 @@ static kw_status read_info(reader *r, bool placed)
     return placed ? place(r, name, &t, offset) : KW_OK;
 }
 
-kw_status kw_gguf_read(kw_checkpoint *ck, kw_source *s)
+/* The tensors behind the keys. */
+static kw_status read_tensors(reader *r)
+{
+    kw_status st = KW_OK;
+    kw_cursor infos = r->c;
+    size_t first = r->ck->n_tensors;
+    for (uint64_t i = 0; i < r->n_tensors && !st; i++) st = read_info(r, false);
+    if (st) return st;
+    r->data_at = (kw_cursor_pos(&r->c) + r->alignment - 1) & ~(r->alignment - 1);
+    r->c = infos;
+    for (uint64_t i = 0; i < r->n_tensors && !st; i++) st = read_info(r, true);
+    return st ? st : kw_checkpoint_check_overlap(r->ck, first);
+}
+
+static kw_status read_start(reader *r, bool kept)
+{
+    r->c = kw_cursor_of(r->s->map, (size_t)r->s->size, "the GGUF header");
+    kw_status st = read_header(r);
+    return st ? st : read_keys(r, kept);
+}
+
+/* ---- a model in parts ---- */
+
+/* The path of another part: that of this one with another number in it. */
+static kw_status part_path(const reader *r, int64_t part, kw_buf *path)
+{
+    char end[64];
+    snprintf(end, sizeof end, "-%05lld-of-%05lld.gguf", (long long)r->part + 1,
+             (long long)r->n_parts);
+    kw_str name = kw_str_of(r->s->name);
+    if (!kw_str_ends(name, end))
+        return kw_fail(KW_EFORMAT,
+                       "%s is part %lld of %lld\nwhy: the others are found by its name, which does "
+                       "not end with %s\ntry: give all parts the names that they were made with",
+                       r->s->name, (long long)r->part + 1, (long long)r->n_parts, end);
+    kw_buf_clear(path);
+    kw_buf_printf(path, "%.*s-%05lld-of-%05lld.gguf", (int)(name.n - strlen(end)), name.p,
+                  (long long)part + 1, (long long)r->n_parts);
+    return path->status;
+}
+
+static kw_status read_part(const reader *whole, const char *path, int64_t part, kw_file_options o)
+{
+    kw_source *s = NULL;
+    kw_status st = kw_source_file(path, o, &s);
+    if (st) return kw_note(st, "part %lld of %lld", (long long)part + 1, (long long)whole->n_parts);
+    st = kw_checkpoint_own(whole->ck, s);
+    reader r = { .ck = whole->ck, .s = s };
+    if (!st) st = read_start(&r, part == 0);
+    if (!st && (r.part != part || r.n_parts != whole->n_parts))
+        st = kw_fail(KW_EFORMAT, "says that it is part %lld of %lld", (long long)r.part + 1,
+                     (long long)r.n_parts);
+    if (!st) st = read_tensors(&r);
+    return st ? kw_note(st, "%s", path) : KW_OK;
+}
+
+/* r has been started. */
+static kw_status read_parts(reader *r, kw_file_options o)
+{
+    kw_buf path = KW_BUF(8192, KW_PAY_FILE);
+    kw_status st = KW_OK;
+    if (r->part) { /* the keys are the first part's */
+        r->ck->n_metas = 0;
+        r->ck->metas = NULL;
+        kw_map_free(&r->ck->by_key);
+        r->ck->by_key = KW_MAP(KW_PAY_MODEL);
+    }
+    for (int64_t i = 0; i < r->n_parts && !st; i++) {
+        st = part_path(r, i, &path);
+        if (!st && i == r->part) st = read_tensors(r);
+        else if (!st) st = read_part(r, kw_buf_text(&path), i, o);
+    }
+    kw_buf_free(&path);
+    if (!st && r->split_tensors >= 0 && (uint64_t)r->split_tensors != r->ck->n_tensors)
+        st = kw_fail(KW_EFORMAT, "split.tensors.count is %lld, but the parts have %zu tensors",
+                     (long long)r->split_tensors, r->ck->n_tensors);
+    return st;
+}
+
+kw_status kw_gguf_read(kw_checkpoint *ck, kw_source *s, kw_file_options o)
 {
     static const char *const versions[] = { "", "GGUF v1", "GGUF v2", "GGUF v3" };
-    reader r = { .ck = ck, .s = s, .c = kw_cursor_of(s->map, (size_t)s->size, "the GGUF header") };
-    kw_status st = read_header(&r);
-    if (!st) st = read_keys(&r);
-    kw_cursor infos = r.c;
-    for (uint64_t i = 0; i < r.n_tensors && !st; i++) st = read_info(&r, false);
-    if (st) return st;
-    r.data_at = (kw_cursor_pos(&r.c) + r.alignment - 1) & ~(r.alignment - 1);
-    r.c = infos;
-    for (uint64_t i = 0; i < r.n_tensors && !st; i++) st = read_info(&r, true);
-    if (!st) st = kw_checkpoint_check_overlap(ck, 0);
+    reader r = { .ck = ck, .s = s };
+    kw_status st = read_start(&r, true);
+    if (!st) st = r.n_parts > 1 ? read_parts(&r, o) : read_tensors(&r);
     ck->naming = KW_NAMING_GGUF;
-    ck->format = versions[r.version];
+    ck->format = versions[r.version <= 3 ? r.version : 0];
     return st;
 }

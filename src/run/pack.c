@@ -152,6 +152,7 @@ kw_status kw_model_pack(kw_model *m, const char *path, const kw_model_options *o
     way w = WAY_OFF;
     kw_status st = find_way(o, &w);
     if (st || w == WAY_OFF) return st;
+    if (m->n_adapters) w = WAY_MEMORY; /* files are of a model's own weights */
     st = kw_pack_list(m, &m->arena, &m->packed);
     if (st || !m->packed.n) return st;
     /* a source in memory cannot be given back: two copies only for who asks */

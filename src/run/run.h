@@ -45,6 +45,7 @@ struct kw_model {
     kw_tokenizer *tokenizer;
     int32_t *end_ids;
     size_t n_end_ids;
+    size_t n_adapters; /* merged into the weights: they are not the file's any more */
     kw_packed packed;
 };
 
@@ -55,6 +56,15 @@ static inline const void *kw_model_layer(const kw_model *m, int il)
         (const char *const *)(const void *)((const char *)m->weights + m->family->layers_at);
     return *layers + (size_t)il * m->family->layer_size;
 }
+
+/* weight_names.c: what a row of the family's table is called in files. */
+enum { KW_NAME_MAX = 160 };
+/* The first of a pattern's alternatives, with the layer's and the expert's number in place of %d; the next one, or NULL. */
+void kw_weight_name(char out[KW_NAME_MAX], const char *pattern, int il, int expert);
+const char *kw_weight_next(const char *pattern);
+/* The first of a row's names that the file has; `name` becomes it, or the last one that was looked for. */
+const kw_named_tensor *kw_weight_find(const kw_model *m, const kw_weight_row *row, int il,
+                                      int expert, char name[KW_NAME_MAX]);
 
 /* KW_EINVAL for a model that was only opened to be shown. */
 kw_status kw_model_check_engine(const kw_model *m);
