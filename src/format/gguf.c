@@ -11,22 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    T_U8,
-    T_I8,
-    T_U16,
-    T_I16,
-    T_U32,
-    T_I32,
-    T_F32,
-    T_BOOL,
-    T_STRING,
-    T_ARRAY,
-    T_U64,
-    T_I64,
-    T_F64,
-    T_COUNT
-};
 enum { MIN_KV_BYTES = 9, MIN_INFO_BYTES = 24, MIN_ALIGNMENT = 4, MAX_ALIGNMENT = 1 << 20 };
 
 typedef struct reader {
@@ -58,14 +42,14 @@ static bool read_string(reader *r, kw_str *out)
 static const struct {
     int bytes; /* 0: not a number */
     kw_meta_type type;
-} scalars[T_COUNT] = {
-    [T_U8] = { 1, KW_META_INT },        [T_I8] = { 1, KW_META_INT },
-    [T_U16] = { 2, KW_META_INT },       [T_I16] = { 2, KW_META_INT },
-    [T_U32] = { 4, KW_META_INT },       [T_I32] = { 4, KW_META_INT },
-    [T_F32] = { 4, KW_META_FLOAT },     [T_BOOL] = { 1, KW_META_BOOL },
-    [T_STRING] = { 0, KW_META_STRING }, [T_ARRAY] = { 0, KW_META_ARRAY },
-    [T_U64] = { 8, KW_META_INT },       [T_I64] = { 8, KW_META_INT },
-    [T_F64] = { 8, KW_META_FLOAT },
+} scalars[KW_GGUF_TYPES] = {
+    [KW_GGUF_U8] = { 1, KW_META_INT },        [KW_GGUF_I8] = { 1, KW_META_INT },
+    [KW_GGUF_U16] = { 2, KW_META_INT },       [KW_GGUF_I16] = { 2, KW_META_INT },
+    [KW_GGUF_U32] = { 4, KW_META_INT },       [KW_GGUF_I32] = { 4, KW_META_INT },
+    [KW_GGUF_F32] = { 4, KW_META_FLOAT },     [KW_GGUF_BOOL] = { 1, KW_META_BOOL },
+    [KW_GGUF_STRING] = { 0, KW_META_STRING }, [KW_GGUF_ARRAY] = { 0, KW_META_ARRAY },
+    [KW_GGUF_U64] = { 8, KW_META_INT },       [KW_GGUF_I64] = { 8, KW_META_INT },
+    [KW_GGUF_F64] = { 8, KW_META_FLOAT },
 };
 
 static bool read_number(kw_cursor *c, uint32_t type, double *number, int64_t *integer)
@@ -75,8 +59,8 @@ static bool read_number(kw_cursor *c, uint32_t type, double *number, int64_t *in
     uint32_t w;
     uint64_t q = 0;
     float f;
-    if (type == T_F64) return kw_cursor_f64(c, number);
-    if (type == T_F32) {
+    if (type == KW_GGUF_F64) return kw_cursor_f64(c, number);
+    if (type == KW_GGUF_F32) {
         if (!kw_cursor_f32(c, &f)) return false;
         *number = (double)f;
         return true;
@@ -84,15 +68,15 @@ static bool read_number(kw_cursor *c, uint32_t type, double *number, int64_t *in
     switch (scalars[type].bytes) {
     case 1:
         if (!kw_cursor_u8(c, &b)) return false;
-        *integer = type == T_I8 ? (int8_t)b : b;
+        *integer = type == KW_GGUF_I8 ? (int8_t)b : b;
         break;
     case 2:
         if (!kw_cursor_u16(c, &h)) return false;
-        *integer = type == T_I16 ? (int16_t)h : h;
+        *integer = type == KW_GGUF_I16 ? (int16_t)h : h;
         break;
     case 4:
         if (!kw_cursor_u32(c, &w)) return false;
-        *integer = type == T_I32 ? (int64_t)(int32_t)w : (int64_t)w;
+        *integer = type == KW_GGUF_I32 ? (int64_t)(int32_t)w : (int64_t)w;
         break;
     default:
         if (!kw_cursor_u64(c, &q)) return false;
@@ -107,7 +91,7 @@ static kw_status read_array(reader *r, kw_meta *m)
     uint32_t type;
     uint64_t n;
     if (!kw_cursor_u32(&r->c, &type) || !read_count(r, &n)) return kw_cursor_fail(&r->c);
-    if (type >= T_COUNT || type == T_ARRAY)
+    if (type >= KW_GGUF_TYPES || type == KW_GGUF_ARRAY)
         return kw_fail(KW_EFORMAT, "key \"%.*s\": an array of type %u", (int)m->key.n, m->key.p,
                        type);
     const char *from = (const char *)r->c.at;
@@ -117,7 +101,7 @@ static kw_status read_array(reader *r, kw_meta *m)
                        "key \"%.*s\": %llu items do not fit into the %zu bytes that are left",
                        (int)m->key.n, m->key.p, (unsigned long long)n, kw_cursor_left(&r->c));
     kw_str text;
-    if (type != T_STRING) kw_cursor_skip(&r->c, n * item);
+    if (type != KW_GGUF_STRING) kw_cursor_skip(&r->c, n * item);
     else
         for (uint64_t i = 0; i < n; i++)
             if (!read_string(r, &text)) return kw_cursor_fail(&r->c);
@@ -132,15 +116,16 @@ static kw_status read_value(reader *r, kw_meta *m)
 {
     uint32_t type;
     if (!kw_cursor_u32(&r->c, &type)) return kw_cursor_fail(&r->c);
-    if (type >= T_COUNT)
+    if (type >= KW_GGUF_TYPES)
         return kw_fail(KW_EFORMAT, "key \"%.*s\" has the unknown type %u", (int)m->key.n, m->key.p,
                        type);
     m->type = scalars[type].type;
-    if (type == T_ARRAY) return read_array(r, m);
-    bool ok = type == T_STRING ? read_string(r, &m->string)
-                               : read_number(&r->c, type, &m->number, &m->integer);
+    m->ggml = type;
+    if (type == KW_GGUF_ARRAY) return read_array(r, m);
+    bool ok = type == KW_GGUF_STRING ? read_string(r, &m->string)
+                                     : read_number(&r->c, type, &m->number, &m->integer);
     if (!ok) return kw_cursor_fail(&r->c);
-    if (type == T_U64 && m->integer < 0)
+    if (type == KW_GGUF_U64 && m->integer < 0)
         return kw_fail(KW_EFORMAT, "key \"%.*s\" is above 2^63", (int)m->key.n, m->key.p);
     return KW_OK;
 }
@@ -158,7 +143,7 @@ bool kw_meta_next_string(kw_meta_walk *w, kw_str *out)
 {
     uint32_t narrow;
     uint64_t len;
-    if (w->left == 0 || (w->ggml & 0xffu) != T_STRING) return false;
+    if (w->left == 0 || (w->ggml & 0xffu) != KW_GGUF_STRING) return false;
     w->left--;
     if (!(w->ggml & 0x100u)) return kw_cursor_u64(&w->c, &len) && kw_cursor_bytes(&w->c, len, out);
     return kw_cursor_u32(&w->c, &narrow) && kw_cursor_bytes(&w->c, narrow, out);
