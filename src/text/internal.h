@@ -2,6 +2,7 @@
 #ifndef KW_TEXT_INTERNAL_H
 #define KW_TEXT_INTERNAL_H
 
+#include "text/pattern.h"
 #include "text/text.h"
 
 /* GGUF's token types; the other formats are translated to them. */
@@ -59,7 +60,7 @@ typedef enum kw_norm_kind {
     KW_NORM_ACCENTS, /* form 0: as StripAccents; 1: as BERT */
     KW_NORM_BERT_CLEAN,
     KW_NORM_IDEOGRAPHS, /* blanks around them */
-    KW_NORM_REPLACE,    /* from, to */
+    KW_NORM_REPLACE,    /* from, or what the pattern finds; to */
     KW_NORM_COLLAPSE,   /* to; form 0: runs of white space, 1: of two blanks or more, 2: none */
     KW_NORM_PREPEND,    /* to */
     KW_NORM_STRIP,      /* form: 1 left, 2 right, 3 both */
@@ -70,6 +71,7 @@ typedef struct kw_norm {
     kw_norm_kind kind;
     int form;
     kw_str from, to;
+    kw_pattern *pattern; /* the tokenizer's own */
 } kw_norm;
 enum { KW_MAX_NORMS = 16 };
 
@@ -77,7 +79,7 @@ enum { KW_MAX_NORMS = 16 };
 typedef struct kw_rule kw_rule;
 /* The end of the match that begins at text[at]; `at`: there is none. */
 size_t kw_rule_match(const kw_rule *r, kw_str text, size_t at);
-const kw_rule *kw_rule_of_pattern(kw_str regex); /* a known pattern of tokenizer.json, or NULL */
+const kw_rule *kw_rule_of_pattern(kw_str regex); /* a matcher written for this pattern, or NULL */
 const kw_rule *kw_rule_named(const char *name);  /* "digit", "punctuation", ...; must exist */
 
 typedef enum kw_behavior {
@@ -88,9 +90,16 @@ typedef enum kw_behavior {
     KW_WITH_NEXT
 } kw_behavior;
 typedef struct kw_cut {
-    enum { KW_CUT_RULE, KW_CUT_LITERAL, KW_CUT_METASPACE, KW_CUT_PREFIX_SPACE } kind;
+    enum {
+        KW_CUT_RULE,
+        KW_CUT_LITERAL,
+        KW_CUT_PATTERN,
+        KW_CUT_METASPACE,
+        KW_CUT_PREFIX_SPACE
+    } kind;
     const kw_rule *rule;
-    kw_str literal; /* what is matched, or what stands for a space */
+    kw_pattern *pattern; /* the tokenizer's own */
+    kw_str literal;      /* what is matched, or what stands for a space */
     kw_behavior behavior;
     bool invert;   /* gaps count as matches, and matches as gaps */
     bool is_whole; /* KW_CUT_METASPACE: not cut, only spaced */
@@ -224,6 +233,8 @@ kw_status kw_load_vocab_txt(kw_tokenizer *t, const char *path);
 
 kw_status kw_tokenizer_add_norm(kw_tokenizer *t, kw_norm step);
 kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step);
+/* The same, with the rule or pattern of a regular expression. */
+kw_status kw_tokenizer_add_cut_at(kw_tokenizer *t, kw_str regex, kw_cut step);
 /* The cuts that go by a name in GGUF files; KW_EUNSUPPORTED when the name is not known. */
 kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name);
 /* BERT's basic tokenizer: its normalizer and its cuts. */

@@ -39,6 +39,8 @@ void kw_tokenizer_clear(kw_tokenizer *t)
     kw_trie_free(&t->added_normalized);
     kw_trie_free(&t->pieces);
     kw_checkpoint_close(t->owned);
+    for (int i = 0; i < t->n_cuts; i++) kw_pattern_free(t->cuts[i].pattern);
+    for (int i = 0; i < t->n_norms; i++) kw_pattern_free(t->norms[i].pattern);
     kw_arena_free(&t->arena);
     set_empty(t);
 }

@@ -2,7 +2,7 @@
 
 Needs Python's `tokenizers` (and `sentencepiece` for .model files); skipped by name without. KWAAI_RANDOM_STRINGS says how
 many strings a tokenizer gets; ids and decoded text must be equal in all of them."""
-import json, os, random, resource, struct, subprocess, tempfile
+import json, os, random, resource, struct, subprocess, tempfile, unicodedata
 from harness import *
 
 try: import tokenizers as hf
@@ -90,7 +90,7 @@ def test_t5_small(): return check("t5-small-tokenizer.json")
 def test_t5_v1_1(): return check("t5v1_1-tokenizer.json")
 
 
-def made(t):
+def made(t, strings=None):
     """The file that the library writes of a tokenizer, read by both. Scores become multiples of 1/1024: the library reads
     decimals with errors in the last bit, which would decide between cuts of equal scores."""
     with tempfile.TemporaryDirectory() as d:
@@ -100,7 +100,7 @@ def made(t):
         if root["model"]["type"] == "Unigram":
             root["model"]["vocab"] = [[p, round(s * 1024) / 1024] for p, s in root["model"]["vocab"]]
             with open(path, "w") as f: json.dump(root, f)
-        return with_hf(path)
+        return with_hf(path, strings)
 
 
 def gguf_strings(path, key):
@@ -182,7 +182,7 @@ def test_clip_corpus():
     return "%d strings" % len(lines)
 
 
-def small(model, normalizer=None, pre=None, decoder=None, added=()):
+def small(model, normalizer=None, pre=None, decoder=None, added=(), strings=None):
     """A tokenizer of a few hundred pieces, trained on the test's own parts."""
     library()
     from tokenizers import models, trainers, pre_tokenizers
@@ -197,7 +197,7 @@ def small(model, normalizer=None, pre=None, decoder=None, added=()):
     if decoder: t.decoder = decoder
     t.train_from_iterator(texts(300, 9), trainer)
     t.add_tokens(list(added))
-    return made(t)
+    return made(t, strings)
 
 
 def test_normalizers():
@@ -238,6 +238,39 @@ def test_patterns():
     for one in PATTERNS:
         small("bpe", None, p.Sequence([p.Split(hf.Regex(one), "isolated"), p.ByteLevel(add_prefix_space=False, use_regex=False)]), d.ByteLevel())
     return "%d patterns" % len(PATTERNS)
+
+
+# No matcher was written for these: they run through PCRE2, and must find what the library's own engine finds.
+UNKNOWN = [r"\w+|[^\w\s]", r"\d{1,3}(?=(?:\d{3})*\b)", r"(?=(\d{3})+(?!\d))", r" ?[^(\s|[.,!?…。，、।۔،])]+", r"(?i:the|don't)|\p{Lu}\p{Ll}*|.",
+           r"(?<=[a-z])(?=[A-Z])", r"[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*", r"\p{Han}+|\p{Hiragana}+|\p{Katakana}+|\p{Hangul}",
+           r"(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+", r"^\s+|\s+$", r"[[:punct:]]|[[:upper:]]+|[^[:space:][:digit:]]", r"\h+", r"\S+", r"(?m:.{2})", r"\b", r"\B",
+           r"[\u4e00-\u9fa5]+|\x41|\x{42}", r"(\S)\1", r"\R|\v", r"e{,2}l", r"{", r"\s{2}(?!\S)|\s{1,2}", r"[\p{^L}]+", "é|ß|\\é"]
+BEHAVIORS = ["isolated", "removed", "merged_with_previous", "merged_with_next", "contiguous"]
+
+
+def has_pcre2():
+    out = ok("doctor").decode()
+    if "PCRE2" not in out: raise Skip("this kwaai is built without PCRE2")
+
+
+def test_patterns_without_a_matcher():
+    library()
+    has_pcre2()
+    from tokenizers import pre_tokenizers as p, decoders as d, normalizers as n
+    # PCRE2 may know an older Unicode than the library: characters that were new to both are left out
+    strings = ["".join(c for c in s if unicodedata.category(c) != "Cn") for s in texts(min(N, 20000) // 4, 11)]
+    count = 0
+    for i, one in enumerate(UNKNOWN):
+        for j in range(2):
+            behavior, invert = BEHAVIORS[(i + j * 3) % 5], (i // 5 + j) % 2 == 1
+            split = p.Split(hf.Regex(one), behavior, invert=invert)
+            try: small("bpe", None, p.Sequence([split, p.ByteLevel(add_prefix_space=False, use_regex=False)]), d.ByteLevel(), (), strings)
+            except AssertionError as e: raise AssertionError("%s %s invert=%s: %s" % (one, behavior, invert, e))
+            count += 1
+        # (before ByteLevel the library doubles what is put in front of a text)
+        try: small("bpe", n.Replace(hf.Regex(one), "<>"), p.WhitespaceSplit(), d.WordPiece(), (), strings)
+        except AssertionError as e: raise AssertionError("replace %s: %s" % (one, e))
+    return "%d patterns to split at, %d to replace" % (count, len(UNKNOWN))
 
 
 def test_small_models():
