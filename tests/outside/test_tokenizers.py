@@ -1,14 +1,18 @@
 """Random Unicode strings, and hostile ones, through kwaai and through the library each file was made for.
 
-Needs Python's `tokenizers` (and `sentencepiece` for .model files); skipped by name without. KWAAI_RANDOM_STRINGS says how
+Needs Python's `tokenizers` (`sentencepiece` for .model files, `tiktoken` for its own): scripts/oracles fetches them, and
+each test is skipped by name without. KWAAI_RANDOM_STRINGS says how
 many strings a tokenizer gets; ids and decoded text must be equal in all of them."""
 import json, os, random, resource, struct, subprocess, tempfile, unicodedata
 from harness import *
 
+oracles()
 try: import tokenizers as hf
 except ImportError: hf = None
 try: import sentencepiece
 except ImportError: sentencepiece = None
+try: import tiktoken
+except ImportError: tiktoken = None
 N = int(os.environ.get("KWAAI_RANDOM_STRINGS", "1000"))
 TOKENS = os.path.join(os.environ.get("BUILD", "build"), "tests", "tokens")
 RANGES = [(0x20, 0x7f), (0xa0, 0x250), (0x300, 0x370), (0x370, 0x530), (0x590, 0x700), (0x900, 0xe00), (0xe00, 0x1000),
@@ -301,6 +305,39 @@ def with_sentencepiece(name, frame):
 
 def test_llama2_sentencepiece(): return with_sentencepiece("llama2-tokenizer.model", lambda t, ids: [t.bos_id()] + ids)
 def test_t5_sentencepiece(): return with_sentencepiece("t5-spiece.model", lambda t, ids: ids + [t.eos_id()])
+
+
+def gpt2_pair():
+    library()
+    from tokenizers import models, pre_tokenizers, decoders
+    t = hf.Tokenizer(models.BPE.from_file(data("tokenizers/gpt2-vocab.json"), data("tokenizers/gpt2-merges.txt")))
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.decoder = decoders.ByteLevel()
+    t.add_special_tokens(["<|endoftext|>"])
+    return t
+
+
+def test_gpt2_pair():
+    t = gpt2_pair()
+    return compare(data("tokenizers/gpt2-vocab.json"), lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False))
+
+
+GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def with_tiktoken(name):
+    """Ranks alone: the names of Whisper's special tokens are taken out of the strings."""
+    if tiktoken is None: raise Skip("Python's tiktoken is not installed")
+    import base64
+    path = data("tokenizers/" + name)
+    ranks = {base64.b64decode(a): int(b) for a, b in (l.split() for l in open(path) if l.strip())}
+    t = tiktoken.Encoding(name, pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    strings = [s.replace("<|", "< |") for s in texts()]
+    return compare(path, lambda s: t.encode(s, disallowed_special=()), lambda ids: t.decode(ids), strings)
+
+
+def test_tiktoken_gpt2(): return with_tiktoken("whisper-gpt2.tiktoken")
+def test_tiktoken_multilingual(): return with_tiktoken("whisper-multilingual.tiktoken")
 
 
 def test_hostile_texts_take_linear_time():
