@@ -7,13 +7,6 @@
 #include "text/unicode.h"
 #include <string.h>
 
-static kw_status (*const models[])(kw_encoder *, kw_str, kw_ids *) = {
-    [KW_VOCAB_BPE] = kw_bpe_encode,
-    [KW_VOCAB_SPM] = kw_spm_encode,
-    [KW_VOCAB_UNIGRAM] = kw_unigram_encode,
-    [KW_VOCAB_WORDPIECE] = kw_wordpiece_encode,
-};
-
 typedef struct stage {
     kw_encoder *e;
     int step;
@@ -125,9 +118,7 @@ static kw_status metaspace(stage s, const kw_cut *c, kw_str text)
     bool has_one = text.p[0] == ' ' ||
                    (c->literal.n <= text.n && memcmp(text.p, c->literal.p, c->literal.n) == 0);
     if (prepends && !has_one) kw_buf_bytes(&b, c->literal.p, c->literal.n);
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] == ' ') kw_buf_bytes(&b, c->literal.p, c->literal.n);
-        else kw_buf_byte(&b, text.p[i]);
+    kw_put_replaced(&b, text, KW_STR(" "), c->literal);
     kw_str spaced = { b.data, b.len };
     kw_status st = b.status;
     if (!st) st = c->is_whole ? piece(s, spaced, 0, spaced.n) : cut(s, c, spaced);
@@ -149,7 +140,7 @@ static kw_status prefix_space(stage s, kw_str text)
 static kw_status run(stage s, kw_str text)
 {
     const kw_tokenizer *t = s.e->t;
-    if (s.step == t->n_cuts) return models[t->model](s.e, text, s.out);
+    if (s.step == t->n_cuts) return kw_words_encode(s.e, text, s.out);
     const kw_cut *c = &t->cuts[s.step];
     if (c->kind == KW_CUT_METASPACE) return metaspace(s, c, text);
     if (c->kind == KW_CUT_PREFIX_SPACE) return prefix_space(s, text);

@@ -172,6 +172,9 @@ struct kw_tokenizer {
     int32_t byte_id[256];  /* the token of a single byte, or -1 */
     const char *space; /* SentencePiece: what stands for a space: "▁", or " " in llama2.c files */
 
+    bool parts_words;      /* BPE, SentencePiece: nothing joins a "▁" to some bytes before it; */
+    bool joins_blank[256]; /* these may be joined to it */
+
     kw_trie pieces; /* Unigram, WordPiece */
     double *scores; /* Unigram */
     double unknown_score;
@@ -196,7 +199,7 @@ typedef struct kw_encoder {
     size_t cap;
     kw_heap heap;
     kw_buf scratch;
-    struct kw_word *words; /* BPE: what was encoded before, or NULL */
+    struct kw_word *words; /* what was encoded before, or NULL */
     size_t n_words;        /* a power of two */
 } kw_encoder;
 
@@ -251,6 +254,7 @@ kw_status kw_base64_decode(kw_str text, kw_arena *arena, kw_str *out);
 /* *out borrows from text or from the buffers. */
 kw_status kw_normalize(const kw_tokenizer *t, kw_str text, bool is_first, kw_buf bufs[2],
                        kw_str *out);
+void kw_put_replaced(kw_buf *out, kw_str s, kw_str from, kw_str to); /* each `from` as `to` */
 /* special.c: text to ids, added tokens included. */
 kw_status kw_encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out);
 kw_status kw_index_added(kw_tokenizer *t);
@@ -264,8 +268,11 @@ kw_status kw_unigram_encode(kw_encoder *e, kw_str piece, kw_ids *out);
 kw_status kw_wordpiece_encode(kw_encoder *e, kw_str piece, kw_ids *out);
 kw_status kw_unigram_prepare(kw_tokenizer *t); /* after the tokens are there */
 kw_status kw_wordpiece_prepare(kw_tokenizer *t);
-kw_status kw_bpe_begin(kw_encoder *e, size_t text_bytes);
-void kw_bpe_release(kw_encoder *e);
+/* words.c: one piece of text by the tokenizer's model, at once or word by word. */
+kw_status kw_words_encode(kw_encoder *e, kw_str piece, kw_ids *out);
+void kw_words_prepare(kw_tokenizer *t); /* after the tokens are there */
+kw_status kw_words_begin(kw_encoder *e, size_t text_bytes);
+void kw_words_release(kw_encoder *e);
 
 /* The bytes of one token, appended. */
 kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out);

@@ -101,16 +101,29 @@ static kw_status replace_found(const job *j, kw_buf *out)
     return st ? st : out->status;
 }
 
+void kw_put_replaced(kw_buf *out, kw_str s, kw_str from, kw_str to)
+{
+    size_t done = 0, at = 0;
+    while (from.n && at < s.n) {
+        const char *hit = memchr(s.p + at, from.p[0], s.n - at);
+        if (!hit) break;
+        at = (size_t)(hit - s.p);
+        bool is_hit = from.n <= s.n - at && memcmp(hit, from.p, from.n) == 0;
+        if (is_hit) {
+            kw_buf_bytes(out, s.p + done, at - done);
+            kw_buf_bytes(out, to.p, to.n);
+            done = at + from.n;
+        }
+        at += is_hit ? from.n : 1;
+    }
+    kw_buf_bytes(out, s.p + done, s.n - done);
+}
+
 static kw_status replace(const job *j, kw_buf *out)
 {
     kw_str from = j->step->from, to = j->step->to, s = j->text;
     if (j->step->pattern) return s.n ? replace_found(j, out) : KW_OK;
-    for (size_t at = 0; at < s.n;) {
-        bool hit = from.n && from.n <= s.n - at && memcmp(s.p + at, from.p, from.n) == 0;
-        if (hit) kw_buf_bytes(out, to.p, to.n);
-        else kw_buf_byte(out, s.p[at]);
-        at += hit ? from.n : 1;
-    }
+    kw_put_replaced(out, s, from, to);
     return out->status;
 }
 

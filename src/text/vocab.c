@@ -146,6 +146,7 @@ kw_status kw_tokenizer_finish(kw_tokenizer *t)
     if (!st) st = kw_index_added(t);
     if (!st && t->model == KW_VOCAB_UNIGRAM) st = kw_unigram_prepare(t);
     if (!st && t->model == KW_VOCAB_WORDPIECE) st = kw_wordpiece_prepare(t);
+    if (!st) kw_words_prepare(t);
     settle_specials(t);
     return st;
 }
