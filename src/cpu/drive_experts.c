@@ -6,9 +6,9 @@
  *
  *   groups:  n | expert[e] of the n that have rows | start[e + 1] in pairs, by expert | pair[n_rows * k] = row * k + slot
  *
- * Packed weights go to drive_packed_experts.c. Of others a chunk is a stretch of one expert's matrix; the rows pass in blocks. Exact
- * mode decodes the stretch to f32, fast mode multiplies int8 activations with the file's own blocks where there is a kernel. Either gives a row the same bits in any
- * company. */
+ * Packed weights go to drive_packed_experts.c. Of others a chunk is a stretch of one expert's matrix; the rows pass in blocks.
+ * Exact mode decodes the stretch to f32, fast mode multiplies int8 activations with the file's own blocks where there is a
+ * kernel. Either gives a row the same bits in any company. */
 #include "cpu/internal.h"
 #include <string.h>
 

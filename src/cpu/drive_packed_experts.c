@@ -17,7 +17,7 @@ enum {
     ROWS = 128,       /* of wide kernels at once */
     SUMS = ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS,
 };
-_Static_assert(KW_FEW_ROWS * MOST_PANELS * KW_PANEL_ROWS <= SUMS, "sums of few rows do not fit");
+_Static_assert(KW_FEW_ROWS *MOST_PANELS *KW_PANEL_ROWS <= SUMS, "sums of few rows do not fit");
 
 static const kw_tensor *weight_of(const kw_cpu_program *g, const kw_op *op)
 {
@@ -41,7 +41,8 @@ static size_t wide_bytes(const kw_cpu_program *g, const kw_tensor *t)
 static size_t x_bytes(const kw_cpu_program *g, const kw_tensor *t)
 {
     size_t k = (size_t)t->shape[2], wide = ROWS * wide_bytes(g, t);
-    size_t few = KW_FEW_ROWS * (is_plain(t) ? k * sizeof(float) : k / KW_GROUP * sizeof(kw_group_x));
+    size_t few =
+        KW_FEW_ROWS * (is_plain(t) ? k * sizeof(float) : k / KW_GROUP * sizeof(kw_group_x));
     return few > wide ? few : wide;
 }
 
@@ -161,8 +162,8 @@ static void wide(const work *w, size_t from, size_t n)
                   .out = w->sums,
                   .scratch = w->sums + SUMS };
     for (size_t i = 0; i < n; i++)
-        (bytes ? k->encode_wide8 : k->encode_wide)(kw_experts_source(w->r, w->pair[from + i]), w->x, i,
-                                                   w->k);
+        (bytes ? k->encode_wide8 : k->encode_wide)(kw_experts_source(w->r, w->pair[from + i]), w->x,
+                                                   i, w->k);
     for (size_t panel = 0; panel < w->n; panel += d.n_panels) {
         d.n_panels = w->n - panel < KW_WIDE_PANELS ? w->n - panel : KW_WIDE_PANELS;
         d.w = w->w + panel * w->panel_bytes;

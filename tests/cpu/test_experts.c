@@ -1,6 +1,6 @@
 /* test_experts.c - a mixture of experts as a plan, against plain loops in double: every row to the experts with its best
- * scores, whatever the number of rows, the format of the matrices, and whether they lie together; crowded experts and idle ones. Over
- * packed matrices a row has the bits that LINEAR gives it with the others of its expert. */
+ * scores, whatever the number of rows, the format of the matrices, and whether they lie together; crowded experts and idle ones.
+ * Over packed matrices a row has the bits that LINEAR gives it with the others of its expert. */
 #include "cpu/cpu.h"
 #include "cpu/kernels.h"
 #include "test.h"
@@ -235,7 +235,8 @@ static bool pack(machine *m, stack *s)
     if (!kw_cpu_packs(m->device, &s->t)) return false;
     size_t panels = kw_cpu_panels(&s->t);
     assert_true(panels * kw_cpu_panel_bytes(&s->t) <= sizeof s->packed);
-    kw_cpu_pack(m->device, &s->t, 0, panels / 2, s->packed); /* in two parts, as a file is written */
+    kw_cpu_pack(m->device, &s->t, 0, panels / 2,
+                s->packed); /* in two parts, as a file is written */
     kw_cpu_pack(m->device, &s->t, panels / 2, panels - panels / 2,
                 s->packed + panels / 2 * kw_cpu_panel_bytes(&s->t));
     s->t.packed = s->packed;
@@ -249,7 +250,9 @@ static void linear(machine *m, const stack *s, int e, const float *x, int n, flo
     kw_plan *p = NULL;
     kw_program *program = NULL;
     kw_memory *scratch = NULL;
-    kw_tensor t = { .dtype = s->t.dtype, .rank = 2, .shape = { s->t.shape[1], s->t.shape[2], 1, 1 } };
+    kw_tensor t = { .dtype = s->t.dtype,
+                    .rank = 2,
+                    .shape = { s->t.shape[1], s->t.shape[2], 1, 1 } };
     t.data = kw_tensor_row(&s->t, e * s->t.shape[1]);
     t.packed = s->packed + (size_t)e * kw_cpu_panels(&t) * kw_cpu_panel_bytes(&t);
     must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
@@ -309,7 +312,8 @@ static int compare(machine *m, const stack *s, int e, int n, const traced *t, bo
     const float *from = is_down ? t->up : m->x, *got = is_down ? t->down : t->up;
     for (int i = 0; i < n * USED; i++)
         if ((int)t->route[i / USED][i % USED] == e) {
-            memcpy(x + has * cols, from + (is_down ? i : i / USED) * cols, (size_t)cols * sizeof *x);
+            memcpy(x + has * cols, from + (is_down ? i : i / USED) * cols,
+                   (size_t)cols * sizeof *x);
             pair[has++] = i;
         }
     if (has) linear(m, s, e, x, has, want);
