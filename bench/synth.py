@@ -27,6 +27,10 @@ import sys
 ALIGN = 32
 SHAPES = {
     "tiny": dict(vocab=1024, context=2048, width=256, ffn=768, layers=4, heads=4, kv=2, base=1e4, tied=False),
+    "tiny-moe": dict(vocab=1024, context=2048, width=256, ffn=256, layers=2, heads=4, kv=2, base=1e4, tied=False, experts=4, used=2,
+                     ffn_expert=256),
+    "tiny-moe-apart": dict(vocab=1024, context=2048, width=256, ffn=256, layers=2, heads=4, kv=2, base=1e4, tied=False, experts=4,
+                           used=2, ffn_expert=256, apart=True),
     "llama-1b": dict(vocab=128256, context=131072, width=2048, ffn=8192, layers=16, heads=32, kv=8, base=5e5, tied=True),
     "llama-7b": dict(vocab=32000, context=4096, width=4096, ffn=11008, layers=32, heads=32, kv=32, base=1e4, tied=False),
     "gpt2": dict(arch="gpt2", vocab=50257, context=1024, width=768, ffn=3072, layers=12, heads=12, kv=12, tied=True),
@@ -81,7 +85,10 @@ def network(s):
     three = gate + [("ffn_up", width, wide), ("ffn_down", wide, width)]
     if not experts:
         return three
-    return [("ffn_gate_inp", width, experts)] + [(name + "_exps", cols, rows, experts) for name, cols, rows in three]
+    router = ("ffn_gate_inp", width, experts)
+    if s.get("apart"):  # as the first mixtures were written: a tensor for each expert
+        return [router] + [("%s.%d" % (name, e), cols, rows) for name, cols, rows in three for e in range(experts)]
+    return [router] + [(name + "_exps", cols, rows, experts) for name, cols, rows in three]
 
 
 def layer(s):
