@@ -82,9 +82,12 @@ typedef struct kw_pages {
     struct kw_page **page; /* [n] counted */
     kw_memory **memory;    /* [n] the same pages as the backend sees them */
     size_t n, cap;
+    int window;   /* no row looks further back; 0: to the beginning */
+    size_t first; /* pages before it were given back */
 } kw_pages;
-/* Pages for positions 0..length, those of from.. writable by this owner alone (copied when shared). */
+/* Pages for the positions that rows from.. to length-1 see, those of from.. writable by this owner alone (copied when shared). */
 kw_status kw_pages_reach(kw_pages *p, size_t from, size_t length);
+bool kw_pages_hold(const kw_pages *p, size_t from); /* what a row at `from` sees before it */
 kw_status kw_pages_fork(const kw_pages *p, kw_pages *out);
 void kw_pages_cut(kw_pages *p, size_t length); /* gives back the pages behind `length` positions */
 kw_cache_use kw_pages_use(const kw_pages *p);
