@@ -112,10 +112,11 @@ typedef enum kw_naming { KW_NAMING_HF, KW_NAMING_GGUF } kw_naming;
 
 typedef struct kw_checkpoint kw_checkpoint;
 
-/* path: a GGUF (or any part of one), old GGML, safetensors, PyTorch or llama2.c file, an index.json of shards, or a Hugging Face style folder
- * (model.safetensors or pytorch_model.bin or an index of them, config.json, generation_config.json). For a single safetensors
- * or PyTorch file config.json is read beside it. Formats are sniffed from the bytes, never from the file's name.
- * Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (big-endian GGUF, pickles that call something, experts...), KW_EIO. */
+/* path: a GGUF (or any part of one), old GGML, safetensors, PyTorch or llama2.c file, an index.json of shards, or a
+ * Hugging Face style folder (model.safetensors or pytorch_model.bin or an index of them, config.json,
+ * generation_config.json). For a single safetensors or PyTorch file config.json is read beside it. Formats are sniffed
+ * from the bytes, never from the file's name. Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (big-endian GGUF,
+ * pickles that call something, experts...), KW_EIO. */
 kw_status kw_checkpoint_open(const char *path, kw_file_options o, kw_checkpoint **out);
 /* The same from an open source (taken, also on failure) and the texts of config files (may be empty). */
 kw_status kw_checkpoint_from_source(kw_source *weights, kw_str config_json, kw_checkpoint **out);

@@ -5,8 +5,8 @@
  *   tensor:      n_dims, name length, type: u32 each | dims u32 (fastest first) | name | ggjt: padding to 32 | data
  *
  * They appear with GGUF names and keys. What the files leave out is LLaMA 2's: a norm's epsilon of 1e-5 (LLaMA 1
- * had 1e-6), and a context of 2048. Blocks changed twice. Until ggjt 2 neighbours shared a byte of nibbles, since then values 16 apart; until
- * ggjt 3 the scales of Q4_0, Q4_1 and Q8_0 were f32. Older blocks are rewritten as they are read, scales rounded to
+ * had 1e-6), and a context of 2048. Blocks changed twice. Until ggjt 2 neighbours shared a byte of nibbles, since then values 16
+ * apart; until ggjt 3 the scales of Q4_0, Q4_1 and Q8_0 were f32. Older blocks are rewritten as they are read, scales rounded to
  * f16, which gives what quantizing to version 3 gave. In ggml and ggmf files blocks had yet other forms: refused. */
 #include "format/internal.h"
 #include <stdio.h>
