@@ -4,11 +4,14 @@
 How fast a model runs depends on its shapes and formats, not on what it says, so a file of noise with the sizes of a real
 model measures as well as the real one. Its text is noise, its quality is not to be measured.
 
-    synth.py llama-1b q4_0 FILE.gguf            shapes: tiny llama-1b llama-7b; types: f16 q8_0 q4_0 q4_k_m
+    synth.py llama-1b q4_0 FILE.gguf            types: f16 q8_0 q4_0 q4_k_m
 
-The mixtures are those of the usual quantizer: with q4_0 and q4_k_m the output head (or the embedding that serves as one) is
+Shapes of other families stand in FAMILIES: Gemma 2 (with a third of its layers) and 3, GPT-2, Qwen3, and two mixtures of experts that are
+smaller than the real ones, so that they fit a small machine.
+
+The mixtures of formats are those of the usual quantizer: with q4_0 and q4_k_m the output head (or the embedding that serves as one) is
 Q6_K, and with q4_k_m the value projections and second ffn matrices of the outer eighths and of every third layer between
-are Q6_K too. Weights have mean 0 and deviation 1/sqrt(columns), norms are 1. One stretch of blocks is drawn for each type and width and
+are Q6_K too; rows that are not whole blocks of 256 take Q8_0 or Q4_0 instead. Weights have mean 0 and deviation 1/sqrt(columns), norms are 1. One stretch of blocks is drawn for each type and width and
 a tensor is cut from it at random places, so a 4 GB file takes about as long as the disk. The same shape and type give the same bytes.
 
     file:  "GGUF" 3 | counts | keys and values | names, shapes, types, offsets | padding | data, each tensor padded to 32
@@ -24,9 +27,34 @@ import sys
 ALIGN = 32
 SHAPES = {
     "tiny": dict(vocab=1024, context=2048, width=256, ffn=768, layers=4, heads=4, kv=2, base=1e4, tied=False),
+    "tiny-moe": dict(vocab=1024, context=2048, width=256, ffn=256, layers=2, heads=4, kv=2, base=1e4, tied=False, experts=4, used=2,
+                     ffn_expert=256),
+    "tiny-moe-apart": dict(vocab=1024, context=2048, width=256, ffn=256, layers=2, heads=4, kv=2, base=1e4, tied=False, experts=4,
+                           used=2, ffn_expert=256, apart=True),
     "llama-1b": dict(vocab=128256, context=131072, width=2048, ffn=8192, layers=16, heads=32, kv=8, base=5e5, tied=True),
     "llama-7b": dict(vocab=32000, context=4096, width=4096, ffn=11008, layers=32, heads=32, kv=32, base=1e4, tied=False),
+    "gpt2": dict(arch="gpt2", vocab=50257, context=1024, width=768, ffn=3072, layers=12, heads=12, kv=12, tied=True),
+    "qwen3-0.6b": dict(arch="qwen3", vocab=151936, context=40960, width=1024, ffn=3072, layers=28, heads=16, kv=8, head=128, base=1e6,
+                       tied=True),
+    "gemma2-third": dict(arch="gemma2", vocab=256000, context=8192, width=2304, ffn=9216, layers=8, heads=8, kv=4, head=256, base=1e4,
+                         window=4096, tied=True),
+    "gemma3-1b": dict(arch="gemma3", vocab=262144, context=32768, width=1152, ffn=6912, layers=26, heads=4, kv=1, head=256, base=1e6,
+                      window=512, tied=True),
+    "mixtral-small": dict(vocab=32000, context=32768, width=1024, ffn=3584, layers=8, heads=8, kv=2, head=128, base=1e6, tied=False,
+                          experts=8, used=2, ffn_expert=3584),
+    "qwen3moe-small": dict(arch="qwen3moe", vocab=151936, context=40960, width=1024, ffn=3072, layers=8, heads=16, kv=4, head=128,
+                           base=1e6, tied=False, experts=32, used=8, ffn_expert=768),
 }
+# What the layers of a family have beside those of a llama.
+FAMILIES = {
+    "gpt2": dict(norms="attn_norm ffn_norm", biases=True),
+    "qwen3": dict(norms="attn_norm ffn_norm", head_norms=True),
+    "qwen3moe": dict(norms="attn_norm ffn_norm", head_norms=True),
+    "llama": dict(norms="attn_norm ffn_norm"),
+    "gemma2": dict(norms="attn_norm post_attention_norm ffn_norm post_ffw_norm"),
+    "gemma3": dict(norms="attn_norm post_attention_norm ffn_norm post_ffw_norm", head_norms=True),
+}
+NORM, BIAS = 0, -1  # rows of a vector
 # name: (number in GGUF, values a block, bytes a block)
 FORMATS = {"F32": (0, 1, 4), "F16": (1, 1, 2), "Q4_0": (2, 32, 18), "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q6_K": (14, 256, 210)}
 FILE_TYPES = {"f16": 1, "q4_0": 2, "q8_0": 7, "q4_k_m": 15}
@@ -36,22 +64,65 @@ I32 = 5
 
 # ---- what a model is made of ----
 
+def family_of(s):
+    return FAMILIES[s.get("arch", "llama")]
+
+
+def head_of(s):
+    return s.get("head", s["width"] // s["heads"])
+
+
+def attention(s):
+    width, q, kv = s["width"], head_of(s) * s["heads"], head_of(s) * s["kv"]
+    if s.get("arch") == "gpt2":
+        return [("attn_qkv", width, 3 * width), ("attn_output", width, width)]
+    return [("attn_q", width, q), ("attn_k", width, kv), ("attn_v", width, kv), ("attn_output", q, width)]
+
+
+def network(s):
+    width, experts, wide = s["width"], s.get("experts", 0), s.get("ffn_expert", s["ffn"])
+    gate = [] if s.get("arch") == "gpt2" else [("ffn_gate", width, wide)]
+    three = gate + [("ffn_up", width, wide), ("ffn_down", wide, width)]
+    if not experts:
+        return three
+    router = ("ffn_gate_inp", width, experts)
+    if s.get("apart"):  # as the first mixtures were written: a tensor for each expert
+        return [router] + [("%s.%d" % (name, e), cols, rows) for name, cols, rows in three for e in range(experts)]
+    return [router] + [(name + "_exps", cols, rows, experts) for name, cols, rows in three]
+
+
+def layer(s):
+    f, matrices = family_of(s), attention(s) + network(s)
+    out = [(n, s["width"], NORM) for n in f["norms"].split()]
+    out += [(n, head_of(s), NORM) for n in ("attn_q_norm", "attn_k_norm") if f.get("head_norms")]
+    if f.get("biases"):
+        matrices += [(m[0] + ".bias", m[2], BIAS) for m in matrices] + [(n + ".bias", s["width"], BIAS) for n in f["norms"].split()]
+    return out + matrices
+
+
 def tensors(s):
-    """[(name, columns, rows)] in file order; rows 0: a norm."""
-    width, kv = s["width"], s["width"] // s["heads"] * s["kv"]
-    out = [("token_embd", width, s["vocab"])]
+    """[(name, columns, rows, experts)] in file order; rows NORM or BIAS: a vector; experts 0: a matrix."""
+    width, out = s["width"], [("token_embd", s["width"], s["vocab"])]
+    if s.get("arch") == "gpt2":
+        out += [("position_embd", width, s["context"]), ("output_norm.bias", width, BIAS)]
     for i in range(s["layers"]):
-        out += [("blk.%d.%s" % (i, name), cols, rows) for name, cols, rows in (
-            ("attn_norm", width, 0), ("attn_q", width, width), ("attn_k", width, kv), ("attn_v", width, kv),
-            ("attn_output", width, width), ("ffn_norm", width, 0), ("ffn_gate", width, s["ffn"]),
-            ("ffn_up", width, s["ffn"]), ("ffn_down", s["ffn"], width))]
-    out.append(("output_norm", width, 0))
-    return out if s["tied"] else out + [("output", width, s["vocab"])]
+        out += [("blk.%d.%s" % (i, t[0]),) + t[1:] for t in layer(s)]
+    out.append(("output_norm", width, NORM))
+    out += [] if s["tied"] else [("output", width, s["vocab"])]
+    return [t + (0,) * (4 - len(t)) for t in out]
 
 
-def format_of(name, rows, s, kind):
-    if rows == 0:
+def format_of(name, cols, rows, s, kind):
+    if rows <= 0 or name.endswith("ffn_gate_inp"):
         return "F32"
+    if name == "position_embd":
+        return "F16"
+    form = mixture(name, s, kind)
+    fits = cols % FORMATS[form][1] == 0
+    return form if fits else "Q8_0" if form == "Q6_K" else "Q4_0"
+
+
+def mixture(name, s, kind):
     if kind in ("f16", "q8_0"):
         return kind.upper()
     if name == ("token_embd" if s["tied"] else "output"):
@@ -59,7 +130,7 @@ def format_of(name, rows, s, kind):
     if kind == "q4_0":
         return "Q4_0"
     layers = s["layers"]
-    if name.endswith(("attn_v", "ffn_down")):
+    if name.endswith(("attn_v", "ffn_down", "ffn_down_exps")):
         i = int(name.split(".")[1])
         if i < layers // 8 or i >= 7 * layers // 8 or (i - layers // 8) % 3 == 2:
             return "Q6_K"
@@ -74,6 +145,10 @@ def half(x):
 
 def blocks_f16(rng, deviation, n):
     return struct.pack("<%de" % n, *(rng.gauss(0, deviation) for _ in range(n)))
+
+
+def blocks_f32(rng, deviation, n):
+    return struct.pack("<%df" % n, *(rng.gauss(0, deviation) for _ in range(n)))
 
 
 def blocks_q4_0(rng, deviation, n):
@@ -109,7 +184,7 @@ def blocks_q6_k(rng, deviation, n):
     return b"".join(rng.randbytes(192) + rng.choice(tails) for _ in range(n))
 
 
-DRAW = {"F16": blocks_f16, "Q4_0": blocks_q4_0, "Q8_0": blocks_q8_0, "Q4_K": blocks_q4_k, "Q6_K": blocks_q6_k}
+DRAW = {"F32": blocks_f32, "F16": blocks_f16, "Q4_0": blocks_q4_0, "Q8_0": blocks_q8_0, "Q4_K": blocks_q4_k, "Q6_K": blocks_q6_k}
 
 
 class Source:
@@ -161,17 +236,34 @@ def vocabulary(n):
     return names, kinds, [0.0] * 259 + [-float(i) for i in range(n - 259)]
 
 
+def family_pairs(s, a):
+    """What the header says of an architecture beyond sizes that all have."""
+    dim = head_of(s)
+    if a == "gpt2":
+        return [pair("gpt2.attention.layer_norm_epsilon", F32, 1e-5)]
+    out = [pair(a + ".attention.head_count_kv", U32, s["kv"]), pair(a + ".attention.key_length", U32, dim),
+           pair(a + ".attention.value_length", U32, dim), pair(a + ".rope.dimension_count", U32, dim),
+           pair(a + ".rope.freq_base", F32, s["base"]), pair(a + ".attention.layer_norm_rms_epsilon", F32, 1e-5)]
+    if "window" in s:
+        out.append(pair(a + ".attention.sliding_window", U32, s["window"]))
+    if a == "gemma2":
+        out += [pair(a + ".attn_logit_softcapping", F32, 50.0), pair(a + ".final_logit_softcapping", F32, 30.0)]
+    if "experts" in s:
+        out += [pair(a + ".expert_count", U32, s["experts"]), pair(a + ".expert_used_count", U32, s["used"]),
+                pair(a + ".expert_feed_forward_length", U32, s["ffn_expert"])]
+    return out
+
+
 def header(s, shape, kind):
     names, kinds, scores = vocabulary(s["vocab"])
-    dim = s["width"] // s["heads"]
-    return [pair("general.architecture", TEXT, "llama"), pair("general.name", TEXT, "synthetic " + shape),
+    a = s.get("arch", "llama")
+    return [pair("general.architecture", TEXT, a), pair("general.name", TEXT, "synthetic " + shape),
             pair("general.alignment", U32, ALIGN), pair("general.file_type", U32, FILE_TYPES[kind]),
-            pair("general.quantization_version", U32, 2), pair("llama.vocab_size", U32, s["vocab"]),
-            pair("llama.context_length", U32, s["context"]), pair("llama.embedding_length", U32, s["width"]),
-            pair("llama.block_count", U32, s["layers"]), pair("llama.feed_forward_length", U32, s["ffn"]),
-            pair("llama.attention.head_count", U32, s["heads"]), pair("llama.attention.head_count_kv", U32, s["kv"]),
-            pair("llama.rope.dimension_count", U32, dim), pair("llama.rope.freq_base", F32, s["base"]),
-            pair("llama.attention.layer_norm_rms_epsilon", F32, 1e-5), pair("tokenizer.ggml.model", TEXT, "llama"),
+            pair("general.quantization_version", U32, 2), pair(a + ".vocab_size", U32, s["vocab"]),
+            pair(a + ".context_length", U32, s["context"]), pair(a + ".embedding_length", U32, s["width"]),
+            pair(a + ".block_count", U32, s["layers"]), pair(a + ".feed_forward_length", U32, s["ffn"]),
+            pair(a + ".attention.head_count", U32, s["heads"])] + family_pairs(s, a) + [
+            pair("tokenizer.ggml.model", TEXT, "llama"),
             pairs_list("tokenizer.ggml.tokens", TEXT, names), pairs_list("tokenizer.ggml.scores", F32, scores),
             pairs_list("tokenizer.ggml.token_type", I32, kinds), pair("tokenizer.ggml.bos_token_id", U32, 1),
             pair("tokenizer.ggml.eos_token_id", U32, 2), pair("tokenizer.ggml.unknown_token_id", U32, 0),
@@ -185,26 +277,32 @@ def padded(n):
 
 
 def layout(s, kind):
-    """[(name, columns, rows, format, offset)]"""
+    """[(name, columns, rows, experts, format, offset)]"""
     out, at = [], 0
-    for name, cols, rows in tensors(s):
-        form = format_of(name, rows, s, kind)
-        out.append((name + ".weight", cols, rows, form, at))
+    for name, cols, rows, experts in tensors(s):
+        form = format_of(name, cols, rows, s, kind)
+        out.append((name if name.endswith(".bias") else name + ".weight", cols, rows, experts, form, at))
         number, values, size = FORMATS[form]
-        at += padded(cols * max(rows, 1) // values * size)
+        at += padded(cols * max(rows, 1) * max(experts, 1) // values * size)
     return out
+
+
+def pieces(source, cols, rows, experts, form):
+    if rows > 0:
+        return source.pieces(form, cols, rows * max(experts, 1))
+    return [struct.pack("<f", 1.0 if rows == NORM else 0.0) * cols]
 
 
 def write(f, shape, kind):
     s, source = SHAPES[shape], Source(shape + kind)
     places, pairs = layout(s, kind), header(SHAPES[shape], shape, kind)
     f.write(b"GGUF" + struct.pack("<IQQ", 3, len(places), len(pairs)) + b"".join(pairs))
-    for name, cols, rows, form, at in places:
-        dims = [cols, rows] if rows else [cols]
+    for name, cols, rows, experts, form, at in places:
+        dims = [n for n in (cols, rows, experts) if n > 0]
         f.write(text(name) + struct.pack("<I%dQIQ" % len(dims), len(dims), *dims, FORMATS[form][0], at))
     f.write(bytes(-f.tell() % ALIGN))
-    for name, cols, rows, form, at in places:
-        for piece in source.pieces(form, cols, rows) if rows else [struct.pack("<f", 1.0) * cols]:
+    for name, cols, rows, experts, form, at in places:
+        for piece in pieces(source, cols, rows, experts, form):
             f.write(piece)
         f.write(bytes(-f.tell() % ALIGN))
 

@@ -17,6 +17,8 @@ option(KWAAI_FUZZ "build the fuzz targets (clang)" OFF)
 set(KWAAI_SANITIZE "" CACHE STRING "address,undefined or thread")
 set(KWAAI_LIBEDIT AUTO CACHE STRING "line editing in the chat: AUTO, ON or OFF")
 
+set(KWAAI_PCRE2 AUTO CACHE STRING "patterns of tokenizers that no matcher was written for: AUTO, ON or OFF")
+
 add_compile_definitions(KWAAI_VERSION="${PROJECT_VERSION}")
 
 # One rounding a product and one a sum, everywhere: contraction would change bits between compilers.

@@ -20,6 +20,11 @@ typedef struct kw_model kw_model;
  * KW_ENOMEM, KW_EIO. */
 KW_API kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o,
                                kw_model **out);
+/* Adapters (o->adapters) become part of the weights: W + scale * alpha / r * B A, computed in f32 and rounded to the type of
+ * the weight, so that they cost nothing later. The tensors that they change are copied into memory; of quantized weights these
+ * copies are f16, 2 bytes a value. Weights with adapters are packed in memory, never in a file. A PEFT adapter fits a model of
+ * either naming, and so does a GGUF one. Errors beside those above: KW_ESHAPE (the adapter is for another model; both
+ * are named), KW_EUNSUPPORTED (DoRA, tensors that are no LoRA; named). */
 /* Opens files without asking whether this build can compute with them: for programs that show what is inside. Of the answers
  * only tensors, metadata and the file's facts are there (family is "" when it is not known, sizes are 0); a session, batch or
  * plan of it is refused (KW_EINVAL). Needs no engine. */

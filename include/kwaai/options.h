@@ -27,6 +27,12 @@ typedef struct kw_engine_options {
 /* How far a long piece of work is, in bytes; done == total comes once, at its end. */
 typedef void (*kw_progress_fn)(void *user, const char *what, uint64_t done, uint64_t total);
 
+/* A low-rank adapter (LoRA): a folder or file of PEFT, or a GGUF file. Its weights are added scale times. */
+typedef struct kw_adapter {
+    const char *path;
+    float scale;
+} kw_adapter;
+
 /* How a model's files are opened. */
 typedef struct kw_model_options {
 #define KW_MODEL_OPT(...) KW_MEMBER(__VA_ARGS__)
@@ -34,6 +40,9 @@ typedef struct kw_model_options {
     /* Called while something takes long ("packing"), on the calling thread; NULL is fine. */
     kw_progress_fn on_progress;
     void *progress_user; /* first argument of on_progress */
+    /* Merged into the weights as they are loaded, in this order; borrowed for the call. See kw_model_load. */
+    const kw_adapter *adapters;
+    size_t n_adapters;
 } kw_model_options;
 
 /* One conversation or text in motion. */

@@ -30,7 +30,9 @@ KW_API kw_status kw_session_fork(kw_session *s, kw_session **out);
 /* The sampling of the following steps; NULL restores the defaults. Copies what it needs. Reseeds. */
 KW_API kw_status kw_session_set_sampling(kw_session *s, const kw_sampling *p);
 
-/* Makes the text of the session equal to ids[0..n) and computes what is new. n >= 1.
+/* Makes the text of the session equal to ids[0..n) and computes what is new. n >= 1. Where all layers of a model look at a window only
+ * (Mistral's first version, Phi-3), the cache holds that window and some positions more: going back by fewer than 257 tokens costs
+ * nothing, going back further computes the whole text again, with the same result.
  * KW_ELIMIT: n is more than the context. KW_EINVAL: an id outside the vocabulary (named). KW_ECANCELED between chunks:
  * what was computed stays. */
 KW_API kw_status kw_session_sync(kw_session *s, const int32_t *ids, size_t n);
@@ -56,7 +58,7 @@ KW_API const char *kw_finish_name(kw_finish f); /* "stop", "length"... */
 KW_API const int32_t *kw_session_ids(const kw_session *s, size_t *n);
 KW_API size_t kw_session_context(const kw_session *s); /* tokens it can hold */
 
-/* Memory of the session's cache pages; shared: of those that a fork holds too. */
+/* Memory of the session's cache pages (bounded where all layers have a window); shared: of those that a fork holds too. */
 typedef struct kw_cache_use {
     size_t bytes, shared_bytes;
 } kw_cache_use;

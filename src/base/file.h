@@ -52,6 +52,9 @@ void kw_file_abort(kw_file_writer *w);       /* NULL is fine */
 kw_status kw_file_create_alone(const char *path, kw_file_writer **out);
 kw_status kw_file_reserve(kw_file_writer *w, uint64_t size);
 kw_status kw_file_write_at(kw_file_writer *w, uint64_t at, const void *data, size_t len);
+/* The whole file from memory, in one step; its temporary is `path`.tmp too. */
+kw_status kw_file_replace(const char *path, const void *data, size_t len);
+void kw_file_remove(const char *path); /* one that is missing is fine */
 /* Overwrites bytes of an existing file in place. */
 kw_status kw_file_patch(const char *path, uint64_t at, const void *data, size_t len);
 /* Makes a folder and those above it. */

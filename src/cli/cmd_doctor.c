@@ -12,6 +12,12 @@ static const char line_editor[] = "libedit";
 static const char line_editor[] = "none";
 #endif
 
+#ifdef KWAAI_HAVE_PCRE2
+static const char patterns[] = "PCRE2";
+#else
+static const char patterns[] = "none";
+#endif
+
 static const struct {
     const char *name, *file;
 } catalogue[] = {
@@ -49,8 +55,8 @@ static void count_packs(places *p)
 static void print_json(const kw_engine_info *e, double bandwidth, const places *p)
 {
     printf("{\"version\":\"%s\",\"threads\":%d,\"isa\":\"%s\",\"isa_rows\":\"%s\",\"cpu_features\":"
-           "\"%s\",\"line_editor\":\"%s\"",
-           kw_version(), e->threads, e->isa, e->isa_rows, e->cpu_features, line_editor);
+           "\"%s\",\"line_editor\":\"%s\",\"patterns\":\"%s\"",
+           kw_version(), e->threads, e->isa, e->isa_rows, e->cpu_features, line_editor, patterns);
     printf(",\"bandwidth_gb_s\":%.2f,\"models\":", bandwidth / 1e9);
     out_json_string(p->models, strlen(p->models));
     printf(",\"packs\":");
@@ -66,6 +72,7 @@ static void print_text(const kw_engine_info *e, double bandwidth, const places *
     printf("%-12s %d\n", "threads", e->threads);
     printf("%-12s %.1f GB/s read\n", "memory", bandwidth / 1e9);
     printf("%-12s %s\n", "line editor", line_editor);
+    printf("%-12s %s\n", "patterns", patterns);
     printf("%-12s %s\n", "models", p->models);
     for (size_t i = 0; i < sizeof catalogue / sizeof *catalogue; i++)
         printf("%-12s   %s: %s\n", "", catalogue[i].name,

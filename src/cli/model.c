@@ -150,13 +150,50 @@ static int choose_packing(cli *c)
     return cli_use_packs(c);
 }
 
+/* FILE or FILE:SCALE; a file whose name holds a colon wins. text is cut. */
+static int read_adapter(char *text, kw_adapter *out)
+{
+    char *colon = strrchr(text, ':'), *end = NULL;
+    *out = (kw_adapter){ text, 1.0f };
+    if (!colon || access(text, F_OK) == 0) return EXIT_OK;
+    out->scale = strtof(colon + 1, &end);
+    if (end == colon + 1 || *end)
+        return out_fail(EXIT_USAGE,
+                        "--lora is \"%s\"\nwhy: what follows the colon is no number\n"
+                        "try: --lora FILE:0.5",
+                        text);
+    *colon = 0;
+    return EXIT_OK;
+}
+
+static int load_with_adapters(cli *c, const char *path, kw_adapter *adapters)
+{
+    int code = EXIT_OK;
+    size_t n = 0;
+    for (; n < c->lora.n && !code; n++) {
+        char *text = strdup(c->lora.items[n]);
+        adapters[n].path = text;
+        code = text ? read_adapter(text, &adapters[n]) : out_fail(EXIT_OS, "out of memory");
+    }
+    c->model.adapters = adapters;
+    c->model.n_adapters = n;
+    kw_status st = code ? KW_OK : kw_model_load(c->open_engine, path, &c->model, &c->open_model);
+    if (st) code = out_status(st, NULL);
+    c->model.n_adapters = 0; /* a draft has none */
+    while (n > 0) free((char *)(uintptr_t)adapters[--n].path);
+    return code;
+}
+
 static int load_model(cli *c, const char *path)
 {
     int code = choose_packing(c);
     if (!code) code = cli_open_engine(c);
     if (code) return code;
-    kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_model);
-    return st ? out_status(st, NULL) : EXIT_OK;
+    kw_adapter *adapters = calloc(c->lora.n + 1, sizeof *adapters);
+    if (!adapters) return out_fail(EXIT_OS, "out of memory");
+    code = load_with_adapters(c, path, adapters);
+    free(adapters);
+    return code;
 }
 
 int cli_open_model(cli *c)

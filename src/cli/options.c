@@ -413,7 +413,7 @@ int cli_parse(cli *c, int argc, char **argv)
     if (!code && config) code = read_config(c, config, true);
     if (!code) code = read_environment(c);
     if (!code) {
-        c->stop.n = 0; /* flags replace a list, they do not add to it */
+        c->stop.n = c->lora.n = 0; /* flags replace a list, they do not add to it */
         code = read_flags(c, argc, argv);
     }
     return code;
@@ -425,6 +425,7 @@ void cli_free(cli *c)
     free(c->kept.items);
     free(c->args);
     free(c->stop.items);
+    free(c->lora.items);
 }
 
 bool cli_was_set(const cli *c, const char *name)

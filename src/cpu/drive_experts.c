@@ -6,9 +6,9 @@
  *
  *   groups:  n | expert[e] of the n that have rows | start[e + 1] in pairs, by expert | pair[n_rows * k] = row * k + slot
  *
- * A chunk of EXPERTS is a stretch of one expert's matrix; the rows pass in blocks. Exact mode decodes the stretch to f32, fast
- * mode multiplies int8 activations with the file's own blocks where there is a kernel. Either gives a row the same bits in any
- * company. */
+ * Packed weights go to drive_packed_experts.c. Of others a chunk is a stretch of one expert's matrix; the rows pass in blocks.
+ * Exact mode decodes the stretch to f32, fast mode multiplies int8 activations with the file's own blocks where there is a
+ * kernel. Either gives a row the same bits in any company. */
 #include "cpu/internal.h"
 #include <string.h>
 
@@ -48,15 +48,10 @@ static void route(const kw_run *r, int64_t row)
     for (int i = 0; i < a->n_used; i++) share[i] /= sum;
 }
 
-/* Where the parts of a group value lie. */
-typedef struct groups {
-    int32_t *n, *expert, *start, *pair;
-} groups;
-
-static groups groups_at(const kw_run *r, kw_val v)
+kw_groups kw_groups_at(const kw_run *r, kw_val v)
 {
     int32_t *at = kw_place(r, v), e = r->step->op->p.route.n_experts;
-    return (groups){ at, at + 1, at + 1 + e, at + 2 + 2 * e };
+    return (kw_groups){ at, at + 1, at + 1 + e, at + 2 + 2 * e };
 }
 
 static int64_t one_chunk(const kw_run *r)
@@ -71,7 +66,7 @@ static void group(const kw_run *r, int64_t chunk)
     const kw_op *op = r->step->op;
     const kw_route_args *a = &op->p.route;
     const float *chosen = kw_place(r, op->src[0]);
-    groups g = groups_at(r, op->dst);
+    kw_groups g = kw_groups_at(r, op->dst);
     int64_t n = kw_live_rows(r, op->src[0]);
     (void)chunk;
     *g.n = 0;
@@ -113,6 +108,7 @@ size_t kw_experts_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 {
     size_t k = (size_t)weight_of(g, op)->shape[2], stretch = (size_t)stretch_of(g, op);
     size_t products = ROWS * stretch * sizeof(float);
+    if (kw_experts_packed(g, op)) return kw_experts_packed_bytes(g, op);
     if (q8_of(g, op)) return ROWS * kw_q8_row_bytes(k) + products;
     return (ROWS + stretch) * k * sizeof(float) + products;
 }
@@ -125,7 +121,7 @@ static int64_t stretches(const kw_run *r)
 
 static int64_t experts_chunks(const kw_run *r)
 {
-    return *groups_at(r, r->step->op->src[2]).n * stretches(r);
+    return *kw_groups_at(r, r->step->op->src[2]).n * stretches(r);
 }
 
 /* A chunk: rows from..from+n of an expert's matrix, and the pairs it has. */
@@ -144,7 +140,7 @@ static work begin(const kw_run *r, int64_t chunk)
 {
     const kw_op *op = r->step->op;
     const kw_tensor *t = weight_of(r->g, op);
-    groups g = groups_at(r, op->src[2]);
+    kw_groups g = kw_groups_at(r, op->src[2]);
     int32_t e = g.expert[chunk / stretches(r)];
     size_t row_bytes = kw_tensor_row_bytes(t);
     work w = { .r = r, .m = t->shape[1], .k = t->shape[2] };
@@ -161,13 +157,12 @@ static work begin(const kw_run *r, int64_t chunk)
     return w;
 }
 
-/* Row number i of the block in x: the pair's row, or its slot's part of the row. */
-static const float *source(const work *w, int32_t pair)
+const float *kw_experts_source(const kw_run *r, int32_t pair)
 {
-    const kw_op *op = w->r->step->op;
-    int64_t cols = kw_cols(w->r, op->src[0]), used = op->p.route.n_used;
-    const float *x = kw_place(w->r, op->src[0]);
-    return cols == w->k ? x + pair / used * cols : x + pair * w->k;
+    const kw_op *op = r->step->op;
+    int64_t cols = kw_cols(r, op->src[0]), k = weight_of(r->g, op)->shape[2];
+    const float *x = kw_place(r, op->src[0]);
+    return cols == k ? x + pair / op->p.route.n_used * cols : x + pair * k;
 }
 
 static void gather(const work *w, const int32_t *pair, int64_t n)
@@ -175,8 +170,8 @@ static void gather(const work *w, const int32_t *pair, int64_t n)
     bool encoded = q8_of(w->r->g, w->r->step->op);
     for (int64_t i = 0; i < n; i++) {
         unsigned char *to = w->x + (size_t)i * w->x_bytes;
-        if (encoded) w->r->g->kernels.encode_q8(source(w, pair[i]), to, (size_t)w->k);
-        else memcpy(to, source(w, pair[i]), w->x_bytes);
+        if (encoded) w->r->g->kernels.encode_q8(kw_experts_source(w->r, pair[i]), to, (size_t)w->k);
+        else memcpy(to, kw_experts_source(w->r, pair[i]), w->x_bytes);
     }
 }
 
@@ -248,5 +243,10 @@ static void mix(const kw_run *r, int64_t row)
 
 const kw_op_driver kw_drive_route = { .chunks = rows_of, .run = route };
 const kw_op_driver kw_drive_group = { .chunks = one_chunk, .run = group, .helps = true };
-const kw_op_driver kw_drive_experts = { .chunks = experts_chunks, .run = experts };
+static const kw_op_driver drive_experts = { .chunks = experts_chunks, .run = experts };
+const kw_op_driver *kw_experts_driver(const kw_cpu_program *g, const kw_op *op)
+{
+    return kw_experts_packed(g, op) ? &kw_drive_packed_experts : &drive_experts;
+}
+
 const kw_op_driver kw_drive_mix = { .chunks = rows_of, .run = mix };

@@ -19,12 +19,41 @@ int64_t kw_twin_rows(const kw_run *r) { return kw_live_rows(r, value_of(r->step-
 bool kw_twin_splits(const kw_run *r)
 {
     kw_opcode code = r->step->op->code;
-    return code == KW_OP_LINEAR || code == KW_OP_SWIGLU || code == KW_OP_GEGLU;
+    bool is_norm = code == KW_OP_RMS_NORM || code == KW_OP_LAYER_NORM;
+    return code == KW_OP_LINEAR || (kw_twin_makes(code) && !is_norm);
 }
 
 bool kw_twin_makes(kw_opcode code)
 {
-    return code == KW_OP_RMS_NORM || code == KW_OP_SWIGLU || code == KW_OP_GEGLU;
+    switch (code) {
+    case KW_OP_RMS_NORM:
+    case KW_OP_LAYER_NORM:
+    case KW_OP_SWIGLU:
+    case KW_OP_GEGLU:
+    case KW_OP_GELU:
+    case KW_OP_GELU_TANH: return true;
+    default: return false;
+    }
+}
+
+/* Columns at..at+n, counted from the beginning of x, of what the op makes of it; a norm's are whole rows. */
+static void make(const kw_run *r, size_t at, size_t n, float *out)
+{
+    const kw_op *op = r->step->op;
+    const kw_kernels *k = &r->g->kernels;
+    const float *a = (const float *)kw_place(r, op->src[0]) + at, *b = kw_place(r, op->src[1]);
+    size_t d = (size_t)kw_cols(r, op->src[1]);
+    kw_layer_norm_args norm = { b, kw_place(r, op->src[2]), n, op->p.eps };
+    switch (op->code) {
+    case KW_OP_RMS_NORM:
+        for (size_t i = 0; i < n; i += d) k->rms_norm(out + i, a + i, b, d, op->p.eps);
+        return;
+    case KW_OP_LAYER_NORM: k->layer_norm(out, a, &norm); return;
+    case KW_OP_GEGLU: k->geglu(out, a, b + at, n); return;
+    case KW_OP_GELU: k->gelu(out, a, n); return;
+    case KW_OP_GELU_TANH: k->gelu_tanh(out, a, n); return;
+    default: k->swiglu(out, a, b + at, n); return;
+    }
 }
 
 const float *kw_twin_source(const kw_run *r, int64_t row, size_t from, size_t n)
@@ -36,13 +65,7 @@ const float *kw_twin_source(const kw_run *r, int64_t row, size_t from, size_t n)
         kw_tiles_join_row(r, row, out);
         return out;
     }
-    const float *a = (const float *)kw_place(r, op->src[0]) + at;
-    if (op->code == KW_OP_LINEAR) return a;
-    const float *b = kw_place(r, op->src[1]);
-    size_t d = (size_t)kw_cols(r, op->src[1]);
-    if (op->code == KW_OP_RMS_NORM)
-        for (size_t i = 0; i < n; i += d) r->g->kernels.rms_norm(out + i, a + i, b, d, op->p.eps);
-    else if (op->code == KW_OP_GEGLU) r->g->kernels.geglu(out, a, b + at, n);
-    else r->g->kernels.swiglu(out, a, b + at, n);
+    if (op->code == KW_OP_LINEAR) return (const float *)kw_place(r, op->src[0]) + at;
+    make(r, at, n, out);
     return out;
 }

@@ -98,10 +98,23 @@ extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_dr
     kw_drive_silu, kw_drive_swiglu, kw_drive_rope_table, kw_drive_rope, kw_drive_rows,
     kw_drive_store, kw_drive_attend, kw_drive_gelu_tanh, kw_drive_geglu, kw_drive_scale,
     kw_drive_softcap, kw_drive_layer_norm, kw_drive_gelu, kw_drive_columns, kw_drive_route,
-    kw_drive_group, kw_drive_experts, kw_drive_mix;
+    kw_drive_group, kw_drive_mix;
 
 size_t kw_attend_worker_bytes(const kw_op *op);
+
+/* EXPERTS: where the parts of a group value lie; the row of x that a pair of row and slot multiplies; the driver. */
+typedef struct kw_groups {
+    int32_t *n, *expert, *start, *pair;
+} kw_groups;
+kw_groups kw_groups_at(const kw_run *r, kw_val v);
+const float *kw_experts_source(const kw_run *r, int32_t pair);
+const kw_op_driver *kw_experts_driver(const kw_cpu_program *g, const kw_op *op);
 size_t kw_experts_worker_bytes(const kw_cpu_program *g, const kw_op *op);
+/* Over packed weights (drive_packed_experts.c). */
+bool kw_experts_packed(const kw_cpu_program *g, const kw_op *op);
+size_t kw_experts_packed_bytes(const kw_cpu_program *g, const kw_op *op);
+extern const kw_op_driver kw_drive_packed_experts;
+
 /* What alibi adds to the scores of a kv head's query heads in a block, times `scale`: bias is [heads][KW_ATTEND_BLOCK]. */
 void kw_attend_alibi(const kw_attend_args *a, int kv_head, int block, float scale, float *bias);
 /* What the distances from one query to a block's keys add to the scores of its heads, times `scale`; bias as above. */

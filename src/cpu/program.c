@@ -60,7 +60,7 @@ static const kw_op_driver *const drivers[KW_OP_COUNT] = {
     [KW_OP_COLUMNS] = &kw_drive_columns,
     [KW_OP_ROUTE] = &kw_drive_route,
     [KW_OP_GROUP] = &kw_drive_group,
-    [KW_OP_EXPERTS] = &kw_drive_experts,
+    [KW_OP_EXPERTS] = NULL, /* kw_experts_driver */
     [KW_OP_MIX] = &kw_drive_mix,
 };
 
@@ -237,7 +237,8 @@ static kw_status add_op(preparing *s, const kw_op *op)
     if (op->code == KW_OP_ROPE && stores(s, op)) return add_store(s, stores(s, op), op);
     const kw_op_driver *by = kw_twin_makes(op->code) ? twin_only(s, op) : NULL;
     if (by) return add_twin(s, op, op->dst, by, touches(s->g->plan, op));
-    kw_step step = { .driver = drivers[op->code], .op = op, .barrier = op->code == KW_OP_CUT };
+    by = op->code == KW_OP_EXPERTS ? kw_experts_driver(s->g, op) : drivers[op->code];
+    kw_step step = { .driver = by, .op = op, .barrier = op->code == KW_OP_CUT };
     if (op->code == KW_OP_ATTEND_ALL && is_tiled(s->g)) step.driver = &kw_drive_all_tiles;
     return push(s, step, touches(s->g->plan, op));
 }

@@ -143,6 +143,13 @@ int kw_window_of(const kw_windows *w, int il)
     return il >= w->from ? w->size : 0;
 }
 
+int kw_window_of_all(const kw_windows *w, int n_layers)
+{
+    for (int il = 0; il < n_layers; il++)
+        if (kw_window_of(w, il) == 0) return 0;
+    return w->size;
+}
+
 static kw_status check_type(const kw_windows *w, int il)
 {
     kw_str t = w->types.at[il];

@@ -100,7 +100,8 @@ typedef struct kw_decoder_shape {
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab, ctx_train;
     int n_rope;          /* rope frequencies: half the rotated width */
     bool rope_by_length; /* past ctx_train every length has frequencies of its own (dynamic) */
-    int rope_switch;   /* texts longer than this have other frequencies (longrope); 0: none have */
+    int rope_switch; /* texts longer than this have other frequencies (longrope); 0: none have */
+    int window;      /* no layer looks further back than that many positions; 0: some layer does */
     bool ctx_is_fixed; /* positions are learned: there are none behind ctx_train */
     /* Of encoders: kinds of parts of a text (0: not told apart), scores of a text (0: none), and how often the separator stands
      * between two texts. */
@@ -176,6 +177,7 @@ typedef struct kw_windows {
 } kw_windows;
 /* The window of layer il; 0: it sees all. */
 int kw_window_of(const kw_windows *w, int il);
+int kw_window_of_all(const kw_windows *w, int n_layers); /* 0 when one layer sees all */
 kw_status kw_windows_check(const kw_windows *w, int n_layers);
 
 static inline kw_val kw_bind(kw_plan *p, kw_weight_ref w) { return kw_weight(p, w.name, w.t); }

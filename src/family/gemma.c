@@ -205,6 +205,7 @@ static kw_decoder_shape shape(const void *config_)
         .n_vocab = c->n_vocab,
         .ctx_train = c->ctx,
         .n_rope = c->member == GEMMA3 ? c->head_dim : c->head_dim / 2,
+        .window = kw_window_of_all(&c->windows, c->n_layers),
     };
 }
 

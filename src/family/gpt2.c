@@ -140,7 +140,8 @@ static float scale_of(const config *c, int il)
     return c->scale_by_layer ? scale / (float)(il + 1) : scale;
 }
 
-static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val x,
+/* The stream x with the attention of h added. */
+static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_val h, kw_val x,
                         kw_val rows_in)
 {
     kw_attend_args attend = {
@@ -150,11 +151,11 @@ static kw_val attention(kw_plan *p, const config *c, const layer *w, int il, kw_
         .head_dim = c->head_dim,
         .scale = scale_of(c, il),
     };
-    kw_val qkv = kw_linear(p, x, kw_bind(p, w->qkv), kw_bind(p, w->b_qkv)), part[3];
+    kw_val qkv = kw_linear(p, h, kw_bind(p, w->qkv), kw_bind(p, w->b_qkv)), part[3];
     for (int i = 0; i < 3; i++)
         part[i] = kw_columns(p, qkv, (kw_columns_args){ i * c->dim, c->dim, c->dim, 1 });
     kw_val o = kw_attend(p, part[0], part[1], part[2], rows_in, attend);
-    return kw_linear(p, o, kw_bind(p, w->o), kw_bind(p, w->bo));
+    return kw_linear_onto(p, o, kw_bind(p, w->o), kw_bind(p, w->bo), x);
 }
 
 static kw_val norm(kw_plan *p, const config *c, kw_val x, kw_weight_ref w, kw_weight_ref bias)
@@ -169,7 +170,7 @@ static kw_val block(kw_plan *p, const void *config_, const void *layer_, int il,
     const layer *w = layer_;
     (void)shared;
     kw_val h = norm(p, c, x, w->attn_norm, w->b_attn_norm);
-    x = kw_add(p, attention(p, c, w, il, h, in->rows), x);
+    x = attention(p, c, w, il, h, x, in->rows);
     h = norm(p, c, x, w->ffn_norm, w->b_ffn_norm);
     h = kw_gelu_tanh(p, kw_linear(p, h, kw_bind(p, w->up), kw_bind(p, w->b_up)));
     return kw_linear_onto(p, h, kw_bind(p, w->down), kw_bind(p, w->b_down), x);

@@ -273,6 +273,7 @@ static kw_decoder_shape shape(const void *config_)
         .n_rope = c->n_rope,
         .rope_by_length = strcmp(c->rope.type, "dynamic") == 0,
         .rope_switch = is_longrope(c) ? c->rope.original_ctx : 0,
+        .window = kw_window_of_all(&c->windows, c->n_layers),
     };
 }
 

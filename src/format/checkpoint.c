@@ -92,13 +92,30 @@ kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first)
     return st;
 }
 
+/* After the check for overlap, so that what is copied is never more than the file. */
+kw_status kw_checkpoint_align(kw_checkpoint *ck, size_t first)
+{
+    for (size_t i = first; i < ck->n_tensors; i++) {
+        kw_tensor *t = &ck->tensors[i].tensor;
+        size_t bytes = 0;
+        kw_tensor_bytes(t, &bytes);
+        if (!bytes || (uintptr_t)t->data % kw_dtype_get(t->dtype)->bytes == 0) continue;
+        void *copy = kw_arena_alloc(&ck->arena, bytes, 1);
+        if (!copy) return KW_ENOMEM;
+        memcpy(copy, t->data, bytes);
+        t->data = copy;
+    }
+    return KW_OK;
+}
+
 /* ---- sniffing ---- */
 
 static const char *const kind_names[] = {
     "an unknown kind of file", "GGUF",          "safetensors",
     "a safetensors index",     "llama2.c",      "a Python pickle",
     "a zip archive",           "JSON",          "a SentencePiece model",
-    "a llama2.c tokenizer",    "a tar archive",
+    "a llama2.c tokenizer",    "a tar archive", "a GGML file",
+    "a NumPy array",
 };
 
 const char *kw_file_kind_name(kw_file_kind k) { return kind_names[k]; }
@@ -126,6 +143,8 @@ kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size
     size_t n = head_len, at = 0;
     while (at < n && (p[at] == ' ' || p[at] == '\n' || p[at] == '\r' || p[at] == '\t')) at++;
     if (n >= 4 && memcmp(p, "GGUF", 4) == 0) return KW_FILE_GGUF;
+    if (kw_ggml_fits(p, n)) return KW_FILE_GGML;
+    if (kw_npy_fits(p, n)) return KW_FILE_NPY;
     if (n >= 4 && memcmp(p, "PK\3\4", 4) == 0) return KW_FILE_ZIP;
     if (n >= 2 && p[0] == 0x80 && p[1] <= 5) return KW_FILE_PICKLE;
     if (is_safetensors(p, n, file_size)) return KW_FILE_SAFETENSORS;
@@ -148,8 +167,8 @@ static kw_status not_a_model(const kw_source *s, kw_file_kind kind)
                               s->name),
                       "load it in PyTorch and save it again");
     return kw_fail(KW_EFORMAT,
-                   "%s is %s\nwhy: a model is a GGUF, safetensors, PyTorch or llama2.c file, or a "
-                   "folder with one",
+                   "%s is %s\nwhy: what is read are GGUF, safetensors, PyTorch, llama2.c, old GGML "
+                   "and NumPy files, and folders with one",
                    s->name, kw_file_kind_name(kind));
 }
 
@@ -164,13 +183,14 @@ kw_status kw_checkpoint_read_part(kw_checkpoint *ck, kw_source *s)
     kw_file_kind kind = kind_of(s);
     if (kind == KW_FILE_SAFETENSORS) return kw_safetensors_read(ck, s);
     if (kind == KW_FILE_ZIP || kind == KW_FILE_PICKLE) return kw_torch_read(ck, s);
-    return not_a_model(s, kind);
+    return kind == KW_FILE_NPY ? kw_npy_read(ck, s) : not_a_model(s, kind);
 }
 
 static kw_status read_source(kw_checkpoint *ck, kw_source *s, kw_file_options o)
 {
     kw_file_kind kind = kind_of(s);
-    if (kind == KW_FILE_GGUF) return kw_gguf_read(ck, s);
+    if (kind == KW_FILE_GGUF) return kw_gguf_read(ck, s, o);
+    if (kind == KW_FILE_GGML) return kw_ggml_read(ck, s);
     if (kind == KW_FILE_LLAMA2C) return kw_llama2c_read(ck, s);
     if (kind == KW_FILE_JSON) return kw_index_read(ck, s, o);
     return kw_checkpoint_read_part(ck, s);
@@ -217,9 +237,13 @@ static kw_status set_folder(kw_checkpoint *ck, const char *path, bool is_dir)
 /* The weights file of a folder. */
 static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
 {
-    static const char *const names[] = { "model.safetensors.index.json", "model.safetensors",
-                                         "model.gguf", "pytorch_model.bin.index.json",
-                                         "pytorch_model.bin" };
+    static const char *const names[] = { "model.safetensors.index.json",
+                                         "model.safetensors",
+                                         "model.gguf",
+                                         "pytorch_model.bin.index.json",
+                                         "pytorch_model.bin",
+                                         "adapter_model.safetensors",
+                                         "adapter_model.bin" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         kw_status st = join(ck, names[i], path);
         if (st) return st;

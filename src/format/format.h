@@ -60,6 +60,24 @@ typedef enum kw_meta_type {
     KW_META_ARRAY
 } kw_meta_type;
 
+/* GGUF's types of values, by its numbers. */
+typedef enum kw_gguf_type {
+    KW_GGUF_U8,
+    KW_GGUF_I8,
+    KW_GGUF_U16,
+    KW_GGUF_I16,
+    KW_GGUF_U32,
+    KW_GGUF_I32,
+    KW_GGUF_F32,
+    KW_GGUF_BOOL,
+    KW_GGUF_STRING,
+    KW_GGUF_ARRAY,
+    KW_GGUF_U64,
+    KW_GGUF_I64,
+    KW_GGUF_F64,
+    KW_GGUF_TYPES
+} kw_gguf_type;
+
 typedef struct kw_meta {
     kw_str key;
     kw_meta_type type;
@@ -67,7 +85,8 @@ typedef struct kw_meta {
     double number;          /* INT, FLOAT */
     kw_str string;          /* borrowed from the file */
     kw_meta_type item_type; /* ARRAY: of what (an array of arrays is refused) */
-    uint32_t item_ggml;     /* ARRAY: GGUF's own item type number */
+    uint32_t ggml;          /* a kw_gguf_type: the value's, as it stands in the file */
+    uint32_t item_ggml; /* ARRAY: the items'; 0x100 more in version 1, with its narrow lengths */
     uint64_t n_items;
     kw_str items; /* ARRAY: the raw packed items, already checked to be complete */
 } kw_meta;
@@ -93,10 +112,11 @@ typedef enum kw_naming { KW_NAMING_HF, KW_NAMING_GGUF } kw_naming;
 
 typedef struct kw_checkpoint kw_checkpoint;
 
-/* path: a GGUF, safetensors, PyTorch or llama2.c file, an index.json of shards, or a Hugging Face style folder
- * (model.safetensors or pytorch_model.bin or an index of them, config.json, generation_config.json). For a single safetensors
- * or PyTorch file config.json is read beside it. Formats are sniffed from the bytes, never from the file's name.
- * Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (big-endian GGUF, pickles that call something, experts...), KW_EIO. */
+/* path: a GGUF (or any part of one), old GGML, safetensors, PyTorch or llama2.c file, an index.json of shards, or a
+ * Hugging Face style folder (model.safetensors or pytorch_model.bin or an index of them, config.json,
+ * generation_config.json). For a single safetensors or PyTorch file config.json is read beside it. Formats are sniffed
+ * from the bytes, never from the file's name. Errors: KW_ENOTFOUND, KW_EFORMAT, KW_EUNSUPPORTED (big-endian GGUF,
+ * pickles that call something, experts...), KW_EIO. */
 kw_status kw_checkpoint_open(const char *path, kw_file_options o, kw_checkpoint **out);
 /* The same from an open source (taken, also on failure) and the texts of config files (may be empty). */
 kw_status kw_checkpoint_from_source(kw_source *weights, kw_str config_json, kw_checkpoint **out);
@@ -135,6 +155,12 @@ bool kw_checkpoint_is_mapped(const kw_checkpoint *ck); /* all of its files */
 /* Hint that a tensor's bytes were copied and will not be read in the map again. */
 void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t);
 
+/* A tensor's values may be changed, in a type that need not be the file's: edit gives room for them (where they lie, when it is
+ * the checkpoint's own memory already; NULL: no memory), set puts them in the tensor's place. The file stays as it is. */
+void *kw_checkpoint_edit(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype);
+void kw_checkpoint_set(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype,
+                       const void *data);
+
 /* What a file is, from its first bytes (and size): for commands that take any file. */
 typedef enum kw_file_kind {
     KW_FILE_UNKNOWN,
@@ -147,7 +173,9 @@ typedef enum kw_file_kind {
     KW_FILE_JSON,
     KW_FILE_SENTENCEPIECE,
     KW_FILE_LLAMA2C_TOKENIZER,
-    KW_FILE_TAR
+    KW_FILE_TAR,
+    KW_FILE_GGML,
+    KW_FILE_NPY
 } kw_file_kind;
 kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size);
 const char *kw_file_kind_name(kw_file_kind k);
@@ -155,11 +183,55 @@ const char *kw_file_kind_name(kw_file_kind k);
 /* ---- safetensors as a bag of tensors: infer's input and output ---- */
 typedef struct kw_tensor_file kw_tensor_file; /* tensors with names, from one safetensors source */
 kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out); /* takes s, also on failure */
+/* The same for what infer takes: safetensors, NumPy's .npy and .npz, PyTorch. */
+kw_status kw_tensors_open(kw_source *s, kw_tensor_file **out);
 void kw_safetensors_close(kw_tensor_file *f);
 size_t kw_safetensors_count(const kw_tensor_file *f);
 const kw_named_tensor *kw_safetensors_at(const kw_tensor_file *f, size_t i);
 const kw_named_tensor *kw_safetensors_find(const kw_tensor_file *f, const char *name);
 /* Writes the file atomically. Tensors in the given order, header padded to 8 bytes. */
 kw_status kw_safetensors_write(const char *path, const kw_named_tensor *tensors, size_t n);
+
+/* ---- writing a file of tensors piece by piece ----
+ *
+ *     keys, names and shapes -> create: all files are there as NAME.tmp, with their headers and all their space
+ *     the bytes of the first tensor, of the second... -> append, in pieces of any size
+ *     commit: synced and renamed. Killed before: nothing changed, and the next run takes over the temporaries. */
+
+/* GGUF's metadata, in the making. The first failure sticks in bytes.status. */
+typedef struct kw_gguf_keys {
+    kw_buf bytes;
+    uint64_t n;
+} kw_gguf_keys;
+#define KW_GGUF_KEYS ((kw_gguf_keys){ .bytes = KW_BUF((size_t)1 << 30, KW_PAY_FILE) })
+void kw_gguf_put_int(kw_gguf_keys *k, const char *key, kw_gguf_type type, int64_t v); /* or BOOL */
+void kw_gguf_put_float(kw_gguf_keys *k, const char *key, kw_gguf_type type, double v);
+void kw_gguf_put_string(kw_gguf_keys *k, const char *key, kw_str v);
+/* Exactly n items must follow. */
+void kw_gguf_begin_array(kw_gguf_keys *k, const char *key, kw_gguf_type item, uint64_t n);
+void kw_gguf_item_int(kw_gguf_keys *k, kw_gguf_type type, int64_t v);
+void kw_gguf_item_float(kw_gguf_keys *k, kw_gguf_type type, double v);
+void kw_gguf_item_string(kw_gguf_keys *k, kw_str v);
+void kw_gguf_put_meta(kw_gguf_keys *k, const kw_meta *m); /* as it stands in its file */
+/* All of a GGUF file's keys except those named (NULL ends the list; may be NULL) and those that belong to the file, not the
+ * model: general.alignment and split.*. */
+void kw_gguf_copy_keys(kw_gguf_keys *k, const kw_checkpoint *ck, const char *const *except);
+void kw_gguf_keys_free(kw_gguf_keys *k);
+
+typedef struct kw_tensor_writer kw_tensor_writer; /* owned */
+/* Tensors in the given order; of each, name, dtype, rank and shape are read and copied, data is not. split_bytes: begin
+ * another file where a file's tensors would be larger (NAME-00001-of-0000N.gguf); 0: never. KW_EWRITE: another process
+ * writes this file, the disk has too little space... */
+kw_status kw_gguf_create(const char *path, const kw_gguf_keys *keys, const kw_named_tensor *tensors,
+                         size_t n, uint64_t split_bytes, kw_tensor_writer **out);
+/* The same as safetensors, with {"format": "pt"}; files of a split get NAME.safetensors.index.json. */
+kw_status kw_safetensors_create(const char *path, const kw_named_tensor *tensors, size_t n,
+                                uint64_t split_bytes, kw_tensor_writer **out);
+/* The next bytes of the current tensor; when it has all of its own, the next one is current. */
+kw_status kw_tensors_append(kw_tensor_writer *w, const void *data, size_t len);
+uint64_t kw_tensors_bytes(const kw_tensor_writer *w); /* all files, as they will be */
+/* Renames every file to its name, the first of a split last. Frees w, also on failure. */
+kw_status kw_tensors_commit(kw_tensor_writer *w);
+void kw_tensors_abort(kw_tensor_writer *w); /* NULL is fine */
 
 #endif

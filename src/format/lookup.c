@@ -83,3 +83,30 @@ void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t)
             s->forget(s, (uint64_t)(p - s->map), bytes);
     }
 }
+
+static bool is_in_source(const kw_checkpoint *ck, const void *data)
+{
+    const unsigned char *p = data;
+    for (size_t i = 0; i < ck->n_sources; i++)
+        if (p >= ck->sources[i]->map && p < ck->sources[i]->map + ck->sources[i]->size) return true;
+    return false;
+}
+
+void *kw_checkpoint_edit(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype)
+{
+    kw_tensor wanted = t->tensor;
+    size_t bytes;
+    wanted.dtype = dtype;
+    if (dtype == t->tensor.dtype && !is_in_source(ck, t->tensor.data))
+        return (void *)(uintptr_t)t->tensor.data;
+    if (!kw_tensor_bytes(&wanted, &bytes)) return NULL;
+    return kw_arena_alloc(&ck->arena, bytes, 1);
+}
+
+void kw_checkpoint_set(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype,
+                       const void *data)
+{
+    kw_tensor *own = &ck->tensors[t - ck->tensors].tensor;
+    own->dtype = dtype;
+    own->data = data;
+}

@@ -115,23 +115,6 @@ static kw_status read_tensors(reader *r)
     return r->json.status;
 }
 
-/* Old files pad their header to nothing: tensors that lie crooked are copied. After the check for overlap, so that
- * what is copied is never more than the file. */
-static kw_status align(kw_checkpoint *ck, size_t first)
-{
-    for (size_t i = first; i < ck->n_tensors; i++) {
-        kw_tensor *t = &ck->tensors[i].tensor;
-        size_t bytes = 0;
-        kw_tensor_bytes(t, &bytes);
-        if (!bytes || (uintptr_t)t->data % kw_dtype_get(t->dtype)->bytes == 0) continue;
-        void *copy = kw_arena_alloc(&ck->arena, bytes, 1);
-        if (!copy) return KW_ENOMEM;
-        memcpy(copy, t->data, bytes);
-        t->data = copy;
-    }
-    return KW_OK;
-}
-
 kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s)
 {
     uint64_t len;
@@ -151,12 +134,13 @@ kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s)
     ck->naming = KW_NAMING_HF;
     ck->format = "safetensors";
     st = kw_checkpoint_check_overlap(ck, first);
-    return st ? st : align(ck, first);
+    return st ? st : kw_checkpoint_align(ck, first); /* old writers did not pad the header */
 }
 
 /* ---- a bag of tensors: infer's input ---- */
 
-kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out)
+static kw_status open_bag(kw_source *s, kw_status (*read)(kw_checkpoint *ck, kw_source *s),
+                          kw_tensor_file **out)
 {
     kw_checkpoint *ck = kw_calloc(1, sizeof *ck, KW_PAY_FILE);
     if (!ck) {
@@ -166,10 +150,20 @@ kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out)
     ck->arena = KW_ARENA(KW_PAY_FILE);
     ck->by_name = ck->by_key = KW_MAP(KW_PAY_FILE);
     kw_status st = kw_checkpoint_own(ck, s);
-    if (!st) st = kw_safetensors_read(ck, s);
+    if (!st) st = read(ck, s);
     if (st) kw_checkpoint_close(ck);
     else *out = (kw_tensor_file *)(void *)ck;
     return st;
+}
+
+kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out)
+{
+    return open_bag(s, kw_safetensors_read, out);
+}
+
+kw_status kw_tensors_open(kw_source *s, kw_tensor_file **out)
+{
+    return open_bag(s, kw_checkpoint_read_part, out);
 }
 
 void kw_safetensors_close(kw_tensor_file *f) { kw_checkpoint_close((kw_checkpoint *)(void *)f); }

@@ -197,10 +197,12 @@ static kw_status check_archive(const reader *r)
     return KW_OK;
 }
 
+/* NumPy's archives of arrays look the same until their members are listed. */
 static kw_status read_zip(reader *r)
 {
     const kw_zip_member *pickle = NULL;
     kw_status st = kw_zip_open(r->s, &r->zip);
+    if (!st && kw_npz_fits(&r->zip)) return kw_npz_read(r->ck, &r->zip);
     if (!st) st = find_pickle(r, &pickle);
     if (!st) st = check_archive(r);
     if (st) return st;

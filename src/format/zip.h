@@ -23,4 +23,8 @@ kw_status kw_zip_open(const kw_source *s, kw_zip *out);
 void kw_zip_close(kw_zip *z);                                   /* a zeroed one is fine */
 const kw_zip_member *kw_zip_find(const kw_zip *z, kw_str name); /* NULL when absent */
 
+/* npy.c: the zip of arrays that NumPy writes. */
+bool kw_npz_fits(const kw_zip *z);
+kw_status kw_npz_read(kw_checkpoint *ck, const kw_zip *z);
+
 #endif

@@ -255,7 +255,7 @@ static kw_status read_inputs(infer *f, const char *in_path)
     kw_source *source = NULL;
     kw_tensor_file *in = NULL;
     kw_status st = kw_source_file(in_path, (kw_file_options){ 0 }, &source);
-    if (!st) st = kw_safetensors_open(source, &in);
+    if (!st) st = kw_tensors_open(source, &in);
     if (!st) st = read_matrix(f, in, "input_ids", &f->ids);
     if (!st && kw_safetensors_find(in, "attention_mask"))
         st = read_matrix(f, in, "attention_mask", &f->mask);

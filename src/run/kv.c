@@ -3,10 +3,17 @@
  * A page holds 64 positions of one sequence for all layers and is reference counted. Before a session writes into a page
  * that another one also holds, it takes a page of its own and copies the positions that it keeps, no more; a session that
  * goes back in its text gives the pages behind it away. Pages are allocated when the text reaches them, so a long context
- * costs nothing until it is used. */
+ * costs nothing until it is used.
+ *
+ * Where no layer looks further back than a window, pages that all rows to come have behind them are given away too; their
+ * places in the table stay, empty, so that positions are where they were. A few pages before the window are kept: who goes back
+ * by less than that finds all its rows, who goes further begins anew. Where one layer sees everything nothing goes, for a page
+ * is of all layers. */
 #include "run/run.h"
 #include <stdatomic.h>
 #include <string.h>
+
+enum { PAGES_BEFORE_WINDOW = 4 };
 
 struct kw_page {
     kw_memory *memory;
@@ -87,29 +94,59 @@ static kw_status room(kw_pages *p, size_t n)
     return KW_OK;
 }
 
+/* The first page that a row at this position looks at. */
+static size_t first_seen(const kw_pages *p, size_t from)
+{
+    size_t window = (size_t)p->window;
+    return window == 0 || from < window ? 0 : (from + 1 - window) / KW_PAGE_ROWS;
+}
+
+bool kw_pages_hold(const kw_pages *p, size_t from) { return first_seen(p, from) >= p->first; }
+
+/* Gives back what rows from `from` on do not see. */
+static void roll(kw_pages *p, size_t from)
+{
+    for (; p->first + PAGES_BEFORE_WINDOW < first_seen(p, from); p->first++) {
+        release(p->engine, p->page[p->first]);
+        p->page[p->first] = NULL;
+        p->memory[p->first] = NULL;
+    }
+}
+
+/* A fresh page in place i. */
+static kw_status put(kw_pages *p, size_t i)
+{
+    p->page[i] = NULL;
+    kw_status st = new_page(p, &p->page[i]);
+    if (!st) p->memory[i] = p->page[i]->memory;
+    return st;
+}
+
 kw_status kw_pages_reach(kw_pages *p, size_t from, size_t length)
 {
-    size_t want = (length + KW_PAGE_ROWS - 1) / KW_PAGE_ROWS;
+    size_t want = (length + KW_PAGE_ROWS - 1) / KW_PAGE_ROWS, at = from / KW_PAGE_ROWS;
     kw_status st = room(p, want);
-    for (size_t i = from / KW_PAGE_ROWS; i < p->n && i < want && !st; i++)
-        st = own(p, i, i == from / KW_PAGE_ROWS ? from % KW_PAGE_ROWS : 0);
+    if (at < p->first) p->first = at; /* a text begins anew */
+    for (size_t i = at; i < p->n && i < want && !st; i++)
+        st = p->page[i] ? own(p, i, i == at ? from % KW_PAGE_ROWS : 0) : put(p, i);
     while (!st && p->n < want) {
-        st = new_page(p, &p->page[p->n]);
-        if (st) break;
-        p->memory[p->n] = p->page[p->n]->memory;
-        p->n++;
+        st = put(p, p->n);
+        if (!st) p->n++;
     }
+    if (!st) roll(p, from);
     return st;
 }
 
 kw_status kw_pages_fork(const kw_pages *p, kw_pages *out)
 {
-    *out = (kw_pages){ .engine = p->engine, .layout = p->layout };
+    *out = (kw_pages){
+        .engine = p->engine, .layout = p->layout, .window = p->window, .first = p->first
+    };
     if (p->n == 0) return KW_OK;
     kw_status st = room(out, p->n);
     if (st) return st;
     for (size_t i = 0; i < p->n; i++) {
-        atomic_fetch_add_explicit(&p->page[i]->refs, 1, memory_order_relaxed);
+        if (p->page[i]) atomic_fetch_add_explicit(&p->page[i]->refs, 1, memory_order_relaxed);
         out->page[i] = p->page[i];
         out->memory[i] = p->memory[i];
     }
@@ -121,6 +158,7 @@ void kw_pages_cut(kw_pages *p, size_t length)
 {
     size_t keep = (length + KW_PAGE_ROWS - 1) / KW_PAGE_ROWS;
     while (p->n > keep) release(p->engine, p->page[--p->n]);
+    if (p->first > p->n) p->first = p->n;
     if (p->n) return;
     kw_free(p->page);
     kw_free(p->memory);
@@ -132,7 +170,10 @@ void kw_pages_cut(kw_pages *p, size_t length)
 kw_cache_use kw_pages_use(const kw_pages *p)
 {
     size_t each = kw_kv_page_bytes(&p->layout);
-    kw_cache_use use = { .bytes = p->n * each };
-    for (size_t i = 0; i < p->n; i++) use.shared_bytes += is_shared(p->page[i]) ? each : 0;
+    kw_cache_use use = { 0 };
+    for (size_t i = p->first; i < p->n; i++) {
+        use.bytes += each;
+        use.shared_bytes += is_shared(p->page[i]) ? each : 0;
+    }
     return use;
 }

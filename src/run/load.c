@@ -2,6 +2,7 @@
  *
  * Everything a family needs is in its tables, so this code knows no family. What is decided here: which files are
  * asked, in which order, and how a failure is worded. */
+#include "run/lora.h"
 #include "run/pack.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -80,6 +81,28 @@ static kw_status load_tokenizer(kw_model *m, const char *path)
     return KW_OK;
 }
 
+static kw_status add_adapters(kw_model *m, const kw_model_options *o)
+{
+    kw_status st = KW_OK;
+    for (; m->n_adapters < o->n_adapters && !st; m->n_adapters++)
+        st = kw_lora_apply(m, &o->adapters[m->n_adapters]);
+    return st;
+}
+
+/* An adapter alone is no model. */
+static kw_status check_is_model(const kw_model *m)
+{
+    const kw_meta *type = kw_checkpoint_meta(m->ck, "general.type");
+    bool is_adapter = type && type->type == KW_META_STRING && kw_str_is(type->string, "adapter");
+    for (size_t i = 0; i < kw_checkpoint_count(m->ck) && i < 8 && !is_adapter; i++)
+        is_adapter = kw_str_ends(kw_checkpoint_at(m->ck, i)->name, ".lora_A.weight");
+    return is_adapter ? kw_try(kw_fail(KW_EUNSUPPORTED,
+                                       "an adapter (LoRA), not a model\nwhy: it changes the "
+                                       "weights of another one"),
+                               "kwaai run MODEL --lora ADAPTER")
+                      : KW_OK;
+}
+
 static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
 {
     kw_status st =
@@ -87,7 +110,9 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
                            &m->ck);
     if (st) return st;
     const kw_arch *arch = NULL;
-    st = read_arch(m);
+    st = check_is_model(m);
+    if (!st) st = read_arch(m);
+    if (!st) st = name_model(m, path);
     if (st) return st;
     m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
     if (!m->family) return unknown_arch(m);
@@ -96,11 +121,11 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
     if (!st)
         st = m->family->check(m->config, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF &&
                                              arch->gguf_interleaved);
+    if (!st) st = add_adapters(m, o);
     if (!st) st = kw_load_weights(m);
     if (st) return st;
     m->shape = m->family->shape(m->config);
-    st = name_model(m, path);
-    if (!st) st = load_tokenizer(m, o->tokenizer);
+    st = load_tokenizer(m, o->tokenizer);
     if (!st) st = kw_load_end_ids(m);
     if (!st) st = kw_model_pack(m, path, o);
     return st;

@@ -11,7 +11,7 @@ typedef struct binding_of {
     kw_model *m;
     const kw_weight_row *row;
     int il, expert;
-    char name[160];
+    char name[KW_NAME_MAX];
 } binding_of;
 
 static kw_status missing(const binding_of *b)
@@ -144,32 +144,9 @@ static const kw_tensor *view_of(binding_of *b, const kw_tensor *t)
     return view;
 }
 
-/* b->name: the pattern's first n letters with the layer's and the expert's number in place of %d. */
-static void name_tensor(binding_of *b, const char *pattern, size_t n)
-{
-    const int numbers[2] = { b->il, b->expert };
-    size_t at = 0, which = 0;
-    for (size_t i = 0; i < n && at + 16 < sizeof b->name; i++) {
-        b->name[at++] = pattern[i];
-        if (pattern[i] != '%' || which == 2) continue;
-        at += (size_t)snprintf(b->name + at - 1, 12, "%d", numbers[which++]) - 1;
-        i++; /* the d */
-    }
-    b->name[at] = 0;
-}
-
-/* The first of a row's names, or of its alternatives, that the file has. */
 static const kw_named_tensor *find(binding_of *b)
 {
-    bool is_gguf = kw_checkpoint_naming(b->m->ck) == KW_NAMING_GGUF;
-    const char *next = is_gguf ? b->row->gguf : b->row->hf;
-    while (next) {
-        name_tensor(b, next, strcspn(next, "|"));
-        const kw_named_tensor *found = kw_checkpoint_find(b->m->ck, b->name);
-        if (found) return found;
-        next = strchr(next, '|') ? strchr(next, '|') + 1 : NULL;
-    }
-    return NULL;
+    return kw_weight_find(b->m, b->row, b->il, b->expert, b->name);
 }
 
 /* ---- experts: one tensor [experts, rows, columns], or one [rows, columns] each ---- */

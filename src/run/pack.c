@@ -52,7 +52,12 @@ kw_status kw_pack_list(const kw_model *m, kw_arena *arena, kw_packed *out)
 void kw_pack_forget_source(kw_model *m, const kw_matrix *w)
 {
     kw_named_tensor source = { .tensor = *w->t }; /* it may be a part of one of the file's */
-    kw_checkpoint_forget(m->ck, &source);
+    int64_t parts = w->t->parts ? w->t->shape[0] : 1;
+    source.tensor.shape[0] /= parts; /* experts: each lies somewhere */
+    for (int64_t i = 0; i < parts; i++) {
+        if (w->t->parts) source.tensor.data = w->t->parts[i];
+        kw_checkpoint_forget(m->ck, &source);
+    }
 }
 
 static uint64_t bytes_of(const kw_tensor *t)
@@ -152,6 +157,7 @@ kw_status kw_model_pack(kw_model *m, const char *path, const kw_model_options *o
     way w = WAY_OFF;
     kw_status st = find_way(o, &w);
     if (st || w == WAY_OFF) return st;
+    if (m->n_adapters) w = WAY_MEMORY; /* files are of a model's own weights */
     st = kw_pack_list(m, &m->arena, &m->packed);
     if (st || !m->packed.n) return st;
     /* a source in memory cannot be given back: two copies only for who asks */

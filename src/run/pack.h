@@ -31,7 +31,8 @@ kw_status kw_pack_adopt(kw_model *m, const char *path, const kw_model_options *o
 kw_status kw_pack_check(const kw_model *m, const kw_packed *list, const kw_pack *p);
 kw_status kw_pack_compare_source(kw_model *m, const kw_packed *list, const kw_pack *p,
                                  const kw_model_options *o);
-kw_str kw_pack_source_rows(const kw_tensor *t, size_t from, size_t n); /* of panels from..from+n */
+/* The rows of panels from..from+n of those at one place in memory; n is cut to them. */
+kw_str kw_pack_source_rows(const kw_tensor *t, size_t from, size_t *n);
 
 /* pack_write.c. KW_PENDING: another process is at it. */
 kw_status kw_pack_write(kw_model *m, const char *source, const char *path,

@@ -20,10 +20,13 @@ kw_status kw_pack_path(const kw_model *m, const char *dir, kw_buf *path)
     return path->status;
 }
 
-kw_str kw_pack_source_rows(const kw_tensor *t, size_t from, size_t n)
+kw_str kw_pack_source_rows(const kw_tensor *t, size_t from, size_t *n)
 {
     size_t rows = (size_t)kw_tensor_rows(t), first = from * KW_PACK_ROWS;
-    size_t count = rows - first < n * KW_PACK_ROWS ? rows - first : n * KW_PACK_ROWS;
+    size_t part = t->parts ? (size_t)t->shape[1] / KW_PACK_ROWS : kw_cpu_panels(t);
+    size_t left = part - from % part;
+    if (*n > left) *n = left;
+    size_t count = rows - first < *n * KW_PACK_ROWS ? rows - first : *n * KW_PACK_ROWS;
     return (kw_str){ kw_tensor_row(t, (int64_t)first), count * kw_tensor_row_bytes(t) };
 }
 
@@ -59,11 +62,15 @@ kw_status kw_pack_check(const kw_model *m, const kw_packed *list, const kw_pack 
 
 static bool is_source(kw_model *m, const kw_matrix *w, const kw_pack_entry *e)
 {
-    kw_str rows = kw_pack_source_rows(w->t, 0, kw_cpu_panels(w->t));
-    size_t part = KW_PACK_ROWS * kw_tensor_row_bytes(w->t);
-    bool same = kw_pack_sum(m->engine->pool, &rows, part, 0) == e->source_sum;
+    size_t panels = kw_cpu_panels(w->t), part = KW_PACK_ROWS * kw_tensor_row_bytes(w->t);
+    uint64_t sum = 0;
+    for (size_t at = 0, n; at < panels; at += n) {
+        n = panels - at;
+        kw_str rows = kw_pack_source_rows(w->t, at, &n);
+        sum += kw_pack_sum(m->engine->pool, &rows, part, at);
+    }
     kw_pack_forget_source(m, w);
-    return same;
+    return sum == e->source_sum;
 }
 
 kw_status kw_pack_compare_source(kw_model *m, const kw_packed *list, const kw_pack *p,

@@ -53,7 +53,7 @@ static kw_status write_tensor(writing *w, const kw_matrix *from, kw_pack_entry *
            source_part = KW_PACK_ROWS * kw_tensor_row_bytes(from->t);
     for (size_t at = 0, n; at < panels; at += n) {
         n = panels - at < step ? panels - at : step;
-        kw_str rows = kw_pack_source_rows(from->t, at, n),
+        kw_str rows = kw_pack_source_rows(from->t, at, &n),
                packed = { (const char *)w->buffer, n * bytes };
         kw_cpu_pack(m->engine->device, from->t, at, n, w->buffer);
         e->sum += kw_pack_sum(m->engine->pool, &packed, bytes, at);

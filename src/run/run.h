@@ -45,6 +45,7 @@ struct kw_model {
     kw_tokenizer *tokenizer;
     int32_t *end_ids;
     size_t n_end_ids;
+    size_t n_adapters; /* merged into the weights: they are not the file's any more */
     kw_packed packed;
 };
 
@@ -55,6 +56,15 @@ static inline const void *kw_model_layer(const kw_model *m, int il)
         (const char *const *)(const void *)((const char *)m->weights + m->family->layers_at);
     return *layers + (size_t)il * m->family->layer_size;
 }
+
+/* weight_names.c: what a row of the family's table is called in files. */
+enum { KW_NAME_MAX = 160 };
+/* The first of a pattern's alternatives, with the layer's and the expert's number in place of %d; the next one, or NULL. */
+void kw_weight_name(char out[KW_NAME_MAX], const char *pattern, int il, int expert);
+const char *kw_weight_next(const char *pattern);
+/* The first of a row's names that the file has; `name` becomes it, or the last one that was looked for. */
+const kw_named_tensor *kw_weight_find(const kw_model *m, const kw_weight_row *row, int il,
+                                      int expert, char name[KW_NAME_MAX]);
 
 /* KW_EINVAL for a model that was only opened to be shown. */
 kw_status kw_model_check_engine(const kw_model *m);
@@ -72,9 +82,12 @@ typedef struct kw_pages {
     struct kw_page **page; /* [n] counted */
     kw_memory **memory;    /* [n] the same pages as the backend sees them */
     size_t n, cap;
+    int window;   /* no row looks further back; 0: to the beginning */
+    size_t first; /* pages before it were given back */
 } kw_pages;
-/* Pages for positions 0..length, those of from.. writable by this owner alone (copied when shared). */
+/* Pages for the positions that rows from.. to length-1 see, those of from.. writable by this owner alone (copied when shared). */
 kw_status kw_pages_reach(kw_pages *p, size_t from, size_t length);
+bool kw_pages_hold(const kw_pages *p, size_t from); /* what a row at `from` sees before it */
 kw_status kw_pages_fork(const kw_pages *p, kw_pages *out);
 void kw_pages_cut(kw_pages *p, size_t length); /* gives back the pages behind `length` positions */
 kw_cache_use kw_pages_use(const kw_pages *p);

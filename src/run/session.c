@@ -62,6 +62,7 @@ static kw_status fill(kw_session *s, kw_model *m, const kw_session_options *o)
     s->m = kw_model_retain(m);
     s->pages =
         (kw_pages){ .engine = m->engine,
+                    .window = m->shape.window,
                     .layout = { .dtype = dtype,
                                 .n_layers = m->shape.n_layers,
                                 .n_kv_heads = m->shape.n_kv_heads,
@@ -180,6 +181,7 @@ kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n)
     if (kw_angles_set(s->m, &s->angles, (int64_t)n))
         keep = 0;                /* cached keys were rotated for another length */
     if (keep == n) keep = n - 1; /* the last row gives the logits */
+    if (!kw_pages_hold(&s->pages, keep)) keep = 0;
     kw_session_forget(s);
     s->n_done = s->ids.n = keep;
     s->finish = KW_FINISH_NONE;

@@ -53,7 +53,11 @@ size_t kw_tensor_row_bytes(const kw_tensor *t)
 
 const void *kw_tensor_row(const kw_tensor *t, int64_t row)
 {
-    return (const unsigned char *)t->data + (size_t)row * kw_tensor_row_bytes(t);
+    size_t bytes = kw_tensor_row_bytes(t);
+    if (t->parts)
+        return (const unsigned char *)t->parts[row / t->shape[1]] +
+               (size_t)(row % t->shape[1]) * bytes;
+    return (const unsigned char *)t->data + (size_t)row * bytes;
 }
 
 const char *kw_tensor_shape_text(const kw_tensor *t, char out[96])

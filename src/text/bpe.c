@@ -289,7 +289,7 @@ static kw_status merge_short(kw_encoder *e, uint32_t n, kw_ids *out)
     return st;
 }
 
-static kw_status encode_piece(kw_encoder *e, kw_str piece, kw_ids *out)
+kw_status kw_bpe_encode(kw_encoder *e, kw_str piece, kw_ids *out)
 {
     int64_t whole;
     if (piece.n >= NONE) return kw_fail(KW_ELIMIT, "a text of %zu bytes", piece.n);
@@ -299,69 +299,4 @@ static kw_status encode_piece(kw_encoder *e, kw_str piece, kw_ids *out)
     kw_status st = put_symbols(&s, piece);
     if (st) return st;
     return s.n <= SHORT ? merge_short(e, s.n, out) : merge_long(e, s.n, out);
-}
-
-/* ---- words met before ---- */
-
-enum { WORD_BYTES = 30, WORD_IDS = 8, MAX_WORDS = 1 << 13 };
-
-typedef struct kw_word {
-    uint8_t len, n;
-    char text[WORD_BYTES];
-    int32_t ids[WORD_IDS];
-} word;
-
-static uint64_t hash_of(kw_str s)
-{
-    uint64_t h = s.n, part;
-    for (size_t i = 0; i < s.n; i += 8) {
-        part = 0;
-        if (s.n - i >= 8) memcpy(&part, s.p + i, 8);
-        else
-            for (size_t k = i; k < s.n; k++) part = part << 8 | (unsigned char)s.p[k];
-        h = (h ^ part) * 0x9e3779b97f4a7c15u;
-        h ^= h >> 29;
-    }
-    return h ^ h >> 32;
-}
-
-static kw_status remember(word *w, kw_str piece, const int32_t *ids, size_t n)
-{
-    if (n > WORD_IDS) return KW_OK;
-    w->len = (uint8_t)piece.n;
-    w->n = (uint8_t)n;
-    memcpy(w->text, piece.p, piece.n);
-    if (n) memcpy(w->ids, ids, n * sizeof *ids);
-    return KW_OK;
-}
-
-kw_status kw_bpe_encode(kw_encoder *e, kw_str piece, kw_ids *out)
-{
-    if (!e->words || piece.n > WORD_BYTES || piece.n == 0) return encode_piece(e, piece, out);
-    word *w = &e->words[hash_of(piece) & (e->n_words - 1)];
-    if (w->len == piece.n && memcmp(w->text, piece.p, piece.n) == 0) {
-        kw_status st = KW_OK;
-        for (int i = 0; i < w->n && !st; i++) st = kw_ids_push(out, w->ids[i]);
-        return st;
-    }
-    size_t before = out->n;
-    kw_status st = encode_piece(e, piece, out);
-    return st ? st : remember(w, piece, out->ids + before, out->n - before);
-}
-
-kw_status kw_bpe_begin(kw_encoder *e, size_t text_bytes)
-{
-    size_t n = 256;
-    if (e->t->model != KW_VOCAB_BPE || text_bytes < 8 * n) return KW_OK;
-    while (n < MAX_WORDS && 16 * n < text_bytes) n *= 2;
-    e->words = kw_calloc(n, sizeof *e->words, KW_PAY_TEXT);
-    e->n_words = n;
-    return e->words ? KW_OK : KW_ENOMEM;
-}
-
-void kw_bpe_release(kw_encoder *e)
-{
-    kw_free(e->nodes);
-    kw_free(e->heap.items);
-    kw_free(e->words);
 }

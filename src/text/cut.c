@@ -7,13 +7,6 @@
 #include "text/unicode.h"
 #include <string.h>
 
-static kw_status (*const models[])(kw_encoder *, kw_str, kw_ids *) = {
-    [KW_VOCAB_BPE] = kw_bpe_encode,
-    [KW_VOCAB_SPM] = kw_spm_encode,
-    [KW_VOCAB_UNIGRAM] = kw_unigram_encode,
-    [KW_VOCAB_WORDPIECE] = kw_wordpiece_encode,
-};
-
 typedef struct stage {
     kw_encoder *e;
     int step;
@@ -22,6 +15,14 @@ typedef struct stage {
 } stage;
 
 static kw_status run(stage s, kw_str text);
+
+/* A text and how far it was looked at. */
+typedef struct finder {
+    const kw_cut *c;
+    kw_str text;
+    kw_pattern_walk walk; /* KW_CUT_PATTERN */
+    size_t start, end;    /* its next match; end 0: not looked for */
+} finder;
 
 static size_t match_at(const kw_cut *c, kw_str text, size_t at)
 {
@@ -36,14 +37,32 @@ typedef struct span {
     bool is_match;
 } span;
 
-/* What begins at `at`: a match, or the gap before the next one. */
-static span next_span(const kw_cut *c, kw_str text, size_t at)
+/* A pattern's match may be empty: it is a match between two gaps. */
+static kw_status next_of_pattern(finder *f, size_t at, span *out)
 {
-    size_t end = match_at(c, text, at);
-    if (end > at) return (span){ end, !c->invert };
-    while (end < text.n && match_at(c, text, end) == end)
-        end += kw_unicode_char(text.p + end, text.n - end).len;
-    return (span){ end, c->invert };
+    bool is_known = f->end != 0;
+    kw_status st = is_known ? KW_OK : kw_pattern_next(&f->walk, &f->start, &f->end);
+    if (f->start > at) {
+        *out = (span){ f->start < f->text.n ? f->start : f->text.n, f->c->invert };
+        return st;
+    }
+    *out = (span){ f->end, !f->c->invert };
+    f->end = 0;
+    return st;
+}
+
+/* What begins at `at`: a match, or the gap before the next one. */
+static kw_status next_span(finder *f, size_t at, span *out)
+{
+    const kw_cut *c = f->c;
+    if (c->kind == KW_CUT_PATTERN) return next_of_pattern(f, at, out);
+    size_t end = match_at(c, f->text, at);
+    *out = (span){ end, !c->invert };
+    if (end > at) return KW_OK;
+    while (end < f->text.n && match_at(c, f->text, end) == end)
+        end += kw_unicode_char(f->text.p + end, f->text.n - end).len;
+    *out = (span){ end, c->invert };
+    return KW_OK;
 }
 
 static kw_status piece(stage s, kw_str text, size_t from, size_t to)
@@ -54,13 +73,17 @@ static kw_status piece(stage s, kw_str text, size_t from, size_t to)
     return run(s, (kw_str){ text.p + from, to - from });
 }
 
-static kw_status cut(stage s, const kw_cut *c, kw_str text)
+static kw_status cut_by(stage s, finder *f)
 {
+    const kw_cut *c = f->c;
+    kw_str text = f->text;
     kw_status st = KW_OK;
+    span now = { 0, false };
     bool was_match = false;
     size_t from = 0; /* where the piece that is not finished begins */
     for (size_t at = 0; at < text.n && !st;) {
-        span now = next_span(c, text, at);
+        st = next_span(f, at, &now);
+        if (st) return st;
         bool joins = c->behavior == KW_CONTIGUOUS      ? now.is_match == was_match
                      : c->behavior == KW_WITH_PREVIOUS ? now.is_match && !was_match
                      : c->behavior == KW_WITH_NEXT     ? !now.is_match && was_match
@@ -76,6 +99,16 @@ static kw_status cut(stage s, const kw_cut *c, kw_str text)
     return st || (c->behavior == KW_REMOVED && was_match) ? st : piece(s, text, from, text.n);
 }
 
+static kw_status cut(stage s, const kw_cut *c, kw_str text)
+{
+    finder f = { .c = c, .text = text };
+    if (c->kind != KW_CUT_PATTERN) return cut_by(s, &f);
+    kw_status st = kw_pattern_begin(&f.walk, c->pattern, text);
+    if (!st) st = cut_by(s, &f);
+    kw_pattern_end(&f.walk);
+    return st;
+}
+
 /* Blanks become the replacement, and one is put in front; pieces begin at each. */
 static kw_status metaspace(stage s, const kw_cut *c, kw_str text)
 {
@@ -85,9 +118,7 @@ static kw_status metaspace(stage s, const kw_cut *c, kw_str text)
     bool has_one = text.p[0] == ' ' ||
                    (c->literal.n <= text.n && memcmp(text.p, c->literal.p, c->literal.n) == 0);
     if (prepends && !has_one) kw_buf_bytes(&b, c->literal.p, c->literal.n);
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] == ' ') kw_buf_bytes(&b, c->literal.p, c->literal.n);
-        else kw_buf_byte(&b, text.p[i]);
+    kw_put_replaced(&b, text, KW_STR(" "), c->literal);
     kw_str spaced = { b.data, b.len };
     kw_status st = b.status;
     if (!st) st = c->is_whole ? piece(s, spaced, 0, spaced.n) : cut(s, c, spaced);
@@ -109,7 +140,7 @@ static kw_status prefix_space(stage s, kw_str text)
 static kw_status run(stage s, kw_str text)
 {
     const kw_tokenizer *t = s.e->t;
-    if (s.step == t->n_cuts) return models[t->model](s.e, text, s.out);
+    if (s.step == t->n_cuts) return kw_words_encode(s.e, text, s.out);
     const kw_cut *c = &t->cuts[s.step];
     if (c->kind == KW_CUT_METASPACE) return metaspace(s, c, text);
     if (c->kind == KW_CUT_PREFIX_SPACE) return prefix_space(s, text);
@@ -128,4 +159,14 @@ kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step)
         return kw_fail(KW_EUNSUPPORTED, "more than %d pre-tokenizers in a row", KW_MAX_CUTS);
     t->cuts[t->n_cuts++] = step;
     return KW_OK;
+}
+
+kw_status kw_tokenizer_add_cut_at(kw_tokenizer *t, kw_str regex, kw_cut step)
+{
+    step.rule = kw_rule_of_pattern(regex);
+    step.kind = step.rule ? KW_CUT_RULE : KW_CUT_PATTERN;
+    kw_status st = step.rule ? KW_OK : kw_pattern_new(regex, &step.pattern);
+    if (!st) st = kw_tokenizer_add_cut(t, step);
+    if (st) kw_pattern_free(step.pattern);
+    return st;
 }

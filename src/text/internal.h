@@ -2,6 +2,7 @@
 #ifndef KW_TEXT_INTERNAL_H
 #define KW_TEXT_INTERNAL_H
 
+#include "text/pattern.h"
 #include "text/text.h"
 
 /* GGUF's token types; the other formats are translated to them. */
@@ -59,7 +60,7 @@ typedef enum kw_norm_kind {
     KW_NORM_ACCENTS, /* form 0: as StripAccents; 1: as BERT */
     KW_NORM_BERT_CLEAN,
     KW_NORM_IDEOGRAPHS, /* blanks around them */
-    KW_NORM_REPLACE,    /* from, to */
+    KW_NORM_REPLACE,    /* from, or what the pattern finds; to */
     KW_NORM_COLLAPSE,   /* to; form 0: runs of white space, 1: of two blanks or more, 2: none */
     KW_NORM_PREPEND,    /* to */
     KW_NORM_STRIP,      /* form: 1 left, 2 right, 3 both */
@@ -70,6 +71,7 @@ typedef struct kw_norm {
     kw_norm_kind kind;
     int form;
     kw_str from, to;
+    kw_pattern *pattern; /* the tokenizer's own */
 } kw_norm;
 enum { KW_MAX_NORMS = 16 };
 
@@ -77,7 +79,7 @@ enum { KW_MAX_NORMS = 16 };
 typedef struct kw_rule kw_rule;
 /* The end of the match that begins at text[at]; `at`: there is none. */
 size_t kw_rule_match(const kw_rule *r, kw_str text, size_t at);
-const kw_rule *kw_rule_of_pattern(kw_str regex); /* a known pattern of tokenizer.json, or NULL */
+const kw_rule *kw_rule_of_pattern(kw_str regex); /* a matcher written for this pattern, or NULL */
 const kw_rule *kw_rule_named(const char *name);  /* "digit", "punctuation", ...; must exist */
 
 typedef enum kw_behavior {
@@ -88,9 +90,16 @@ typedef enum kw_behavior {
     KW_WITH_NEXT
 } kw_behavior;
 typedef struct kw_cut {
-    enum { KW_CUT_RULE, KW_CUT_LITERAL, KW_CUT_METASPACE, KW_CUT_PREFIX_SPACE } kind;
+    enum {
+        KW_CUT_RULE,
+        KW_CUT_LITERAL,
+        KW_CUT_PATTERN,
+        KW_CUT_METASPACE,
+        KW_CUT_PREFIX_SPACE
+    } kind;
     const kw_rule *rule;
-    kw_str literal; /* what is matched, or what stands for a space */
+    kw_pattern *pattern; /* the tokenizer's own */
+    kw_str literal;      /* what is matched, or what stands for a space */
     kw_behavior behavior;
     bool invert;   /* gaps count as matches, and matches as gaps */
     bool is_whole; /* KW_CUT_METASPACE: not cut, only spaced */
@@ -163,6 +172,9 @@ struct kw_tokenizer {
     int32_t byte_id[256];  /* the token of a single byte, or -1 */
     const char *space; /* SentencePiece: what stands for a space: "▁", or " " in llama2.c files */
 
+    bool parts_words;      /* BPE, SentencePiece: nothing joins a "▁" to some bytes before it; */
+    bool joins_blank[256]; /* these may be joined to it */
+
     kw_trie pieces; /* Unigram, WordPiece */
     double *scores; /* Unigram */
     double unknown_score;
@@ -187,7 +199,7 @@ typedef struct kw_encoder {
     size_t cap;
     kw_heap heap;
     kw_buf scratch;
-    struct kw_word *words; /* BPE: what was encoded before, or NULL */
+    struct kw_word *words; /* what was encoded before, or NULL */
     size_t n_words;        /* a power of two */
 } kw_encoder;
 
@@ -224,6 +236,8 @@ kw_status kw_load_vocab_txt(kw_tokenizer *t, const char *path);
 
 kw_status kw_tokenizer_add_norm(kw_tokenizer *t, kw_norm step);
 kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step);
+/* The same, with the rule or pattern of a regular expression. */
+kw_status kw_tokenizer_add_cut_at(kw_tokenizer *t, kw_str regex, kw_cut step);
 /* The cuts that go by a name in GGUF files; KW_EUNSUPPORTED when the name is not known. */
 kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name);
 /* BERT's basic tokenizer: its normalizer and its cuts. */
@@ -240,6 +254,7 @@ kw_status kw_base64_decode(kw_str text, kw_arena *arena, kw_str *out);
 /* *out borrows from text or from the buffers. */
 kw_status kw_normalize(const kw_tokenizer *t, kw_str text, bool is_first, kw_buf bufs[2],
                        kw_str *out);
+void kw_put_replaced(kw_buf *out, kw_str s, kw_str from, kw_str to); /* each `from` as `to` */
 /* special.c: text to ids, added tokens included. */
 kw_status kw_encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out);
 kw_status kw_index_added(kw_tokenizer *t);
@@ -253,8 +268,11 @@ kw_status kw_unigram_encode(kw_encoder *e, kw_str piece, kw_ids *out);
 kw_status kw_wordpiece_encode(kw_encoder *e, kw_str piece, kw_ids *out);
 kw_status kw_unigram_prepare(kw_tokenizer *t); /* after the tokens are there */
 kw_status kw_wordpiece_prepare(kw_tokenizer *t);
-kw_status kw_bpe_begin(kw_encoder *e, size_t text_bytes);
-void kw_bpe_release(kw_encoder *e);
+/* words.c: one piece of text by the tokenizer's model, at once or word by word. */
+kw_status kw_words_encode(kw_encoder *e, kw_str piece, kw_ids *out);
+void kw_words_prepare(kw_tokenizer *t); /* after the tokens are there */
+kw_status kw_words_begin(kw_encoder *e, size_t text_bytes);
+void kw_words_release(kw_encoder *e);
 
 /* The bytes of one token, appended. */
 kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out);

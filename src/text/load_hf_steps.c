@@ -100,14 +100,16 @@ static kw_status norm_replace(kw_tokenizer *t, const kw_json *v)
     kw_norm n = { .kind = KW_NORM_REPLACE,
                   .from = keep(t, string),
                   .to = keep(t, text_of(v, "content")) };
+    kw_status st = KW_OK;
     if (!n.from.p || !n.to.p) return KW_ENOMEM;
-    if (!string.p) {
-        if (!kw_str_is(regex, "\\s+") && !kw_str_is(regex, " {2,}"))
-            return refuse("pattern to replace", regex);
+    if (!string.p && !regex.p) return kw_fail(KW_EFORMAT, "a Replace normalizer without pattern");
+    if (!string.p && (kw_str_is(regex, "\\s+") || kw_str_is(regex, " {2,}"))) {
         n.kind = KW_NORM_COLLAPSE;
         n.form = kw_str_is(regex, " {2,}");
-    }
-    return kw_tokenizer_add_norm(t, n);
+    } else if (!string.p) st = kw_pattern_new(regex, &n.pattern);
+    if (!st) st = kw_tokenizer_add_norm(t, n);
+    if (st) kw_pattern_free(n.pattern);
+    return st;
 }
 
 static kw_status norm_prepend(kw_tokenizer *t, const kw_json *v)
@@ -179,14 +181,13 @@ static bool behavior_of(kw_str name, kw_behavior *out)
 static kw_status pre_split(kw_tokenizer *t, const kw_json *v)
 {
     kw_str string = text_of(v, "pattern.String"), regex = text_of(v, "pattern.Regex");
-    kw_cut c = { .kind = string.p ? KW_CUT_LITERAL : KW_CUT_RULE,
-                 .invert = flag(v, "invert", false) };
+    kw_cut c = { .kind = KW_CUT_LITERAL, .invert = flag(v, "invert", false) };
     if (!behavior_of(text_of(v, "behavior"), &c.behavior))
         return refuse("behavior", text_of(v, "behavior"));
-    if (!string.p) c.rule = kw_rule_of_pattern(regex);
-    if (!string.p && !c.rule) return refuse("pattern to split at", regex);
-    if (string.p) c.literal = keep(t, string);
-    return kw_tokenizer_add_cut(t, c);
+    if (!string.p && !regex.p) return kw_fail(KW_EFORMAT, "a Split pre-tokenizer without pattern");
+    if (!string.p) return kw_tokenizer_add_cut_at(t, regex, c);
+    c.literal = keep(t, string);
+    return c.literal.p ? kw_tokenizer_add_cut(t, c) : KW_ENOMEM;
 }
 
 static kw_status pre_metaspace(kw_tokenizer *t, const kw_json *v)

@@ -86,15 +86,44 @@ static void space_char(const kw_norm *step, uint32_t cp, kw_buf *out)
 
 static kw_status space_ideographs(const job *j, kw_buf *out) { return each(j, space_char, out); }
 
+static kw_status replace_found(const job *j, kw_buf *out)
+{
+    kw_pattern_walk w;
+    kw_str s = j->text, to = j->step->to;
+    kw_status st = kw_pattern_begin(&w, j->step->pattern, s);
+    for (size_t at = 0, start = 0, end = 0; !st && start < SIZE_MAX; at = end) {
+        st = kw_pattern_next(&w, &start, &end);
+        if (st) break;
+        kw_buf_bytes(out, s.p + at, (start < s.n ? start : s.n) - at);
+        if (start < SIZE_MAX) kw_buf_bytes(out, to.p, to.n);
+    }
+    kw_pattern_end(&w);
+    return st ? st : out->status;
+}
+
+void kw_put_replaced(kw_buf *out, kw_str s, kw_str from, kw_str to)
+{
+    size_t done = 0, at = 0;
+    while (from.n && at < s.n) {
+        const char *hit = memchr(s.p + at, from.p[0], s.n - at);
+        if (!hit) break;
+        at = (size_t)(hit - s.p);
+        bool is_hit = from.n <= s.n - at && memcmp(hit, from.p, from.n) == 0;
+        if (is_hit) {
+            kw_buf_bytes(out, s.p + done, at - done);
+            kw_buf_bytes(out, to.p, to.n);
+            done = at + from.n;
+        }
+        at += is_hit ? from.n : 1;
+    }
+    kw_buf_bytes(out, s.p + done, s.n - done);
+}
+
 static kw_status replace(const job *j, kw_buf *out)
 {
     kw_str from = j->step->from, to = j->step->to, s = j->text;
-    for (size_t at = 0; at < s.n;) {
-        bool hit = from.n && from.n <= s.n - at && memcmp(s.p + at, from.p, from.n) == 0;
-        if (hit) kw_buf_bytes(out, to.p, to.n);
-        else kw_buf_byte(out, s.p[at]);
-        at += hit ? from.n : 1;
-    }
+    if (j->step->pattern) return s.n ? replace_found(j, out) : KW_OK;
+    kw_put_replaced(out, s, from, to);
     return out->status;
 }
 

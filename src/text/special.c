@@ -122,9 +122,9 @@ kw_status kw_encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_
               .bufs = { KW_BUF(most, KW_PAY_TEXT), KW_BUF(most, KW_PAY_TEXT) },
               .flags = flags };
     hunt h = { t, &t->added, text, flags };
-    kw_status st = kw_bpe_begin(&j.e, text.n);
+    kw_status st = kw_words_begin(&j.e, text.n);
     if (!st) st = split(&j, &h, true, encode_section, out);
-    kw_bpe_release(&j.e);
+    kw_words_release(&j.e);
     kw_buf_free(&j.e.scratch);
     kw_buf_free(&j.bufs[0]);
     kw_buf_free(&j.bufs[1]);

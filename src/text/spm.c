@@ -81,7 +81,7 @@ static kw_status put_symbols(const work *w, kw_ids *out)
 static kw_status merge_text(work *w, kw_str text, kw_ids *out)
 {
     uint32_t n = 0;
-    w->symbols = kw_calloc(text.n, sizeof *w->symbols, KW_PAY_TEXT);
+    w->symbols = kw_malloc(text.n * sizeof *w->symbols, KW_PAY_TEXT);
     if (!w->symbols) return KW_ENOMEM;
     for (size_t at = 0; at < text.n; n++) {
         uint32_t cp, len = (uint32_t)kw_utf8_decode(text.p + at, text.n - at, &cp, NULL);

@@ -183,7 +183,7 @@ static kw_status load_file(kw_tokenizer *t, const char *path)
     kw_source_close(s);
     if (st) return st;
     kw_file_kind kind = n ? kw_file_sniff(head, n, size) : KW_FILE_UNKNOWN;
-    if (kind == KW_FILE_GGUF) return load_gguf_file(t, path);
+    if (kind == KW_FILE_GGUF || kind == KW_FILE_GGML) return load_gguf_file(t, path);
     bool is_pair = kw_str_ends(kw_str_of(path), "vocab.json");
     if (kw_str_ends(kw_str_of(path), ".tiktoken")) return kw_load_tiktoken(t, path);
     if (kw_str_ends(kw_str_of(path), "vocab.txt")) return kw_load_vocab_txt(t, path);

@@ -39,6 +39,8 @@ void kw_tokenizer_clear(kw_tokenizer *t)
     kw_trie_free(&t->added_normalized);
     kw_trie_free(&t->pieces);
     kw_checkpoint_close(t->owned);
+    for (int i = 0; i < t->n_cuts; i++) kw_pattern_free(t->cuts[i].pattern);
+    for (int i = 0; i < t->n_norms; i++) kw_pattern_free(t->norms[i].pattern);
     kw_arena_free(&t->arena);
     set_empty(t);
 }
@@ -144,6 +146,7 @@ kw_status kw_tokenizer_finish(kw_tokenizer *t)
     if (!st) st = kw_index_added(t);
     if (!st && t->model == KW_VOCAB_UNIGRAM) st = kw_unigram_prepare(t);
     if (!st && t->model == KW_VOCAB_WORDPIECE) st = kw_wordpiece_prepare(t);
+    if (!st) kw_words_prepare(t);
     settle_specials(t);
     return st;
 }

@@ -1,5 +1,6 @@
 /* test_experts.c - a mixture of experts as a plan, against plain loops in double: every row to the experts with its best
- * scores, whatever the number of rows, the format of the matrices, and whether they lie together; crowded experts and idle ones. */
+ * scores, whatever the number of rows, the format of the matrices, and whether they lie together; crowded experts and idle ones.
+ * Over packed matrices a row has the bits that LINEAR gives it with the others of its expert. */
 #include "cpu/cpu.h"
 #include "cpu/kernels.h"
 #include "test.h"
@@ -19,6 +20,7 @@ typedef struct stack {
     _Alignas(64) unsigned char bytes[EXPERTS * FFN * WIDTH * 4];
     float means[EXPERTS * FFN * WIDTH];
     const void *parts[EXPERTS];
+    _Alignas(64) unsigned char packed[EXPERTS * FFN * WIDTH * 2];
 } stack;
 
 static void make(stack *s, kw_dtype dtype, int rows, int cols, bool apart)
@@ -223,5 +225,143 @@ TEST(scores_that_are_no_numbers_still_choose_experts_that_exist)
     cpu->free(m->device, scratch);
     cpu->drop(program);
     kw_plan_free(p);
+    close_machine(m);
+}
+
+/* ---- packed ---- */
+
+static bool pack(machine *m, stack *s)
+{
+    if (!kw_cpu_packs(m->device, &s->t)) return false;
+    size_t panels = kw_cpu_panels(&s->t);
+    assert_true(panels * kw_cpu_panel_bytes(&s->t) <= sizeof s->packed);
+    kw_cpu_pack(m->device, &s->t, 0, panels / 2,
+                s->packed); /* in two parts, as a file is written */
+    kw_cpu_pack(m->device, &s->t, panels / 2, panels - panels / 2,
+                s->packed + panels / 2 * kw_cpu_panel_bytes(&s->t));
+    s->t.packed = s->packed;
+    return true;
+}
+
+/* out[n][rows] = x[n][cols] times expert e's matrix, by LINEAR. */
+static void linear(machine *m, const stack *s, int e, const float *x, int n, float *out)
+{
+    const kw_backend *cpu = &kw_backend_cpu;
+    kw_plan *p = NULL;
+    kw_program *program = NULL;
+    kw_memory *scratch = NULL;
+    kw_tensor t = { .dtype = s->t.dtype,
+                    .rank = 2,
+                    .shape = { s->t.shape[1], s->t.shape[2], 1, 1 } };
+    t.data = kw_tensor_row(&s->t, e * s->t.shape[1]);
+    t.packed = s->packed + (size_t)e * kw_cpu_panels(&t) * kw_cpu_panel_bytes(&t);
+    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
+    kw_val in = kw_input(p, "x", KW_F32, KW_DIM_ROWS, n, t.shape[1]);
+    kw_output(p, kw_linear(p, in, kw_weight(p, "w", &t), KW_NONE), "y");
+    must(kw_plan_seal(p));
+    must(cpu->prepare(m->device, p, false, &program));
+    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
+    const void *inputs[] = { x };
+    void *outputs[] = { out };
+    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch };
+    b.live[KW_DIM_ROWS] = n;
+    must(cpu->submit(program, &b));
+    must(cpu->poll(program));
+    cpu->free(m->device, scratch);
+    cpu->drop(program);
+    kw_plan_free(p);
+}
+
+typedef struct traced {
+    float route[MOST_ROWS][2 * USED], up[MOST_ROWS * USED * FFN], down[MOST_ROWS * USED * WIDTH];
+} traced;
+
+static void trace(machine *m, int n, traced *out)
+{
+    const kw_backend *cpu = &kw_backend_cpu;
+    kw_plan *p = NULL;
+    kw_program *program = NULL;
+    kw_memory *scratch = NULL;
+    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
+    kw_val scores = kw_input(p, "scores", KW_F32, KW_DIM_ROWS, n, EXPERTS);
+    kw_val x = kw_input(p, "x", KW_F32, KW_DIM_ROWS, n, WIDTH);
+    kw_val route = kw_route(p, scores, args), groups = kw_group(p, route, args);
+    kw_val up = kw_experts(p, x, kw_weight(p, "up", &m->up.t), groups, args);
+    kw_output(p, route, "route");
+    kw_output(p, up, "up");
+    kw_output(p, kw_experts(p, up, kw_weight(p, "down", &m->down.t), groups, args), "down");
+    must(kw_plan_seal(p));
+    must(cpu->prepare(m->device, p, false, &program));
+    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
+    const void *inputs[] = { m->scores, m->x };
+    void *outputs[] = { out->route, out->up, out->down };
+    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch };
+    b.live[KW_DIM_ROWS] = n;
+    must(cpu->submit(program, &b));
+    must(cpu->poll(program));
+    cpu->free(m->device, scratch);
+    cpu->drop(program);
+    kw_plan_free(p);
+}
+
+/* Every row that expert e has, through LINEAR: the same bits as EXPERTS left in `got`. */
+static int compare(machine *m, const stack *s, int e, int n, const traced *t, bool is_down)
+{
+    static float x[MOST_ROWS * USED * FFN], want[MOST_ROWS * USED * FFN];
+    int rows = (int)s->t.shape[1], cols = (int)s->t.shape[2], has = 0, pair[MOST_ROWS * USED];
+    const float *from = is_down ? t->up : m->x, *got = is_down ? t->down : t->up;
+    for (int i = 0; i < n * USED; i++)
+        if ((int)t->route[i / USED][i % USED] == e) {
+            memcpy(x + has * cols, from + (is_down ? i : i / USED) * cols,
+                   (size_t)cols * sizeof *x);
+            pair[has++] = i;
+        }
+    if (has) linear(m, s, e, x, has, want);
+    for (int i = 0; i < has; i++)
+        assert_memory_equal(got + pair[i] * rows, want + i * rows, (size_t)rows * sizeof *want);
+    return has;
+}
+
+static void compare_all(machine *m, int n, bool crowd)
+{
+    static traced t;
+    int pairs = 0;
+    fill(m, crowd);
+    trace(m, n, &t);
+    for (int e = 0; e < EXPERTS; e++) {
+        pairs += compare(m, &m->up, e, n, &t, false);
+        compare(m, &m->down, e, n, &t, true);
+    }
+    assert_int_equal(pairs, n * USED);
+}
+
+TEST(packed_experts_give_a_row_the_bits_of_linear)
+{
+    static const kw_dtype dtypes[] = { KW_Q4_0, KW_Q4_1, KW_Q8_0, KW_F16, KW_BF16 };
+    static const int rows[] = { 1, 5, 8, 31, MOST_ROWS };
+    size_t n;
+    const kw_kernels *const *kernels = kw_kernel_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        if ((kernels[i]->needs & kw_cpu_features()) != kernels[i]->needs) continue;
+        machine *m = open_machine(kernels[i]->name);
+        for (size_t t = 0; t < 2 * sizeof dtypes / sizeof *dtypes; t++) {
+            make(&m->up, dtypes[t / 2], FFN, WIDTH, t & 1);
+            make(&m->down, dtypes[t / 2], WIDTH, FFN, t & 1);
+            if (!pack(m, &m->up) || !pack(m, &m->down)) continue;
+            for (size_t r = 0; r < 2 * sizeof rows / sizeof *rows; r++)
+                compare_all(m, rows[r / 2], r & 1);
+            run(m, false, 8, 8);
+            double off = worst_error(m, 8);
+            assert_true(off < 1e-4);
+        }
+        close_machine(m);
+    }
+}
+
+TEST(experts_whose_rows_are_no_whole_panels_are_not_packed)
+{
+    machine *m = open_machine("");
+    kw_tensor t = { .dtype = KW_Q8_0, .rank = 3, .shape = { 4, 24, 64, 1 } };
+    assert_false(kw_cpu_packs(m->device, &t));
     close_machine(m);
 }

@@ -12,6 +12,12 @@ os.environ.setdefault("KWAAI_PACK_DIR", os.path.join(os.environ.get("BUILD", tem
 CODES = {"F32": "f", "F64": "d", "I32": "i", "I64": "q"}
 
 
+def oracles():
+    """The libraries that scripts/oracles fetched, behind those that Python has already."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    sys.path.append(os.path.join(cache, "kwaai", "oracles"))
+
+
 class Skip(Exception):
     pass
 

@@ -38,7 +38,8 @@ def decoded(kind, folder):
     out = []
     for at in range(0, len(raw), size):
         b = raw[at:at + size]
-        if kind == "F16": out.append(half(b))
+        if kind == "F32": out += struct.unpack("<f", b)
+        elif kind == "F16": out.append(half(b))
         elif kind == "Q4_0": out += [half(b[:2]) * ((b[2 + j % 16] >> (4 * (j // 16)) & 15) - 8) for j in range(32)]
         elif kind == "Q8_0": out += [half(b[:2]) * v for v in struct.unpack("<32b", b[2:])]
         elif kind == "Q4_K": out += [half(b[:2]) * scale(b[4:16], j // 32)[0] * (b[16 + j // 64 * 32 + j % 32] >> (4 * (j // 32 % 2)) & 15) -

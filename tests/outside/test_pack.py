@@ -48,6 +48,36 @@ def test_commands_make_find_verify_and_prune_packs():
         assert os.listdir(folder) == ["notes.txt"]
 
 
+def test_experts_are_packed_wherever_they_lie():
+    sys.path.insert(0, os.path.join(HERE, "..", "..", "bench"))
+    import synth
+    needs_packing(tiny())
+    for shape in ("tiny-moe", "tiny-moe-apart"):
+        for kind in ("q4_0", "q8_0"):
+            with tempfile.TemporaryDirectory() as d:
+                model, folder = os.path.join(d, "m.gguf"), os.path.join(d, "packs")
+                synth.make(shape, kind, model)
+                said = ids(model, folder)
+                pack, = packs(folder)
+                assert said == ids(model, folder) == ids(model, folder, "--pack", "memory")
+                experts = 2 * 3 * 4 * 256 * 256 * {"q4_0": 18, "q8_0": 34}[kind] // 32
+                assert os.path.getsize(pack) > experts
+                assert b"the model is what was packed" in ok("verify", model, "--pack-dir", folder)
+                data = bytearray(open(model, "rb").read())
+                name = "blk.1.ffn_down.3.weight" if "apart" in shape else "blk.1.ffn_down_exps.weight"
+                at = len(data) - end_of(synth, shape, kind, name)
+                data[at - 5] ^= 1  # near the end of the last expert
+                open(model, "wb").write(data)
+                assert run("verify", model, "--pack-dir", folder)[0] == 65
+
+
+def end_of(synth, shape, kind, name):
+    """How far before the file's end a tensor ends."""
+    size = lambda cols, rows, experts, form: cols * max(rows, 1) * max(experts, 1) // synth.FORMATS[form][1] * synth.FORMATS[form][2]
+    ends = {n: at + size(*rest) for n, *rest, at in synth.layout(synth.SHAPES[shape], kind)}
+    return max(map(synth.padded, ends.values())) - ends[name]
+
+
 def test_exact_mode_and_packing_off_make_no_pack():
     with tempfile.TemporaryDirectory() as d:
         for extra in (["--exact"], ["--pack", "off"], ["--pack", "memory"]): ids(tiny(), d, *extra)

@@ -1,14 +1,18 @@
 """Random Unicode strings, and hostile ones, through kwaai and through the library each file was made for.
 
-Needs Python's `tokenizers` (and `sentencepiece` for .model files); skipped by name without. KWAAI_RANDOM_STRINGS says how
+Needs Python's `tokenizers` (`sentencepiece` for .model files, `tiktoken` for its own): scripts/oracles fetches them, and
+each test is skipped by name without. KWAAI_RANDOM_STRINGS says how
 many strings a tokenizer gets; ids and decoded text must be equal in all of them."""
-import json, os, random, resource, struct, subprocess, tempfile
+import json, os, random, resource, struct, subprocess, tempfile, unicodedata
 from harness import *
 
+oracles()
 try: import tokenizers as hf
 except ImportError: hf = None
 try: import sentencepiece
 except ImportError: sentencepiece = None
+try: import tiktoken
+except ImportError: tiktoken = None
 N = int(os.environ.get("KWAAI_RANDOM_STRINGS", "1000"))
 TOKENS = os.path.join(os.environ.get("BUILD", "build"), "tests", "tokens")
 RANGES = [(0x20, 0x7f), (0xa0, 0x250), (0x300, 0x370), (0x370, 0x530), (0x590, 0x700), (0x900, 0xe00), (0xe00, 0x1000),
@@ -90,7 +94,7 @@ def test_t5_small(): return check("t5-small-tokenizer.json")
 def test_t5_v1_1(): return check("t5v1_1-tokenizer.json")
 
 
-def made(t):
+def made(t, strings=None):
     """The file that the library writes of a tokenizer, read by both. Scores become multiples of 1/1024: the library reads
     decimals with errors in the last bit, which would decide between cuts of equal scores."""
     with tempfile.TemporaryDirectory() as d:
@@ -100,7 +104,7 @@ def made(t):
         if root["model"]["type"] == "Unigram":
             root["model"]["vocab"] = [[p, round(s * 1024) / 1024] for p, s in root["model"]["vocab"]]
             with open(path, "w") as f: json.dump(root, f)
-        return with_hf(path)
+        return with_hf(path, strings)
 
 
 def gguf_strings(path, key):
@@ -182,7 +186,7 @@ def test_clip_corpus():
     return "%d strings" % len(lines)
 
 
-def small(model, normalizer=None, pre=None, decoder=None, added=()):
+def small(model, normalizer=None, pre=None, decoder=None, added=(), strings=None):
     """A tokenizer of a few hundred pieces, trained on the test's own parts."""
     library()
     from tokenizers import models, trainers, pre_tokenizers
@@ -197,7 +201,7 @@ def small(model, normalizer=None, pre=None, decoder=None, added=()):
     if decoder: t.decoder = decoder
     t.train_from_iterator(texts(300, 9), trainer)
     t.add_tokens(list(added))
-    return made(t)
+    return made(t, strings)
 
 
 def test_normalizers():
@@ -240,6 +244,39 @@ def test_patterns():
     return "%d patterns" % len(PATTERNS)
 
 
+# No matcher was written for these: they run through PCRE2, and must find what the library's own engine finds.
+UNKNOWN = [r"\w+|[^\w\s]", r"\d{1,3}(?=(?:\d{3})*\b)", r"(?=(\d{3})+(?!\d))", r" ?[^(\s|[.,!?…。，、।۔،])]+", r"(?i:the|don't)|\p{Lu}\p{Ll}*|.",
+           r"(?<=[a-z])(?=[A-Z])", r"[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*", r"\p{Han}+|\p{Hiragana}+|\p{Katakana}+|\p{Hangul}",
+           r"(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+", r"^\s+|\s+$", r"[[:punct:]]|[[:upper:]]+|[^[:space:][:digit:]]", r"\h+", r"\S+", r"(?m:.{2})", r"\b", r"\B",
+           r"[\u4e00-\u9fa5]+|\x41|\x{42}", r"(\S)\1", r"\R|\v", r"e{,2}l", r"{", r"\s{2}(?!\S)|\s{1,2}", r"[\p{^L}]+", "é|ß|\\é"]
+BEHAVIORS = ["isolated", "removed", "merged_with_previous", "merged_with_next", "contiguous"]
+
+
+def has_pcre2():
+    out = ok("doctor").decode()
+    if "PCRE2" not in out: raise Skip("this kwaai is built without PCRE2")
+
+
+def test_patterns_without_a_matcher():
+    library()
+    has_pcre2()
+    from tokenizers import pre_tokenizers as p, decoders as d, normalizers as n
+    # PCRE2 may know an older Unicode than the library: characters that were new to both are left out
+    strings = ["".join(c for c in s if unicodedata.category(c) != "Cn") for s in texts(min(N, 20000) // 4, 11)]
+    count = 0
+    for i, one in enumerate(UNKNOWN):
+        for j in range(2):
+            behavior, invert = BEHAVIORS[(i + j * 3) % 5], (i // 5 + j) % 2 == 1
+            split = p.Split(hf.Regex(one), behavior, invert=invert)
+            try: small("bpe", None, p.Sequence([split, p.ByteLevel(add_prefix_space=False, use_regex=False)]), d.ByteLevel(), (), strings)
+            except AssertionError as e: raise AssertionError("%s %s invert=%s: %s" % (one, behavior, invert, e))
+            count += 1
+        # (before ByteLevel the library doubles what is put in front of a text)
+        try: small("bpe", n.Replace(hf.Regex(one), "<>"), p.WhitespaceSplit(), d.WordPiece(), (), strings)
+        except AssertionError as e: raise AssertionError("replace %s: %s" % (one, e))
+    return "%d patterns to split at, %d to replace" % (count, len(UNKNOWN))
+
+
 def test_small_models():
     library()
     from tokenizers import pre_tokenizers as p, decoders as d, normalizers as n
@@ -268,6 +305,39 @@ def with_sentencepiece(name, frame):
 
 def test_llama2_sentencepiece(): return with_sentencepiece("llama2-tokenizer.model", lambda t, ids: [t.bos_id()] + ids)
 def test_t5_sentencepiece(): return with_sentencepiece("t5-spiece.model", lambda t, ids: ids + [t.eos_id()])
+
+
+def gpt2_pair():
+    library()
+    from tokenizers import models, pre_tokenizers, decoders
+    t = hf.Tokenizer(models.BPE.from_file(data("tokenizers/gpt2-vocab.json"), data("tokenizers/gpt2-merges.txt")))
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.decoder = decoders.ByteLevel()
+    t.add_special_tokens(["<|endoftext|>"])
+    return t
+
+
+def test_gpt2_pair():
+    t = gpt2_pair()
+    return compare(data("tokenizers/gpt2-vocab.json"), lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False))
+
+
+GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+def with_tiktoken(name):
+    """Ranks alone: the names of Whisper's special tokens are taken out of the strings."""
+    if tiktoken is None: raise Skip("Python's tiktoken is not installed")
+    import base64
+    path = data("tokenizers/" + name)
+    ranks = {base64.b64decode(a): int(b) for a, b in (l.split() for l in open(path) if l.strip())}
+    t = tiktoken.Encoding(name, pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens={})
+    strings = [s.replace("<|", "< |") for s in texts()]
+    return compare(path, lambda s: t.encode(s, disallowed_special=()), lambda ids: t.decode(ids), strings)
+
+
+def test_tiktoken_gpt2(): return with_tiktoken("whisper-gpt2.tiktoken")
+def test_tiktoken_multilingual(): return with_tiktoken("whisper-multilingual.tiktoken")
 
 
 def test_hostile_texts_take_linear_time():
