@@ -219,11 +219,19 @@ const kw_linear_way kw_linear_wide8 = { &drive_wide8, &drive_encode_wide8, kw_wi
 
 /* ---- packing ---- */
 
+/* What f16 does not reach stays f32, and so do experts. */
+static bool holds(const kw_tensor *t)
+{
+    size_t n = size_of(kw_tensor_rows(t)) * size_of(kw_tensor_cols(t));
+    return t->dtype != KW_F32 || (t->rank == 2 && kw_panel_holds(t->data, n));
+}
+
 bool kw_cpu_packs(const kw_device *d, const kw_tensor *t)
 {
     bool whole = t->rank == 3 && t->shape[1] % KW_PANEL_ROWS == 0; /* experts: a panel is of one */
     return (t->rank == 2 || whole) && d->kernels.few[t->dtype] && d->kernels.wide &&
-           d->kernels.tile[t->dtype] && kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t)));
+           d->kernels.tile[t->dtype] && kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t))) &&
+           holds(t);
 }
 
 size_t kw_cpu_panels(const kw_tensor *t)

@@ -29,6 +29,7 @@ static const kw_panel_format formats[KW_DTYPE_COUNT] = {
     [KW_Q6_K]   = {256, 3392, 320, 384,    0,  32, KW_SCALE_BYTE16 },
     [KW_IQ4_NL] = { 64,  576,   0, 256,  512, 128, KW_SCALE_F16 },
     [KW_IQ4_XS] = {256, 2240, 192, 256,    0, 128, KW_SCALE_BYTE32 },
+    [KW_F32]    = { 32, 1024,   0, 1024,   0,   0, KW_SCALE_NONE }, /* as F16 */
     [KW_F16]    = { 32, 1024,   0, 1024,   0,   0, KW_SCALE_NONE },
     [KW_BF16]   = { 32, 1024,   0, 1024,   0,   0, KW_SCALE_NONE },
 };
@@ -373,9 +374,33 @@ static void pack_halves(const kw_panel_source *s, unsigned char *out)
             memcpy(out + k / 2 * 64 + 4 * row, s->rows + row * s->row_bytes + 2 * k, 4);
 }
 
+/* F32 as halves: products of many rows keep 11 bits of a weight in any case. */
+static void pack_floats(const kw_panel_source *s, unsigned char *out)
+{
+    memset(out, 0, s->k * 2 * ROWS);
+    for (size_t row = 0; row < s->n; row++)
+        for (size_t k = 0; k < s->k; k++) {
+            float x;
+            memcpy(&x, s->rows + row * s->row_bytes + 4 * k, sizeof x);
+            uint16_t half = kw_f32_to_f16(x);
+            memcpy(out + k / 2 * 64 + 4 * row + 2 * (k & 1), &half, sizeof half);
+        }
+}
+
+bool kw_panel_holds(const float *x, size_t n)
+{
+    bool all = true;
+    for (size_t i = 0; i < n; i++) all &= x[i] >= -65504.0f && x[i] <= 65504.0f;
+    return all;
+}
+
 void kw_panel_pack(const kw_panel_source *s, unsigned char *panel)
 {
     const kw_panel_format *f = &formats[s->dtype];
+    if (s->dtype == KW_F32) {
+        pack_floats(s, panel);
+        return;
+    }
     if (f->scales == KW_SCALE_NONE) {
         pack_halves(s, panel);
         return;

@@ -10,14 +10,14 @@ enum { ROWS = 64, MOST_K = 768, MOST_X = 75 };
 
 static const kw_dtype packed_types[] = { KW_Q4_0,   KW_Q4_1,   KW_Q5_0, KW_Q5_1, KW_Q8_0,
                                          KW_Q2_K,   KW_Q3_K,   KW_Q4_K, KW_Q5_K, KW_Q6_K,
-                                         KW_IQ4_NL, KW_IQ4_XS, KW_F16,  KW_BF16 };
+                                         KW_IQ4_NL, KW_IQ4_XS, KW_F16,  KW_BF16, KW_F32 };
 enum { N_TYPES = sizeof packed_types / sizeof *packed_types };
 
 /* A matrix of one dtype: in the file's blocks, as f32, and packed. */
 typedef struct matrix {
     kw_dtype type;
     size_t k, rows, row_bytes, panel_bytes;
-    unsigned char blocks[ROWS * MOST_K * 2];
+    unsigned char blocks[ROWS * MOST_K * 4];
     float plain[ROWS * MOST_K];
     _Alignas(64) unsigned char packed[ROWS * MOST_K * 2 + 65536];
 } matrix;
@@ -37,7 +37,10 @@ static void fill_block(kw_dtype t, unsigned char *b, kw_rng *rng)
     const kw_dtype_info *info = kw_dtype_get(t);
     for (size_t i = 0; i < info->bytes; i++) b[i] = (unsigned char)kw_rng_u64(rng);
     double d = (0.5 + kw_rng_f64(rng)) / (info->block == 256 ? 500 : 10);
-    if (t == KW_BF16) memcpy(b, &(uint16_t){ kw_f32_to_bf16((float)(kw_rng_f64(rng) - 0.5)) }, 2);
+    if (t == KW_F32) /* what f16 holds, so that products have its bits */
+        memcpy(b, &(float){ kw_f16_to_f32(kw_f32_to_f16((float)(kw_rng_f64(rng) - 0.5))) }, 4);
+    else if (t == KW_BF16)
+        memcpy(b, &(uint16_t){ kw_f32_to_bf16((float)(kw_rng_f64(rng) - 0.5)) }, 2);
     else put_f16(b + d_at[t], info->block == 1 ? kw_rng_f64(rng) - 0.5 : d);
     bool has_min = t == KW_Q4_1 || t == KW_Q5_1 || t == KW_Q2_K || t == KW_Q4_K || t == KW_Q5_K;
     if (has_min) put_f16(b + d_at[t] + 2, info->block == 32 ? -8 * d : 3 * d);
@@ -364,5 +367,17 @@ TEST(a_length_that_is_no_whole_group_is_not_packed)
     assert_true(kw_panel_fits(KW_Q4_0, 96));
     assert_false(kw_panel_fits(KW_F16, 40));
     assert_false(kw_panel_fits(KW_Q4_K, 128));
-    assert_false(kw_panel_fits(KW_F32, 64));
+    assert_false(kw_panel_fits(KW_F64, 64));
+}
+
+TEST(floats_that_halves_do_not_reach_are_not_packed)
+{
+    static const float odd[] = { NAN, INFINITY, -65505.0f, 1e9f };
+    float x[4] = { 1, -65504.0f, 0, 1e-9f };
+    assert_true(kw_panel_holds(x, 4));
+    for (size_t i = 0; i < 4; i++) {
+        x[i] = odd[i];
+        assert_false(kw_panel_holds(x, 4));
+        x[i] = 0;
+    }
 }
