@@ -5,6 +5,7 @@
 #include "kwaai/batch.h"
 #include "kwaai/embed.h"
 #include "kwaai/engine.h"
+#include "kwaai/inspect.h"
 #include "kwaai/log.h"
 #include "kwaai/model.h"
 #include "kwaai/options.h"

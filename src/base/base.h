@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "base/math.h"
 #include "base/rng.h"
+#include "base/sha256.h"
 #include "base/status.h"
 #include "base/str.h"
 #include "base/thread.h"

@@ -124,6 +124,21 @@ char *cli_cache_folder(const char *what); /* "models", "packs"; free it */
 char *cli_pack_folder(const cli *c);      /* --pack-dir or the usual one; free it */
 int cli_use_packs(cli *c); /* sets the folder of packed weights, and how progress is shown */
 
+/* listing.c */
+void list_meta(const kw_model *m); /* key = value, a line each */
+void list_meta_json(const kw_model *m);
+void list_tensors(const kw_model *m);
+void list_tensors_json(const kw_model *m);
+typedef struct listing {
+    bool json;
+    size_t n_findings, n_bad;
+} listing;
+/* What is odd about the files, to standard output; counted in l. */
+kw_status list_findings(cli *c, kw_model *m, listing *l);
+
+/* treemap.c: the tensors as an SVG image, each as large as its bytes. EXIT_OK, or a code after its message. */
+int treemap_write(const kw_model *m, const char *path);
+
 /* input.c */
 int cli_read_file(const char *path, char **text,
                   size_t *len); /* "-" is standard input; free *text */

@@ -1,11 +1,6 @@
-/* cmd_show.c - kwaai show: what a model file holds. */
+/* cmd_show.c - kwaai show: what a model is. (inspect looks at the files themselves.) */
 #include "cli/cli.h"
 #include <string.h>
-
-static void print_shape(const kw_tensor_info *t, const char *gap)
-{
-    for (int i = 0; i < t->rank; i++) printf("%s%lld", i ? gap : "", (long long)t->shape[i]);
-}
 
 /* The packed weights on this machine, or nothing. */
 static bool find_pack(const cli *c, char *path, size_t cap, kw_pack_info *info)
@@ -31,10 +26,6 @@ static void show_pack(const cli *c)
 
 static void show_json(const cli *c, const kw_model_info *m)
 {
-    kw_tensor_info t;
-    char value[256];
-    const char *key;
-    size_t key_len;
     printf("{\"name\":");
     out_json_string(m->name, strlen(m->name));
     printf(",\"family\":\"%s\",\"arch\":", m->family);
@@ -47,21 +38,10 @@ static void show_json(const cli *c, const kw_model_info *m)
            m->n_layers, m->dim, m->n_heads, m->n_kv_heads, m->head_dim, m->ffn_dim);
     printf(",\"n_vocab\":%d,\"ctx_train\":%d,\"n_tensors\":%zu,\"metadata\":{", m->n_vocab,
            m->ctx_train, m->n_tensors);
-    for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {
-        if (i) printf(",");
-        out_json_string(key, key_len);
-        printf(":");
-        out_json_string(value, strlen(value));
-    }
+    list_meta_json(c->open_model);
     printf("}");
     if (c->tensors) printf(",\"tensors\":[");
-    for (size_t i = 0; c->tensors && kw_model_tensor(c->open_model, i, &t); i++) {
-        printf("%s{\"name\":", i ? "," : "");
-        out_json_string(t.name, t.name_len);
-        printf(",\"dtype\":\"%s\",\"shape\":[", t.dtype);
-        print_shape(&t, ",");
-        printf("],\"bytes\":%llu}", (unsigned long long)t.bytes);
-    }
+    if (c->tensors) list_tensors_json(c->open_model);
     printf("%s", c->tensors ? "]" : "");
     show_pack(c);
     printf("}\n");
@@ -78,25 +58,6 @@ static void show_shape(const cli *c, const kw_model_info *m)
     show_pack(c);
 }
 
-/* Metadata, and tensors where wanted. */
-static void show_lines(const cli *c)
-{
-    kw_tensor_info t;
-    char value[80];
-    const char *key;
-    size_t key_len;
-    for (size_t i = 0; kw_model_meta(c->open_model, i, &key, &key_len, value, sizeof value); i++) {
-        for (char *p = value; *p; p++)
-            if (*p == '\n') *p = ' ';
-        printf("%.*s = %s\n", (int)key_len, key, value);
-    }
-    for (size_t i = 0; c->tensors && kw_model_tensor(c->open_model, i, &t); i++) {
-        printf("%s%-40.*s %-6s [", i ? "" : "\n", (int)t.name_len, t.name, t.dtype);
-        print_shape(&t, ",");
-        printf("]\n");
-    }
-}
-
 static void show_text(const cli *c, const kw_model_info *m)
 {
     printf("%-12s %s\n%-12s %s (%s)\n%-12s %s, %s, %.1f MB\n", "name", m->name, "family",
@@ -105,7 +66,8 @@ static void show_text(const cli *c, const kw_model_info *m)
     printf("%-12s %.1f M in %zu tensors\n", "parameters", (double)m->n_params / 1e6, m->n_tensors);
     if (m->family[0]) show_shape(c, m);
     printf("\n");
-    show_lines(c);
+    list_meta(c->open_model);
+    if (c->tensors) list_tensors(c->open_model);
 }
 
 int cmd_show(cli *c)

@@ -155,6 +155,16 @@ bool kw_checkpoint_is_mapped(const kw_checkpoint *ck); /* all of its files */
 /* Hint that a tensor's bytes were copied and will not be read in the map again. */
 void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t);
 
+/* The i-th file behind it, or NULL. */
+const kw_source *kw_checkpoint_source(const kw_checkpoint *ck, size_t i);
+/* How tensors lie in files: kind is gap or trailing (bytes behind this tensor that are none's), header (of this length, not as
+ * the format wants it), crooked (the tensor was copied because its values cannot be read where they lie). */
+typedef struct kw_layout_sink {
+    void (*fn)(void *user, const char *kind, const kw_source *s, size_t tensor, size_t bytes);
+    void *user;
+} kw_layout_sink;
+kw_status kw_checkpoint_layout(const kw_checkpoint *ck, const kw_layout_sink *sink);
+
 /* A tensor's values may be changed, in a type that need not be the file's: edit gives room for them (where they lie, when it is
  * the checkpoint's own memory already; NULL: no memory), set puts them in the tensor's place. The file stays as it is. */
 void *kw_checkpoint_edit(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype);

@@ -89,18 +89,20 @@ static kw_status add_adapters(kw_model *m, const kw_model_options *o)
     return st;
 }
 
-/* An adapter alone is no model. */
-static kw_status check_is_model(const kw_model *m)
+static bool is_adapter(const kw_model *m)
 {
     const kw_meta *type = kw_checkpoint_meta(m->ck, "general.type");
-    bool is_adapter = type && type->type == KW_META_STRING && kw_str_is(type->string, "adapter");
-    for (size_t i = 0; i < kw_checkpoint_count(m->ck) && i < 8 && !is_adapter; i++)
-        is_adapter = kw_str_ends(kw_checkpoint_at(m->ck, i)->name, ".lora_A.weight");
-    return is_adapter ? kw_try(kw_fail(KW_EUNSUPPORTED,
-                                       "an adapter (LoRA), not a model\nwhy: it changes the "
-                                       "weights of another one"),
-                               "kwaai run MODEL --lora ADAPTER")
-                      : KW_OK;
+    if (type && type->type == KW_META_STRING) return kw_str_is(type->string, "adapter");
+    return kw_checkpoint_count(m->ck) &&
+           kw_str_ends(kw_checkpoint_at(m->ck, 0)->name, ".lora_A.weight");
+}
+
+static kw_status check_is_model(const kw_model *m)
+{
+    if (!is_adapter(m)) return KW_OK;
+    return kw_try(kw_fail(KW_EUNSUPPORTED, "an adapter (LoRA), not a model\nwhy: it changes the "
+                                           "weights of another one"),
+                  "kwaai run MODEL --lora ADAPTER");
 }
 
 static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
@@ -147,7 +149,7 @@ static kw_status list(kw_model *m, const char *path, const kw_model_options *o)
     kw_status st = kw_checkpoint_open(path, (kw_file_options){ .no_mmap = o->no_mmap }, &m->ck);
     if (st) return st;
     m->arch = KW_STR("");
-    if (read_arch(m) == KW_OK)
+    if (!is_adapter(m) && read_arch(m) == KW_OK)
         m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
     return name_model(m, path);
 }

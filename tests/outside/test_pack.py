@@ -27,8 +27,7 @@ def test_commands_make_find_verify_and_prune_packs():
     with tempfile.TemporaryDirectory() as d:
         model, folder = os.path.join(d, "m.gguf"), os.path.join(d, "packs")
         shutil.copy(tiny(), model)
-        code, _, err = run("verify", model, "--pack-dir", folder)
-        assert code == 66 and b"no packed weights" in err, err
+        assert b"no packed weights" in ok("verify", model, "--pack-dir", folder)
         made = json.loads(ok("pack", model, "--pack-dir", folder, "--json"))
         assert packs(folder) == [made["path"]] and os.path.getsize(made["path"]) >= made["bytes"] > 0
         assert made["path"].encode() in ok("show", model, "--pack-dir", folder)
