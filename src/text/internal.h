@@ -222,6 +222,8 @@ kw_status kw_parse_tokenizer_json(kw_tokenizer *t, const char *text, size_t len)
 kw_status kw_load_tokenizer_json(kw_tokenizer *t, const char *path);
 kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len);
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
+/* sentencepiece.bpe.model of an XLM-RoBERTa: ids as fairseq counted them. */
+kw_status kw_load_fairseq(kw_tokenizer *t, const char *path);
 /* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
 kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);
@@ -240,6 +242,7 @@ kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step);
 kw_status kw_tokenizer_add_cut_at(kw_tokenizer *t, kw_str regex, kw_cut step);
 /* The cuts that go by a name in GGUF files; KW_EUNSUPPORTED when the name is not known. */
 kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name);
+bool kw_has_word(const char *list, kw_str wanted); /* one of the words between blanks */
 /* BERT's basic tokenizer: its normalizer and its cuts. */
 typedef struct kw_bert_options {
     bool clean, ideographs, accents, lower;

@@ -73,9 +73,10 @@ static kw_status prepare_bpe(kw_tokenizer *t, const kw_checkpoint *ck)
     const kw_meta *m = kw_checkpoint_meta(ck, "tokenizer.ggml.pre");
     kw_str name = m && m->type == KW_META_STRING ? m->string : KW_STR("default");
     t->byte_level = true;
-    t->ignore_merges = kw_str_is(name, "llama-bpe") || kw_str_is(name, "llama3") ||
-                       kw_str_is(name, "llama-v3") || kw_str_is(name, "falcon3") ||
-                       kw_str_is(name, "tekken");
+    if (!m)
+        kw_log(KW_LOG_WARN, "the file does not say how its tokenizer cuts text "
+                            "(tokenizer.ggml.pre is missing): cut as GPT-2 does, so that ids may "
+                            "differ from those the model was trained with");
     snprintf(t->kind, sizeof t->kind, "BPE (%.*s)", (int)(name.n < 40 ? name.n : 40), name.p);
     if (flag_key(ck, "tokenizer.ggml.add_space_prefix", false)) {
         kw_status st = kw_tokenizer_add_cut(t, (kw_cut){ .kind = KW_CUT_PREFIX_SPACE });
@@ -197,7 +198,7 @@ static kw_special_ids specials_of(const kw_tokenizer *t, const kw_checkpoint *ck
         .eos = id_key(ck, "tokenizer.ggml.eos_token_id"),
         .pad = id_key(ck, "tokenizer.ggml.padding_token_id"),
         .unk = id_key(ck, "tokenizer.ggml.unknown_token_id"),
-        .adds_bos = flag_key(ck, "tokenizer.ggml.add_bos_token", is_spm || t->ignore_merges),
+        .adds_bos = flag_key(ck, "tokenizer.ggml.add_bos_token", is_spm || t->special.adds_bos),
         .adds_eos = flag_key(ck, "tokenizer.ggml.add_eos_token", is_unigram),
     };
     if (is_spm && s.bos < 0) s.bos = 1;

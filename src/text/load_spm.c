@@ -4,6 +4,7 @@
  *   3 normalizer: 2 map of characters, 3 add_dummy_prefix, 4 remove_extra_whitespaces */
 #include "text/internal.h"
 #include <stdio.h>
+#include <string.h>
 
 typedef struct field {
     uint32_t number, wire;
@@ -131,7 +132,30 @@ static kw_status keep_scores(kw_tokenizer *t)
     return KW_OK;
 }
 
-kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len)
+/* fairseq put its own four in front and a mask behind: 0 <s>, 1 <pad>, 2 </s>, 3 <unk>; SentencePiece's first three are <unk>, <s>
+ * and </s>, and the others moved up by one. */
+static kw_status as_fairseq(kw_tokenizer *t)
+{
+    static const char *const names[] = { "<s>", "<pad>", "</s>", "<unk>" };
+    const kw_token *from = t->tokens;
+    int32_t n = t->n;
+    if (n < 4 || !kw_str_is(from[0].text, "<unk>") || !kw_str_is(from[1].text, "<s>") ||
+        !kw_str_is(from[2].text, "</s>"))
+        return kw_fail(KW_EFORMAT, "a model of fairseq begins with <unk>, <s> and </s>");
+    kw_status st = kw_tokenizer_reserve(t, (size_t)n + 2);
+    if (st) return st;
+    for (int32_t i = 3; i < n; i++) t->tokens[i + 1] = from[i];
+    for (int32_t i = 0; i < 4; i++)
+        t->tokens[i] = (kw_token){ .text = kw_str_of(names[i]),
+                                   .type = i == 3 ? KW_TOKEN_UNKNOWN : KW_TOKEN_CONTROL };
+    t->tokens[n + 1] =
+        (kw_token){ .text = KW_STR("<mask>"), .type = KW_TOKEN_CONTROL, .strip_left = true };
+    t->special = (kw_special_ids){ .bos = 0, .eos = 2, .pad = 1, .unk = 3 };
+    t->special.adds_bos = t->special.adds_eos = true;
+    return KW_OK;
+}
+
+static kw_status parse(kw_tokenizer *t, const char *text, size_t len, bool is_fairseq)
 {
     t->model = KW_VOCAB_UNIGRAM;
     t->add_prefix_space = true;
@@ -142,6 +166,7 @@ kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len)
     t->special.adds_eos = is_unigram;
     t->single_scores = true;
     t->drops_first_space = t->add_prefix_space;
+    if (!st && is_fairseq) st = as_fairseq(t);
     if (!st && is_unigram) st = keep_scores(t);
     for (int32_t i = 0; i < t->n; i++)
         if (t->tokens[i].type == KW_TOKEN_UNKNOWN) t->tokens[i].bytes = KW_STR(" \xe2\x81\x87 ");
@@ -149,12 +174,64 @@ kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len)
     return st ? st : kw_tokenizer_finish(t);
 }
 
-kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path)
+kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len)
+{
+    return parse(t, text, len, false);
+}
+
+static kw_status load(kw_tokenizer *t, const char *path, bool is_fairseq)
 {
     char *text = NULL;
     size_t len;
     kw_status st = kw_file_read(path, (size_t)64 << 20, &text, &len);
-    if (!st) st = kw_note(kw_parse_sentencepiece(t, text, len), "%s", path);
+    if (!st) st = kw_note(parse(t, text, len, is_fairseq), "%s", path);
     kw_free(text);
     return st;
+}
+
+kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path) { return load(t, path, false); }
+
+/* A string of a JSON file in the folder of `path`; empty: there is none. */
+static kw_status word_beside(const char *path, const char *file, const char *key, char word[64])
+{
+    kw_buf name = KW_BUF(8192, KW_PAY_TEXT);
+    kw_arena trees = KW_ARENA(KW_PAY_TEXT);
+    kw_json *root = NULL;
+    char *text = NULL;
+    size_t len;
+    const char *slash = strrchr(path, '/');
+    word[0] = 0;
+    kw_buf_printf(&name, "%.*s%s", slash ? (int)(slash - path + 1) : 0, path, file);
+    kw_status st = name.status;
+    if (!st && kw_path_exists(kw_buf_text(&name))) {
+        st = kw_file_read(kw_buf_text(&name), (size_t)64 << 20, &text, &len);
+        if (!st) st = kw_json_parse(text, len, &trees, &root);
+        const kw_json *v = st ? NULL : kw_json_get(root, key);
+        if (v && v->type == KW_JSON_STRING)
+            snprintf(word, 64, "%.*s", (int)(v->string.n < 60 ? v->string.n : 60), v->string.p);
+        st = kw_note(st, "%s", kw_buf_text(&name));
+    }
+    kw_free(text);
+    kw_arena_free(&trees);
+    kw_buf_free(&name);
+    return st;
+}
+
+/* XLM-RoBERTa, CamemBERT, mBART and NLLB call their file so and count ids in ways of their own; one of them is known. */
+kw_status kw_load_fairseq(kw_tokenizer *t, const char *path)
+{
+    char class[64], type[64];
+    kw_status st = word_beside(path, "tokenizer_config.json", "tokenizer_class", class);
+    if (!st) st = word_beside(path, "config.json", "model_type", type);
+    if (st) return st;
+    bool is_known =
+        class[0] ? kw_has_word("XLMRobertaTokenizer XLMRobertaTokenizerFast", kw_str_of(class))
+                 : strcmp(type, "xlm-roberta") == 0;
+    if (is_known) return load(t, path, true);
+    return kw_fail(
+        KW_EUNSUPPORTED,
+        "%s: a tokenizer of class \"%s\" (model type \"%s\")\n"
+        "why: files of this name count ids in several ways, and that of XLMRobertaTokenizer "
+        "is the one known\ntry: its tokenizer.json",
+        path, class, type);
 }

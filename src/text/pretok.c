@@ -347,20 +347,47 @@ static const kw_rule rules[] = {
     { .name = "spaces", .regex = "\\s+", .match = run, .is = is_space },
     { .name = "space", .regex = "\\s", .match = run, .is = is_space, .most = 1 },
     { .name = "words", .regex = "\\w+|[^\\w\\s]+", .match = word_or_rest },
+    /* Without a matcher: they run through PCRE2. */
+    { .name = "bloom", .regex = " ?[^(\\s|.,!?…。，、।۔،)]+" },
+    { .name = "thousands", .regex = "\\d{1,3}(?=(?:\\d{3})*\\b)" },
+    { .name = "threes", .regex = "(?=(\\d{3})+(?!\\d))" },
+    { .name = "bailing", .regex = "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*"
+                                  "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+" },
+    { .name = "seed", .regex = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+"
+                               "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+" },
+    { .name = "qwen3.5", .regex = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}"
+                                  "| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+" },
+    { .name = "exaone-moe", .regex = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}"
+                                     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+" },
+    { .name = "turkish", .regex = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+"
+                                  "|\\s+(?!\\S)|\\s+" },
 };
 
-/* The steps that a name in GGUF's tokenizer.ggml.pre stands for. */
-static const struct { const char *names, *steps; } named[] = {
-    { "default gpt-2 gpt2 mpt olmo jais roberta-bpe phi-2 gigachat trillion", "gpt-2" },
-    { "llama-bpe llama3 llama-v3 dbrx smaug-bpe falcon3", "llama-3" },
-    { "qwen2 deepseek-r1-qwen stablelm2", "qwen2" },
-    { "smollm starcoder refact command-r codeshell exaone minerva-7b", "digit gpt-2" },
-    { "falcon", "signs gpt-2-open ascii-3" },
-    { "tekken", "tekken" },
-    { "gpt-4o llama4", "gpt-4o" },
-    { "deepseek-coder", "newline space-letters space-punctuation ideographs digit" },
-    { "deepseek-llm", "newline space-cased space-signs last-spaces ideographs digits" },
-    { "deepseek-v3", "digits-3 kana deepseek-v3" },
+/* What a name in GGUF's tokenizer.ggml.pre stands for: steps, and what models of that kind do besides. */
+enum { WHOLE = 1, BOS = 2 }; /* a piece that is a token is taken whole; a text begins with BOS unless the file says otherwise */
+static const struct { const char *names, *steps; int flags; } named[] = {
+    { "default gpt-2 gpt2 mpt olmo jais roberta-bpe phi-2 gigachat trillion jina-es jina-de jina-v2-es jina-v2-de jina-v1-en "
+      "jina-v2-code a.x-4.0 mellum modern-bert exaone4 granite-docling", "gpt-2", 0 },
+    { "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", "llama-3", WHOLE | BOS },
+    { "glm4 glm5", "llama-3", WHOLE },
+    { "dbrx smaug-bpe chatglm-bpe", "llama-3", 0 },
+    { "qwen2 deepseek-r1-qwen stablelm2 kormo f2llmv2 megrez hunyuan solar-open grok-2", "qwen2", 0 },
+    { "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", "digit gpt-2", 0 },
+    { "falcon", "signs gpt-2-open ascii-3", 0 },
+    { "tekken", "tekken", WHOLE | BOS },
+    { "gpt-4o llama4 kanana2 talkie minimax-m2", "gpt-4o", 0 },
+    { "deepseek-coder", "newline space-letters space-punctuation ideographs digit", 0 },
+    { "deepseek-llm", "newline space-cased space-signs last-spaces ideographs digits", 0 },
+    { "deepseek-v3 hunyuan-dense joyai-llm hy_v4", "digits-3 kana deepseek-v3", 0 },
+    { "bloom poro-chat gpt3-finnish", "bloom", 0 },
+    { "viking", "bloom digit", 0 },
+    { "tiny_aya cohere2moe", "thousands gpt-4o", 0 },
+    { "superbpe", "digits threes", 0 },
+    { "bailingmoe bailingmoe2 llada-moe", "bailing", 0 },
+    { "seed-coder", "seed", 0 },
+    { "qwen35", "qwen3.5", 0 },
+    { "exaone-moe", "exaone-moe", 0 },
+    { "ufakzeka", "turkish", 0 },
 };
 /* clang-format on */
 
@@ -378,7 +405,7 @@ const kw_rule *kw_rule_named(const char *name) { return rule_called(kw_str_of(na
 const kw_rule *kw_rule_of_pattern(kw_str regex)
 {
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-        if (rules[i].regex && kw_str_is(regex, rules[i].regex)) return &rules[i];
+        if (rules[i].match && rules[i].regex && kw_str_is(regex, rules[i].regex)) return &rules[i];
     return NULL;
 }
 
@@ -391,12 +418,19 @@ static bool next_word(const char **list, kw_str *word)
     return word->n > 0;
 }
 
-static bool has_word(const char *list, kw_str wanted)
+bool kw_has_word(const char *list, kw_str wanted)
 {
     kw_str word;
     while (next_word(&list, &word))
         if (kw_str_eq(word, wanted)) return true;
     return false;
+}
+
+static kw_status add_step(kw_tokenizer *t, kw_str name)
+{
+    const kw_rule *r = rule_called(name);
+    if (!r->match) return kw_tokenizer_add_cut_at(t, kw_str_of(r->regex), (kw_cut){ 0 });
+    return kw_tokenizer_add_cut(t, (kw_cut){ .kind = KW_CUT_RULE, .rule = r });
 }
 
 kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name)
@@ -405,10 +439,10 @@ kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name)
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
         const char *steps = named[i].steps;
         kw_status st = KW_OK;
-        if (!has_word(named[i].names, name)) continue;
-        while (!st && next_word(&steps, &word))
-            st =
-                kw_tokenizer_add_cut(t, (kw_cut){ .kind = KW_CUT_RULE, .rule = rule_called(word) });
+        if (!kw_has_word(named[i].names, name)) continue;
+        if (named[i].flags & WHOLE) t->ignore_merges = true;
+        if (named[i].flags & BOS) t->special.adds_bos = true;
+        while (!st && next_word(&steps, &word)) st = add_step(t, word);
         return st;
     }
     return kw_fail(KW_EUNSUPPORTED,

@@ -128,13 +128,20 @@ static kw_status load_member(kw_tokenizer *t, const char *folder, const char *na
  * there was one. */
 static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
 {
-    static const char *const models[] = { "tokenizer.model", "spiece.model" };
+    static const struct {
+        const char *name;
+        load_fn load;
+    } models[] = {
+        { "tokenizer.model", kw_load_sentencepiece },
+        { "spiece.model", kw_load_sentencepiece },
+        { "sentencepiece.bpe.model", kw_load_fairseq },
+    };
     bool extra;
     kw_status st = load_member(t, folder, "tokenizer.json", kw_load_tokenizer_json, found), other;
     if (st == KW_EUNSUPPORTED || (!st && !*found)) {
         kw_tokenizer_clear(t);
         for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
-            other = load_member(t, folder, models[i], kw_load_sentencepiece, &extra);
+            other = load_member(t, folder, models[i].name, models[i].load, &extra);
             if (!extra) continue;
             st = other;
             *found = true;
@@ -189,7 +196,10 @@ static kw_status load_file(kw_tokenizer *t, const char *path)
     if (kw_str_ends(kw_str_of(path), "vocab.txt")) return kw_load_vocab_txt(t, path);
     if (kind == KW_FILE_JSON)
         return is_pair ? kw_load_vocab_merges(t, path) : kw_load_tokenizer_json(t, path);
-    if (kind == KW_FILE_SENTENCEPIECE) return kw_load_sentencepiece(t, path);
+    if (kind == KW_FILE_SENTENCEPIECE)
+        return kw_str_ends(kw_str_of(path), "sentencepiece.bpe.model")
+                   ? kw_load_fairseq(t, path)
+                   : kw_load_sentencepiece(t, path);
     if (kind == KW_FILE_LLAMA2C_TOKENIZER) return kw_load_llama2c_vocab(t, path);
     return kw_fail(KW_EFORMAT, "%s is %s, not a tokenizer", path,
                    n ? kw_file_kind_name(kind) : "empty");

@@ -322,6 +322,79 @@ def test_gpt2_pair():
     return compare(data("tokenizers/gpt2-vocab.json"), lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False))
 
 
+def pair_folder(d, **config):
+    """GPT-2's pair, with a configuration beside it."""
+    import shutil
+    for name in ("vocab.json", "merges.txt"): shutil.copy(data("tokenizers/gpt2-" + name), os.path.join(d, name))
+    json.dump(config, open(os.path.join(d, "tokenizer_config.json"), "w"))
+
+
+def test_gpt2_pair_begins_with_bos_where_it_says_so():
+    t = gpt2_pair()
+    with tempfile.TemporaryDirectory() as d:
+        pair_folder(d, tokenizer_class="GPT2Tokenizer", add_bos_token=True)
+        return compare(d, lambda s: [50256] + t.encode(s).ids, None)
+
+
+def test_roberta_pair():
+    """<s> and </s> around a text, and a <mask> that swallows the blanks before it."""
+    library()
+    from tokenizers import models, pre_tokenizers, decoders, processors, AddedToken
+    with tempfile.TemporaryDirectory() as d:
+        pair_folder(d, tokenizer_class="RobertaTokenizer", add_prefix_space=True)
+        vocab = json.load(open(os.path.join(d, "vocab.json")))
+        specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        for s in specials: vocab[s] = len(vocab)
+        json.dump(vocab, open(os.path.join(d, "vocab.json"), "w"))
+        t = hf.Tokenizer(models.BPE.from_file(os.path.join(d, "vocab.json"), os.path.join(d, "merges.txt")))
+        t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        t.decoder = decoders.ByteLevel()
+        t.post_processor = processors.RobertaProcessing(("</s>", vocab["</s>"]), ("<s>", vocab["<s>"]), add_prefix_space=True)
+        t.add_special_tokens(specials[:4] + [AddedToken("<mask>", lstrip=True, special=True)])
+        strings = [s.replace("[MASK]", " <mask> ") for s in texts()]
+        return compare(d, lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False), strings)
+
+
+def test_qwen2_pair():
+    """Its own cuts, form C, and the tokens that the configuration adds."""
+    library()
+    whole = hf.Tokenizer.from_file(data("tokenizers/qwen3-tokenizer.json"))
+    root = json.load(open(data("tokenizers/qwen3-tokenizer.json")))
+    with tempfile.TemporaryDirectory() as d:
+        json.dump(root["model"]["vocab"], open(os.path.join(d, "vocab.json"), "w"))
+        merges = [m if isinstance(m, str) else " ".join(m) for m in root["model"]["merges"]]
+        open(os.path.join(d, "merges.txt"), "w").write("#version: 0.2\n" + "\n".join(merges) + "\n")
+        added = {str(a["id"]): {k: v for k, v in a.items() if k != "id"} for a in root["added_tokens"]}
+        json.dump({"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": added}, open(os.path.join(d, "tokenizer_config.json"), "w"))
+        return compare(d, lambda s: whole.encode(s).ids, lambda ids: whole.decode(ids, skip_special_tokens=False))
+
+
+def test_other_pairs_are_refused_by_name():
+    with tempfile.TemporaryDirectory() as d:
+        pair_folder(d, tokenizer_class="BlenderbotTokenizer")
+        code, _, err = run("tokenize", d, "a")
+        assert code and b"a tokenizer of class BlenderbotTokenizer" in err, err
+
+
+def test_xlm_roberta_folder():
+    """sentencepiece.bpe.model: fairseq's four tokens in front, everything else one further."""
+    if sentencepiece is None: raise Skip("Python's sentencepiece is not installed")
+    with tempfile.TemporaryDirectory() as d:
+        open(os.path.join(d, "text"), "w", encoding="utf-8").write("\n".join(s.replace("\0", "").replace("\n", " ") for s in texts(400, 3)))
+        sentencepiece.SentencePieceTrainer.train(input=os.path.join(d, "text"), model_prefix=os.path.join(d, "m"), vocab_size=3000, character_coverage=0.98,
+                                                 hard_vocab_limit=False, minloglevel=2)
+        path = os.path.join(d, "sentencepiece.bpe.model")
+        os.rename(os.path.join(d, "m.model"), path)
+        t = sentencepiece.SentencePieceProcessor(model_file=path)
+        code, _, err = run("tokenize", path, "a")
+        assert code and b"files of this name count ids in several ways" in err, err
+        json.dump({"tokenizer_class": "XLMRobertaTokenizer"}, open(os.path.join(d, "tokenizer_config.json"), "w"))
+        plain = [s for s in texts() if "\u0000" not in s and "<" not in s]
+        note = compare(d, lambda s: [0] + [i + 1 if i else 3 for i in t.encode(s)] + [2], None, plain)
+        assert ours(d, [" a <mask>"])[0][0][-2:] == [len(t) + 1, 2]
+        return note
+
+
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 

@@ -1,7 +1,7 @@
 /* Patterns that no matcher was written for: what is found, what is refused by name, and that no pattern runs for ever. Where the
  * library is built without PCRE2, each is refused. */
 #include "test.h"
-#include "text/pattern.h"
+#include "text/internal.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -88,6 +88,20 @@ TEST(what_has_no_certain_meaning_is_refused_by_name)
         if (!strstr(kw_error_message(), cases[i].why)) print_error("%s\n", kw_error_message());
         assert_non_null(strstr(kw_error_message(), cases[i].why));
         kw_buf_free(&out);
+    }
+}
+
+TEST(cuts_that_have_a_name_but_no_matcher_are_made)
+{
+    static const char *const all[] = { "bloom",    "viking",     "tiny_aya",
+                                       "superbpe", "bailingmoe", "seed-coder",
+                                       "qwen35",   "exaone-moe", "ufakzeka" };
+    if (is_absent()) SKIP("this build has no PCRE2");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        kw_tokenizer *t = kw_tokenizer_new();
+        assert_int_equal(kw_tokenizer_add_cuts_named(t, kw_str_of(all[i])), KW_OK);
+        assert_true(t->n_cuts >= 1);
+        kw_tokenizer_close(t);
     }
 }
 
