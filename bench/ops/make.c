@@ -212,6 +212,12 @@ void make_SCALE(maker *m, const shape *s)
     elementwise(m, s, WIDTH, 1, 1);
 }
 
+void make_RELU(maker *m, const shape *s)
+{
+    output(m, kw_relu(m->plan, numbers(m, s->rows, FFN)));
+    elementwise(m, s, FFN, 1, 1);
+}
+
 void make_SOFTCAP(maker *m, const shape *s)
 {
     output(m, kw_softcap(m->plan, numbers(m, s->rows, FFN), 30.0f));

@@ -43,6 +43,7 @@ typedef struct kw_model_info {
     const char *dtype;  /* the dtype of most weight bytes: "Q4_1" */
     uint64_t file_bytes;
     uint64_t n_params;
+    int n_encoder_layers; /* beside n_layers, of an encoder-decoder; else 0 */
     int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab;
     int ctx_train; /* tokens the model was trained for */
     size_t n_tensors, n_meta;
@@ -89,7 +90,8 @@ typedef struct kw_infer_options {
     kw_session_options session;
     const char *const *want; /* names; n_want 0: everything but hidden states */
     size_t n_want;
-    int generate; /* new ids, 0 for none; exactly this many, an end id does not stop it */
+    int generate;      /* new ids, 0 for none; exactly this many, an end id does not stop it */
+    kw_beam_args beam; /* .beams 0: no search; its max_tokens is `generate` */
 } kw_infer_options;
 /* KW_EINVAL: an unknown name in want (the message lists the names); KW_EFORMAT: a missing or malformed input, named. */
 KW_API kw_status kw_infer(kw_model *m, const char *in_path, const char *out_path,

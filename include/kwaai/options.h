@@ -63,6 +63,16 @@ typedef struct kw_sampling {
     const kw_logit_bias *logit_bias; /* borrowed for the call that takes the struct */
     size_t n_logit_bias;
 } kw_sampling;
+
+enum { KW_BEAMS_MAX = 64 };
+/* Beam search (beam.h). */
+typedef struct kw_beam_args {
+#define KW_BEAM_OPT(...) KW_MEMBER(__VA_ARGS__)
+#include "kwaai/options.def"
+    int max_tokens;         /* new ids at most; < 0: until the context is full */
+    const int32_t *end_ids; /* [n_end_ids]; NULL: the model's */
+    size_t n_end_ids;
+} kw_beam_args;
 #undef KW_MEMBER
 
 /* The defaults of options.def. NULL wherever a function takes options means these. */
@@ -70,6 +80,7 @@ KW_API kw_engine_options kw_engine_defaults(void);
 KW_API kw_model_options kw_model_defaults(void);
 KW_API kw_session_options kw_session_defaults(void);
 KW_API kw_sampling kw_sampling_defaults(void);
+KW_API kw_beam_args kw_beam_defaults(void);
 
 #ifdef __cplusplus
 }

@@ -30,7 +30,8 @@ enum {
     MODEL = 2,
     SESSION = 4,
     SAMPLING = 8,
-    OWN = 16
+    BEAM = 16,
+    OWN = 32
 }; /* option groups of a command */
 
 enum {
@@ -64,6 +65,7 @@ typedef struct cli {
     kw_model_options model;
     kw_session_options session;
     kw_sampling sampling;
+    kw_beam_args beam;
 #define CLI_OPT(type, name, ...) CLI_TYPE_##type name;
 #include "cli/cli_options.def"
     char **args; /* what is not an option; MODEL first */
@@ -173,6 +175,7 @@ line_end line_read(const char *prompt, char **line);
 void line_open(void);
 void line_close(void);
 
+int cli_search(cli *c, kw_session *s, const int32_t *ids, size_t n); /* search.c: --beams */
 int cli_chat_loop(cli *c, kw_session *s, const char *chat_template); /* repl.c */
 
 #endif

@@ -196,7 +196,7 @@ int cmd_generate(cli *c)
                                     "beginning-of-text id, so there is nothing to continue\n"
                                     "try: a prompt, or --ids");
     if (!code) code = cli_open_session(c, &g.session);
-    if (!code) code = continue_text(&g, ids, n);
+    if (!code) code = c->beam.beams ? cli_search(c, g.session, ids, n) : continue_text(&g, ids, n);
     kw_session_close(g.session);
     free(ids);
     free(g.ids);

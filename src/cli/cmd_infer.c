@@ -23,10 +23,14 @@ int cmd_infer(cli *c)
             out_fail(EXIT_USAGE, "infer takes a model and two files, %d given\ntry: kwaai infer %s",
                      c->n_args, commands[c->command].usage);
     if (!code) {
+        int32_t end = c->eos;
         kw_infer_options o = { .session = c->session,
                                .want = names,
                                .n_want = split(want, names),
-                               .generate = c->generate };
+                               .generate = c->generate,
+                               .beam = c->beam };
+        if (end >= 0) o.beam.end_ids = &end;
+        o.beam.n_end_ids = end >= 0;
         kw_status st = kw_infer(c->open_model, c->args[0], c->args[1], &o);
         if (st) code = out_status(st, NULL);
     }

@@ -36,6 +36,7 @@ static void show_json(const cli *c, const kw_model_info *m)
     printf(",\"n_layers\":%d,\"dim\":%d,\"n_heads\":%d,\"n_kv_heads\":%d,\"head_dim\":%d,\"ffn_"
            "dim\":%d",
            m->n_layers, m->dim, m->n_heads, m->n_kv_heads, m->head_dim, m->ffn_dim);
+    if (m->n_encoder_layers) printf(",\"n_encoder_layers\":%d", m->n_encoder_layers);
     printf(",\"n_vocab\":%d,\"ctx_train\":%d,\"n_tensors\":%zu,\"metadata\":{", m->n_vocab,
            m->ctx_train, m->n_tensors);
     list_meta_json(c->open_model);
@@ -51,8 +52,10 @@ static void show_json(const cli *c, const kw_model_info *m)
 static void show_shape(const cli *c, const kw_model_info *m)
 {
     const kw_tokenizer *tokenizer = kw_model_tokenizer(c->open_model);
-    printf("%-12s %d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", "shape", m->n_layers,
-           m->dim, m->ffn_dim, m->n_heads, m->n_kv_heads, m->head_dim);
+    printf("%-12s ", "shape");
+    if (m->n_encoder_layers) printf("%d layers of an encoder, ", m->n_encoder_layers);
+    printf("%d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", m->n_layers, m->dim, m->ffn_dim,
+           m->n_heads, m->n_kv_heads, m->head_dim);
     printf("%-12s %d\n%-12s %d tokens, %s\n", "context", m->ctx_train, "vocabulary", m->n_vocab,
            tokenizer ? kw_tokenizer_kind(tokenizer) : "no tokenizer");
     show_pack(c);

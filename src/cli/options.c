@@ -29,6 +29,7 @@ static const option options[] = {
 #define KW_MODEL_OPT(t, n, d, lo, hi, f, v, h) ROW(t, n, model.n, lo, hi, f, v, h, MODEL, 0)
 #define KW_SESSION_OPT(t, n, d, lo, hi, f, v, h) ROW(t, n, session.n, lo, hi, f, v, h, SESSION, 0)
 #define KW_SAMPLING_OPT(t, n, d, lo, hi, f, v, h) ROW(t, n, sampling.n, lo, hi, f, v, h, SAMPLING, 0)
+#define KW_BEAM_OPT(t, n, d, lo, hi, f, v, h) ROW(t, n, beam.n, lo, hi, f, v, h, BEAM, 0)
 #include "kwaai/options.def"
 #define CLI_OPT(t, n, d, lo, hi, f, v, h, cmds) ROW(t, n, n, lo, hi, f, v, h, OWN, cmds)
 #include "cli/cli_options.def"
@@ -384,6 +385,7 @@ static void set_defaults(cli *c)
     c->model = kw_model_defaults();
     c->session = kw_session_defaults();
     c->sampling = kw_sampling_defaults();
+    c->beam = kw_beam_defaults();
 #define CLI_DEFAULT_INT(n, d) c->n = d;
 #define CLI_DEFAULT_FLAG(n, d) c->n = d;
 #define CLI_DEFAULT_TEXT(n, d) c->n = d;

@@ -125,6 +125,14 @@ static void scale(const kw_run *r, int64_t chunk)
     for (size_t i = 0; i < cells(r, chunk); i++) dst[i] = x[i] * by;
 }
 
+static void relu(const kw_run *r, int64_t chunk)
+{
+    const float *x = source(r, chunk);
+    float *dst = result(r, chunk);
+    size_t n = cells(r, chunk);
+    for (size_t i = 0; i < n; i++) dst[i] = x[i] < 0 ? 0 : x[i]; /* NaN stays */
+}
+
 /* Angles are rounded to f32 as PyTorch computes them; sine and cosine are taken in double and rounded once. */
 static void rope_table(const kw_run *r, int64_t chunk)
 {
@@ -199,6 +207,7 @@ const kw_op_driver kw_drive_swiglu = { .chunks = cell_chunks, .run = swiglu };
 const kw_op_driver kw_drive_gelu_tanh = { .chunks = cell_chunks, .run = gelu_tanh };
 const kw_op_driver kw_drive_geglu = { .chunks = cell_chunks, .run = geglu };
 const kw_op_driver kw_drive_scale = { .chunks = cell_chunks, .run = scale };
+const kw_op_driver kw_drive_relu = { .chunks = cell_chunks, .run = relu };
 const kw_op_driver kw_drive_softcap = { .chunks = cell_chunks, .run = softcap };
 const kw_op_driver kw_drive_rope_table = { .chunks = row_chunks, .run = rope_table };
 const kw_op_driver kw_drive_rope = { .chunks = row_chunks, .run = rope };

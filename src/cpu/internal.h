@@ -97,8 +97,8 @@ bool kw_twin_makes(kw_opcode code); /* beside ATTEND of few rows */
 extern const kw_op_driver kw_drive_embed, kw_drive_rms_norm, kw_drive_add, kw_drive_mul,
     kw_drive_silu, kw_drive_swiglu, kw_drive_rope_table, kw_drive_rope, kw_drive_rows,
     kw_drive_store, kw_drive_attend, kw_drive_gelu_tanh, kw_drive_geglu, kw_drive_scale,
-    kw_drive_softcap, kw_drive_layer_norm, kw_drive_gelu, kw_drive_columns, kw_drive_route,
-    kw_drive_group, kw_drive_mix;
+    kw_drive_softcap, kw_drive_relu, kw_drive_layer_norm, kw_drive_gelu, kw_drive_columns,
+    kw_drive_route, kw_drive_group, kw_drive_mix;
 
 size_t kw_attend_worker_bytes(const kw_op *op);
 

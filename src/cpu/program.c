@@ -56,6 +56,7 @@ static const kw_op_driver *const drivers[KW_OP_COUNT] = {
     [KW_OP_SCALE] = &kw_drive_scale,
     [KW_OP_SOFTCAP] = &kw_drive_softcap,
     [KW_OP_GELU] = &kw_drive_gelu,
+    [KW_OP_RELU] = &kw_drive_relu,
     [KW_OP_LAYER_NORM] = &kw_drive_layer_norm,
     [KW_OP_COLUMNS] = &kw_drive_columns,
     [KW_OP_ROUTE] = &kw_drive_route,

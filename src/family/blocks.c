@@ -133,6 +133,16 @@ kw_status kw_rope_check(const kw_rope_config *c)
         c->type);
 }
 
+/* In f32, as PyTorch has it: some powers of two lie on a boundary. */
+int kw_distance_bucket(int distance, int n, int most)
+{
+    int exact = n / 2;
+    if (distance < exact) return distance;
+    float share = (float)kw_log_e((double)((float)distance / (float)exact));
+    share = share / (float)kw_log_e((double)most / exact) * (float)(n - exact);
+    return share < (float)(n - exact) ? exact + (int)share : n - 1;
+}
+
 static bool is_sliding(kw_str type) { return kw_str_is(type, "sliding_attention"); }
 
 int kw_window_of(const kw_windows *w, int il)

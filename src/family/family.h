@@ -93,6 +93,11 @@ typedef struct kw_decoder_inputs {
     kw_val freq;      /* [1,h] f32: rope frequencies for this length */
     float rope_scale; /* multiplies cos and sin */
     kw_val types;     /* [n,1] i32: the part of its text that a row belongs to; of encoders */
+    /* Of a decoder with an encoder: whose memory a row reads, where the memory's rows stand, and its k and v for the layer
+     * in work. */
+    kw_val memory_of;   /* [n,2] i32 */
+    kw_val memory_rows; /* [m,2] i32 */
+    kw_val memory[2];   /* [m, kv heads * width] */
 } kw_decoder_inputs;
 
 /* What all decoders say about themselves, from their own config. */
@@ -106,19 +111,26 @@ typedef struct kw_decoder_shape {
     /* Of encoders: kinds of parts of a text (0: not told apart), scores of a text (0: none), and how often the separator stands
      * between two texts. */
     int n_types, n_labels, n_between;
+    /* With an encoder: its layers, what the decoder's text begins with, and what fills up rows of ids. */
+    int n_encoder_layers, start_id, pad_id;
 } kw_decoder_shape;
 
 typedef struct kw_family {
     const char *name;
     bool
-        is_encoder; /* reads whole texts, each row all of its own, and writes none: there is no cache; leave is not called */
+        is_encoder; /* reads whole texts, each row all of its own, and writes none: there is no cache; leave may be NULL */
     const kw_arch *archs; /* ends with a row of NULLs */
     size_t config_size, layer_size, weights_size;
-    size_t layers_at;       /* offset in weights of a pointer to the layers */
-    size_t n_layers_at;     /* offset in config of an int */
+    size_t layers_at;   /* offset in weights of a pointer to the layers */
+    size_t n_layers_at; /* offset in config of an int */
+    /* NULL, or who reads the text that this decoder looks at: a family of its own, of the same config and weights structs,
+     * with other layers in them. */
+    const struct kw_family *encoder;
     const kw_field *fields; /* ends with at = KW_TABLE_END */
     const kw_weight_row *weights;
     kw_status (*check)(void *config, bool interleaved); /* derives and validates */
+    /* Makes weights of its own of those that were bound; NULL: there are none. Not called for an encoder's sake. */
+    kw_status (*derive)(const void *config, void *weights, kw_arena *arena);
     kw_decoder_shape (*shape)(const void *config);
     /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. NULL: no rope. */
     void (*frequencies)(const void *config, const void *weights, int64_t length, float *freq,
@@ -134,6 +146,8 @@ typedef struct kw_family {
     /* Of an encoder: what it makes of whole texts, whose first rows are x's `first` [t,1] -> [t,dim]; KW_NONE when the file has
      * nothing for it. head then scores that, or is KW_NONE too. */
     kw_val (*pool)(kw_plan *p, const void *config, const void *weights, kw_val x, kw_val first);
+    /* k and v of a layer for what the encoder made of a text: [m, dim] to twice [m, kv heads * width]. */
+    void (*memory)(kw_plan *p, const void *layer, kw_val encoded, kw_val kv[2]);
 } kw_family;
 
 #define KW_TABLE_END ((size_t)-1)
@@ -179,6 +193,9 @@ typedef struct kw_windows {
 int kw_window_of(const kw_windows *w, int il);
 int kw_window_of_all(const kw_windows *w, int n_layers); /* 0 when one layer sees all */
 kw_status kw_windows_check(const kw_windows *w, int n_layers);
+
+/* T5's bucket for a distance >= 0 of n: half of them for one distance each, the others by its logarithm, up to `most`. */
+int kw_distance_bucket(int distance, int n, int most);
 
 static inline kw_val kw_bind(kw_plan *p, kw_weight_ref w) { return kw_weight(p, w.name, w.t); }
 

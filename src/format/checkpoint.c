@@ -256,6 +256,17 @@ static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
         ck->folder);
 }
 
+/* A GGUF file that does not say what it holds has a checkpoint's own names, when the checkpoint's config lies beside it: so
+ * candle's tools write them. */
+static kw_status adopt_config(kw_checkpoint *ck)
+{
+    if (ck->naming != KW_NAMING_GGUF || kw_checkpoint_meta(ck, "general.architecture"))
+        return KW_OK;
+    kw_status st = read_json(ck, "config.json", &ck->config);
+    if (ck->config) ck->naming = KW_NAMING_HF;
+    return st;
+}
+
 static kw_status fill(kw_checkpoint *ck, const char *path, kw_file_options o)
 {
     bool is_dir = kw_path_is_dir(path);
@@ -267,7 +278,9 @@ static kw_status fill(kw_checkpoint *ck, const char *path, kw_file_options o)
     kw_buf_free(&found);
     if (!st) st = kw_checkpoint_own(ck, s);
     if (!st) st = read_source(ck, s, o);
-    if (!st && ck->naming == KW_NAMING_HF) st = read_json(ck, "config.json", &ck->config);
+    if (!st) st = adopt_config(ck);
+    if (!st && ck->naming == KW_NAMING_HF && !ck->config)
+        st = read_json(ck, "config.json", &ck->config);
     if (!st && ck->naming == KW_NAMING_HF)
         st = read_json(ck, "generation_config.json", &ck->generation_config);
     return st;

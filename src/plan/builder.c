@@ -242,6 +242,8 @@ kw_val kw_silu(kw_plan *p, kw_val x) { return unary(p, KW_OP_SILU, x, 0); }
 
 kw_val kw_gelu(kw_plan *p, kw_val x) { return unary(p, KW_OP_GELU, x, 0); }
 
+kw_val kw_relu(kw_plan *p, kw_val x) { return unary(p, KW_OP_RELU, x, 0); }
+
 kw_val kw_gelu_tanh(kw_plan *p, kw_val x) { return unary(p, KW_OP_GELU_TANH, x, 0); }
 
 kw_val kw_scale(kw_plan *p, kw_val x, float by) { return unary(p, KW_OP_SCALE, x, by); }

@@ -149,6 +149,7 @@ kw_val kw_attend_all(kw_plan *p, kw_val q, kw_val k, kw_val v, kw_val rows, kw_a
 kw_val kw_rows(kw_plan *p, kw_val x, kw_val index);
 kw_val kw_layer_norm(kw_plan *p, kw_val x, kw_val w, kw_val bias, float eps);
 kw_val kw_gelu(kw_plan *p, kw_val x);
+kw_val kw_relu(kw_plan *p, kw_val x);
 kw_val kw_columns(kw_plan *p, kw_val x, kw_columns_args a);
 kw_val kw_route(kw_plan *p, kw_val scores, kw_route_args a);
 kw_val kw_group(kw_plan *p, kw_val route, kw_route_args a);

@@ -212,14 +212,14 @@ static void run(kw_batch *b, size_t from, size_t n)
 static size_t fitting(const kw_batch *b, size_t from, size_t end)
 {
     size_t rows = 0, out = 0, n = 0;
-    int64_t length = b->slots[b->order[from]].part.angles->length;
+    const kw_eval_part *first = &b->slots[b->order[from]].part;
     for (; from + n < end; n++) {
         const kw_eval_part *p = &b->slots[b->order[from + n]].part;
         if (p->n == 0) break;
         rows += p->n;
         out += p->n_out;
         bool fits = rows <= (size_t)b->eval.options.batch && out <= KW_MANY_ROWS &&
-                    p->angles->length == length;
+                    p->angles->length == first->angles->length && p->memory == first->memory;
         if (n && !fits) break;
     }
     return n;

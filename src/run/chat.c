@@ -18,6 +18,9 @@ static kw_str choose(const kw_model *m, const char *chat_template)
     size_t len = 0;
     const char *own = kw_tokenizer_chat_template(m->tokenizer, &len);
     if (own) return (kw_str){ own, len };
+    if (m->family->encoder) /* one text in, one out: an instruction, and what it is about */
+        return KW_STR("{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }} "
+                      "{% endif %}{{ messages[-1]['content'] }}");
     kw_log(KW_LOG_WARN, "the model has no chat template: chatml is used");
     return kw_chat_builtin("chatml");
 }

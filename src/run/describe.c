@@ -30,6 +30,7 @@ kw_model_info kw_model_describe(const kw_model *m)
         .format = kw_checkpoint_format(m->ck),
         .dtype = main_dtype(m),
         .file_bytes = kw_checkpoint_bytes(m->ck),
+        .n_encoder_layers = m->shape.n_encoder_layers,
         .n_layers = m->shape.n_layers,
         .dim = m->shape.dim,
         .n_heads = m->shape.n_heads,

@@ -221,11 +221,24 @@ static kw_status encode_pair(kw_embedder *e, const kw_ids *query, kw_text text, 
 
 /* ---- vectors ---- */
 
-/* The text in e->one through a decoder. */
+/* The text in e->one through the encoder beside a decoder. */
+static kw_status embed_by_encoder(kw_embedder *e, float *out)
+{
+    kw_pool_sum sum = { .sums = e->sums, .dim = (size_t)e->m->shape.dim };
+    float *const *states = NULL;
+    kw_status st = kw_encode_states(&e->session->eval, e->one.ids, e->one.n, &states);
+    if (st) return st;
+    kw_pool_add(&sum, e->pooling.kind, states[e->m->shape.n_encoder_layers + 1], e->one.n);
+    kw_pool_finish(&sum, &e->pooling, out);
+    return KW_OK;
+}
+
+/* Through a decoder. */
 static kw_status embed_by_decoder(kw_embedder *e, float *out)
 {
     kw_session *s = e->session;
     kw_pool_sum sum = { .sums = e->sums, .dim = (size_t)e->m->shape.dim };
+    if (e->m->family->encoder) return embed_by_encoder(e, out);
     s->n_done = 0;
     kw_status st = kw_session_replace(s, e->one.ids, e->one.n);
     s->n_done = 0;

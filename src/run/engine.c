@@ -35,6 +35,15 @@ kw_sampling kw_sampling_defaults(void)
     };
 }
 
+kw_beam_args kw_beam_defaults(void)
+{
+    return (kw_beam_args){
+#define KW_BEAM_OPT(...) INIT(__VA_ARGS__)
+#include "kwaai/options.def"
+        .max_tokens = -1,
+    };
+}
+
 kw_status kw_engine_open(const kw_engine_options *o, kw_engine **out)
 {
     kw_engine_options all = o ? *o : kw_engine_defaults();

@@ -31,6 +31,11 @@ static int64_t most_out(kw_eval_mode mode)
     return most[mode];
 }
 
+static bool is_encoder(kw_eval_mode mode)
+{
+    return mode == KW_EVAL_MEMORY || mode == KW_EVAL_ENCODER;
+}
+
 /* The logits of all modes share one memory. */
 static kw_output_set *outputs_of(kw_eval *e, kw_eval_mode mode)
 {
@@ -39,7 +44,8 @@ static kw_output_set *outputs_of(kw_eval *e, kw_eval_mode mode)
 
 /* ---- recording ---- */
 
-/* The inputs' slots, in this order. */
+/* The inputs' slots, in this order; behind them what a decoder with an encoder sees: whose memory, its rows, k and v. */
+enum { N_INPUTS = 4, N_MEMORY_INPUTS = 2, MEMORY_MOST = 1 << 30 };
 typedef struct decoder_values {
     kw_decoder_inputs in;
     kw_val out_rows;
@@ -55,7 +61,19 @@ static decoder_values record_inputs(const kw_eval *e, kw_eval_mode mode, kw_plan
         .freq = kw_input(p, "freq", KW_F32, KW_DIM_FIXED, 1, e->m->shape.n_rope),
         .rope_scale = rope_scale,
     };
-    return (decoder_values){ in, kw_input(p, "out_rows", KW_I32, KW_DIM_OUT, picked, 1) };
+    decoder_values v = { in, kw_input(p, "out_rows", KW_I32, KW_DIM_OUT, picked, 1) };
+    if (!e->m->family->encoder) return v;
+    v.in.memory_of = kw_input(p, "memory_of", KW_I32, KW_DIM_ROWS, rows, 2);
+    v.in.memory_rows = kw_input(p, "memory_rows", KW_I32, KW_DIM_OTHER, MEMORY_MOST, 2);
+    return v;
+}
+
+static void record_memory(const kw_eval *e, kw_plan *p, kw_val kv[2])
+{
+    int64_t width = (int64_t)e->m->shape.n_kv_heads * e->m->shape.head_dim;
+    if (!e->m->family->encoder) return;
+    kv[0] = kw_input(p, "memory.k", KW_F32, KW_DIM_OTHER, MEMORY_MOST, width);
+    kv[1] = kw_input(p, "memory.v", KW_F32, KW_DIM_OTHER, MEMORY_MOST, width);
 }
 
 static void record_body(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t rows,
@@ -67,7 +85,8 @@ static void record_body(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t
     kw_val x = f->enter(p, m->config, m->weights, &v.in), shared = f->begin(p, m->config, &v.in);
     for (int il = 0; il < m->shape.n_layers; il++) {
         if (mode == KW_EVAL_TRACE) kw_output(p, x, "hidden");
-        x = f->block(p, m->config, kw_model_layer(m, il), il, x, shared, &v.in);
+        record_memory(e, p, v.in.memory);
+        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, shared, &v.in);
     }
     if (mode == KW_EVAL_TRACE) kw_output(p, x, "hidden");
     if (most_out(mode)) x = kw_rows(p, x, v.out_rows);
@@ -91,6 +110,7 @@ static kw_status record(kw_eval *e, kw_eval_mode mode, int64_t rows, float rope_
     if (mode == KW_EVAL_HEAD) record_head(e, *out, rows);
     else if (mode == KW_EVAL_TEXTS || mode == KW_EVAL_TEXTS_TRACE)
         kw_texts_record(e->m, mode == KW_EVAL_TEXTS_TRACE, *out, rows);
+    else if (is_encoder(mode)) kw_encode_record(e->m, mode, *out, rows);
     else record_body(e, mode, *out, rows, rope_scale);
     return kw_plan_seal(*out);
 }
@@ -164,12 +184,14 @@ static kw_status prepare(kw_eval *e, kw_eval_mode mode, kw_recorded *r, float ro
 kw_status kw_eval_ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
                         kw_recorded **out)
 {
-    int i = class_of(e, mode, n);
+    int i = is_encoder(mode) ? 0 : class_of(e, mode, n);
+    int64_t rows = is_encoder(mode) ? kw_encode_rows((size_t)n) : class_rows(e, mode, i);
     kw_recorded *r = *out = &e->recorded[mode][i];
-    r->rows = class_rows(e, mode, i);
+    if (r->program && r->rows != rows) drop(e, r);
+    r->rows = rows;
     kw_status st = r->program ? KW_OK : prepare(e, mode, r, rope_scale);
     if (!st) st = reach_scratch(e, r->program->scratch_bytes);
-    return st ? st : reach_outputs(outputs_of(e, mode), r->plan);
+    return st || mode == KW_EVAL_MEMORY ? st : reach_outputs(outputs_of(e, mode), r->plan);
 }
 
 kw_status kw_eval_open(kw_model *m, const kw_session_options *o, kw_eval *e)
@@ -181,7 +203,11 @@ kw_status kw_eval_open(kw_model *m, const kw_session_options *o, kw_eval *e)
     e->out_rows = kw_calloc(n, sizeof *e->out_rows, KW_PAY_SCRATCH);
     e->sequences = kw_calloc(n, sizeof *e->sequences, KW_PAY_SCRATCH);
     e->types = kw_calloc(m->family->is_encoder ? n : 1, sizeof *e->types, KW_PAY_SCRATCH);
-    bool has_all = e->ids && e->rows && e->out_rows && e->sequences && e->types;
+    size_t n_inputs = N_INPUTS + N_MEMORY_INPUTS + 2 * (size_t)m->shape.n_layers;
+    e->inputs = kw_calloc(n_inputs, sizeof *e->inputs, KW_PAY_SCRATCH);
+    e->memory_of = kw_calloc(n, 2 * sizeof *e->memory_of, KW_PAY_SCRATCH);
+    bool has_all =
+        e->ids && e->rows && e->out_rows && e->sequences && e->types && e->inputs && e->memory_of;
     return has_all ? KW_OK : KW_ENOMEM;
 }
 
@@ -198,6 +224,8 @@ void kw_eval_close(kw_eval *e)
     kw_free(e->out_rows);
     kw_free(e->sequences);
     kw_free(e->types);
+    kw_free(e->inputs);
+    kw_free(e->memory_of);
     *e = (kw_eval){ 0 };
 }
 
@@ -245,22 +273,38 @@ static void fill_rows(kw_eval *e, const kw_eval_part *part, size_t n_parts)
     }
 }
 
+static void fill_inputs(kw_eval *e, const kw_eval_part *part)
+{
+    const kw_encoded *x = part->memory;
+    size_t n = 0;
+    e->inputs[n++] = e->ids;
+    e->inputs[n++] = e->rows;
+    e->inputs[n++] = part->angles->freq;
+    e->inputs[n++] = e->out_rows;
+    e->inputs[n++] = e->memory_of;
+    if (x) e->inputs[n++] = x->rows;
+    for (size_t i = 0; x && i < 2 * (size_t)e->m->shape.n_layers; i++) e->inputs[n++] = x->at[i];
+}
+
 static kw_status run_parts(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part, size_t n_parts)
 {
     row_counts n = count_rows(part, n_parts);
     kw_recorded *r = NULL;
+    if (e->m->family->encoder && !part->memory)
+        return kw_fail(KW_EINVAL, "a decoder's rows without what its encoder made of a text");
     kw_status st = kw_eval_ready(e, mode, (int64_t)n.rows, part->angles->scale, &r);
     if (st) return st;
     fill_rows(e, part, n_parts);
-    const void *inputs[] = { e->ids, e->rows, part->angles->freq, e->out_rows };
+    fill_inputs(e, part);
     kw_kv_binding kv = { .layout = part->pages->layout,
                          .pages = e->sequences,
                          .n_sequences = n_parts };
-    kw_binding b = { .inputs = inputs,
+    kw_binding b = { .inputs = e->inputs,
                      .outputs = (void *const *)outputs_of(e, mode)->at,
                      .kv = &kv };
     b.live[KW_DIM_ROWS] = (int64_t)n.rows;
     b.live[KW_DIM_OUT] = (int64_t)n.out;
+    b.live[KW_DIM_OTHER] = part->memory ? (int64_t)part->memory->n : 0;
     return kw_eval_run(e, r, &b);
 }
 
@@ -295,6 +339,15 @@ kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **l
     return kw_eval_run(e, r, &b);
 }
 
+static kw_status print_mode(kw_eval *e, kw_eval_mode mode, int rows, kw_buf *text)
+{
+    kw_plan *p = NULL;
+    kw_status st = record(e, mode, rows, 1, &p);
+    if (!st) kw_plan_print(p, text);
+    kw_plan_free(p);
+    return st ? st : text->status;
+}
+
 kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, int rows,
                               kw_write_fn write, void *user)
 {
@@ -305,13 +358,10 @@ kw_status kw_model_print_plan(const kw_model *m, const kw_session_options *o, in
         return kw_fail(KW_EINVAL, "a plan for %d rows: expected 1 to 65536", rows);
     all.batch = rows;
     kw_eval e = { .m = (kw_model *)(uintptr_t)m, .options = all };
-    kw_plan *p = NULL;
     kw_buf text = KW_BUF((size_t)64 << 20, KW_PAY_PLAN);
-    st = record(&e, m->family->is_encoder ? KW_EVAL_TEXTS : KW_EVAL_ONE, rows, 1, &p);
-    if (!st) kw_plan_print(p, &text);
-    if (!st) st = text.status;
+    if (m->family->encoder) st = print_mode(&e, KW_EVAL_MEMORY, rows, &text);
+    if (!st) st = print_mode(&e, m->family->is_encoder ? KW_EVAL_TEXTS : KW_EVAL_ONE, rows, &text);
     if (!st) write(user, text.data, text.len);
     kw_buf_free(&text);
-    kw_plan_free(p);
     return st;
 }

@@ -21,16 +21,20 @@ enum { N_NAMES = sizeof names / sizeof *names };
 kw_status kw_infer_want_of_text(const infer *f, want *w)
 {
     const int n_layers = f->m->shape.n_layers;
-    kw_str name = kw_str_of(w->name), rest = { name.p + 7, name.n - 7 };
+    const size_t skip = strlen("hidden.");
+    kw_str name = kw_str_of(w->name);
     int64_t il;
-    if (f->generate) return kw_model_check_writes(f->m);
-    w->layer = n_layers;
+    if (f->generate || f->beam.beams) return kw_model_check_writes(f->m);
+    w->layer = n_layers + (f->m->family->leave != NULL);
+    if (kw_str_starts(name, "encoder.")) name = (kw_str){ name.p + 8, name.n - 8 };
     for (size_t i = 0; i < N_NAMES; i++)
         if (kw_str_is(name, names[i].name)) {
             w->kind = names[i].kind;
             return KW_OK;
         }
-    if (kw_str_starts(name, "hidden.") && kw_str_i64(rest, &il) && il >= 0 && il <= n_layers) {
+    kw_str rest = { name.p + skip, kw_str_starts(name, "hidden.") ? name.n - skip : 0 };
+    if (rest.n && kw_str_is(rest, "final")) return KW_OK;
+    if (rest.n && kw_str_i64(rest, &il) && il >= 0 && il <= n_layers) {
         w->layer = (int)il;
         return KW_OK;
     }
@@ -54,7 +58,7 @@ kw_status kw_infer_open_texts(infer *f, const kw_infer_options *o)
 {
     kw_session_options all = o->session;
     size_t most = (size_t)f->m->shape.ctx_train;
-    if (f->n < most) most = f->n;
+    if (f->text.n < most || !f->m->shape.ctx_is_fixed) most = f->text.n;
     all.batch = (int)most;
     f->sums = kw_arena_alloc(&f->arena, (size_t)f->m->shape.dim, sizeof *f->sums);
     if (!f->sums) return KW_ENOMEM;
@@ -68,7 +72,7 @@ static void pool(infer *f, const want *w, size_t row, const float *last)
     kw_pooling how = f->pooling;
     kw_pool_sum sum = { .sums = f->sums, .dim = (size_t)f->m->shape.dim };
     if (w->kind == WANT_CLS) how.kind = KW_POOL_CLS;
-    kw_pool_add(&sum, how.kind, last, f->n_real);
+    kw_pool_add(&sum, how.kind, last, f->text.n_real);
     kw_pool_finish(&sum, &how, (float *)w->data + row * sum.dim);
 }
 
@@ -89,10 +93,12 @@ static kw_status put(infer *f, const want *w, size_t row, const kw_text_states *
 kw_status kw_infer_text(infer *f, size_t row)
 {
     kw_text_states s;
-    if (f->n_real > (size_t)f->m->shape.ctx_train)
-        return kw_fail(KW_ELIMIT, "row %zu has %zu tokens, the model %d positions", row, f->n_real,
-                       f->m->shape.ctx_train);
-    kw_text_part text = { .ids = f->real_ids, .types = f->real_types, .n = f->n_real };
+    if (f->text.n_real > (size_t)f->m->shape.ctx_train && f->m->shape.ctx_is_fixed)
+        return kw_fail(KW_ELIMIT, "row %zu has %zu tokens, the model %d positions", row,
+                       f->text.n_real, f->m->shape.ctx_train);
+    kw_text_part text = { .ids = f->text.real_ids,
+                          .types = f->text.real_types,
+                          .n = f->text.n_real };
     kw_status st = kw_eval_texts(&f->eval, true, &text, 1, &s);
     for (size_t i = 0; i < f->n_want && !st; i++) st = put(f, &f->want[i], row, &s);
     return st;

@@ -7,6 +7,16 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* Whether the class says more than the type: a T5EncoderModel has the type t5. */
+static bool is_other_family(const kw_json *type, const kw_json *name)
+{
+    const kw_arch *row;
+    if (!type || type->type != KW_JSON_STRING) return true;
+    if (name->type != KW_JSON_STRING) return false;
+    const kw_family *by_class = kw_family_find(name->string, false, &row);
+    return by_class && by_class != kw_family_find(type->string, false, &row);
+}
+
 /* The architecture as the file names it. */
 static kw_status read_arch(kw_model *m)
 {
@@ -27,7 +37,7 @@ static kw_status read_arch(kw_model *m)
             "put the model's config.json into the same folder");
     const kw_json *type = kw_json_path(config, "model_type"),
                   *list = kw_json_get(config, "architectures");
-    if (!type && list && list->child) type = list->child;
+    if (list && list->child && is_other_family(type, list->child)) type = list->child;
     if (!type || type->type != KW_JSON_STRING)
         return kw_fail(KW_EFORMAT, "config.json has no model_type");
     m->arch = type->string;

@@ -19,7 +19,9 @@ typedef struct answer {
 static answer from_json(const kw_model *m, const kw_field *f)
 {
     answer a = { 0 };
-    const kw_json *v = f->json ? kw_json_path(kw_checkpoint_config(m->ck), f->json) : NULL;
+    const kw_json *v = f->json ? kw_json_path(kw_checkpoint_config(m->ck), f->json) : NULL,
+                  *more = kw_checkpoint_generation_config(m->ck);
+    if (!v && f->json && more) v = kw_json_path(more, f->json); /* newer files move ids there */
     if (!v) return a;
     a.has = true;
     a.json = v;

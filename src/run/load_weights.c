@@ -268,17 +268,26 @@ static kw_status bind_row(kw_model *m, const kw_weight_row *row, char *layers, i
     return KW_OK;
 }
 
-kw_status kw_load_weights(kw_model *m)
+/* The layers of f, which is the model's family or its encoder's. */
+static kw_status bind_stack(kw_model *m, const kw_family *f)
 {
-    const kw_family *f = m->family;
-    int n_layers = *(const int *)(const void *)((const char *)m->config + f->n_layers_at);
-    m->weights = kw_arena_alloc(&m->arena, 1, f->weights_size);
+    int n_layers = kw_model_layers(m, f);
     char *layers = kw_arena_alloc(&m->arena, (size_t)n_layers, f->layer_size);
-    if (!m->weights || !layers) return KW_ENOMEM;
+    if (!layers) return KW_ENOMEM;
     memcpy((char *)m->weights + f->layers_at, &layers, sizeof layers);
     for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
         kw_status st = bind_row(m, row, layers, n_layers);
         if (st) return st;
     }
     return KW_OK;
+}
+
+kw_status kw_load_weights(kw_model *m)
+{
+    kw_status st = KW_OK;
+    m->weights = kw_arena_alloc(&m->arena, 1, m->family->weights_size);
+    if (!m->weights) return KW_ENOMEM;
+    for (const kw_family *f = m->family; f && !st; f = f->encoder) st = bind_stack(m, f);
+    if (!st && m->family->derive) st = m->family->derive(m->config, m->weights, &m->arena);
+    return st;
 }

@@ -16,12 +16,13 @@ typedef struct factors {
 
 /* ---- which tensor ---- */
 
-/* The other world's name of a tensor, by the family's table; false when it has none. */
-static bool translate(const kw_model *m, kw_str name, bool from_gguf, char out[KW_NAME_MAX])
+/* The other world's name of a tensor of a stack of layers, by its table; false when it has none. */
+static bool translate_of(const kw_model *m, const kw_family *f, kw_str name, bool from_gguf,
+                         char out[KW_NAME_MAX])
 {
-    int n_layers = *(const int *)(const void *)((const char *)m->config + m->family->n_layers_at);
+    int n_layers = kw_model_layers(m, f);
     char each[KW_NAME_MAX];
-    for (const kw_weight_row *row = m->family->weights; row->at != KW_TABLE_END; row++) {
+    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
         const char *to = from_gguf ? row->hf : row->gguf;
         if (!to || row->flags & (KW_W_EXPERTS | KW_W_F32)) continue;
         for (int il = 0; il < (row->flags & KW_W_LAYER ? n_layers : 1); il++)
@@ -35,6 +36,13 @@ static bool translate(const kw_model *m, kw_str name, bool from_gguf, char out[K
                 return false;
             }
     }
+    return false;
+}
+
+static bool translate(const kw_model *m, kw_str name, bool from_gguf, char out[KW_NAME_MAX])
+{
+    for (const kw_family *f = m->family; f; f = f->encoder)
+        if (translate_of(m, f, name, from_gguf, out)) return true;
     return false;
 }
 

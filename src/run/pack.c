@@ -20,14 +20,14 @@ static bool has(const kw_packed *p, const kw_tensor *t)
     return false;
 }
 
-/* Every matrix once; n_matrices with room for all, or NULL to count only. */
-static size_t walk(const kw_model *m, kw_packed *out)
+/* Every matrix of a stack of layers once; out: with room for all, or NULL to count only. */
+static size_t walk_stack(const kw_model *m, const kw_family *f, kw_packed *out)
 {
     size_t n = 0;
-    for (const kw_weight_row *row = m->family->weights; row->at != KW_TABLE_END; row++) {
-        int layers = row->flags & KW_W_LAYER ? m->shape.n_layers : 1;
+    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
+        int layers = row->flags & KW_W_LAYER ? kw_model_layers(m, f) : 1;
         for (int il = 0; il < layers && is_matrix(row); il++) {
-            const char *home = row->flags & KW_W_LAYER ? kw_model_layer(m, il) : m->weights;
+            const char *home = row->flags & KW_W_LAYER ? kw_model_layer(m, f, il) : m->weights;
             const kw_weight_ref *ref = (const kw_weight_ref *)(const void *)(home + row->at);
             if (!ref->t || !kw_cpu_packs(m->engine->device, ref->t)) continue;
             n++;
@@ -35,6 +35,13 @@ static size_t walk(const kw_model *m, kw_packed *out)
                 out->matrices[out->n++] = (kw_matrix){ ref->name, (kw_tensor *)(uintptr_t)ref->t };
         }
     }
+    return n;
+}
+
+static size_t walk(const kw_model *m, kw_packed *out)
+{
+    size_t n = 0;
+    for (const kw_family *f = m->family; f; f = f->encoder) n += walk_stack(m, f, out);
     return n;
 }
 

@@ -49,12 +49,16 @@ struct kw_model {
     kw_packed packed;
 };
 
-/* A layer's weights struct. */
-static inline const void *kw_model_layer(const kw_model *m, int il)
+/* A layer's weights struct, of the model's family or its encoder's. */
+static inline const void *kw_model_layer(const kw_model *m, const kw_family *f, int il)
 {
     const char *const *layers =
-        (const char *const *)(const void *)((const char *)m->weights + m->family->layers_at);
-    return *layers + (size_t)il * m->family->layer_size;
+        (const char *const *)(const void *)((const char *)m->weights + f->layers_at);
+    return *layers + (size_t)il * f->layer_size;
+}
+static inline int kw_model_layers(const kw_model *m, const kw_family *f)
+{
+    return *(const int *)(const void *)((const char *)m->config + f->n_layers_at);
 }
 
 /* weight_names.c: what a row of the family's table is called in files. */
@@ -113,6 +117,8 @@ typedef enum kw_eval_mode {
     KW_EVAL_HEAD,
     KW_EVAL_TEXTS,       /* an encoder: the last hidden states, and what whole texts become */
     KW_EVAL_TEXTS_TRACE, /* all hidden states */
+    KW_EVAL_MEMORY,      /* an encoder: k and v of every layer of its decoder */
+    KW_EVAL_ENCODER,     /* an encoder: as TRACE */
     KW_EVAL_MODES
 } kw_eval_mode;
 enum { KW_CLASSES = 4, KW_HEAD_ROWS = 32, KW_FEW_ROWS = 8, KW_MANY_ROWS = 64 };
@@ -129,6 +135,19 @@ typedef struct kw_output_set {
     size_t *cells, n;
 } kw_output_set;
 
+/* ---- encode.c: what an encoder made of a text; counted, so that forks and beams share it ---- */
+typedef struct kw_encoded {
+    _Atomic int refs;
+    size_t n;      /* rows: ids of the text */
+    int32_t *ids;  /* [n] */
+    int32_t *rows; /* [n][2] sequence 0 and position */
+    float *kv,
+        **at; /* k and v of each decoder layer: at[2 * n_layers], each [n][kv heads * width] */
+} kw_encoded;
+/* KW_ENOMEM; the kv cells stay unset until kw_encode. */
+kw_encoded *kw_encoded_retain(kw_encoded *x); /* returns x; NULL is fine */
+void kw_encoded_release(kw_encoded *x);       /* NULL is fine */
+
 typedef struct kw_eval {
     kw_model *m;
     kw_session_options options;
@@ -136,15 +155,18 @@ typedef struct kw_eval {
     kw_memory *scratch;
     int32_t *ids, *rows, *out_rows; /* inputs of a run, for options.batch rows */
     int32_t *types;                 /* the same, of encoders */
-    kw_memory *const **sequences;   /* [options.batch] */
+    int32_t *memory_of;  /* the same for a decoder with an encoder: zeros, all read one memory */
+    const void **inputs; /* by slot */
+    kw_memory *const **sequences; /* [options.batch] */
     kw_output_set out[KW_EVAL_MODES];
 } kw_eval;
 
 /* The rows of one sequence in a run. Its pages reach them already. */
 typedef struct kw_eval_part {
     const kw_pages *pages;
-    const kw_angles *angles; /* the same length in all parts of a run */
-    const int32_t *ids;      /* [n], at positions from .. from + n - 1 */
+    const kw_angles *angles;  /* the same length in all parts of a run */
+    const kw_encoded *memory; /* the same in all parts of a run; NULL: the model has no encoder */
+    const int32_t *ids;       /* [n], at positions from .. from + n - 1 */
     size_t from, n;
     size_t n_out; /* logits are wanted of this many of its last rows */
 } kw_eval_part;
@@ -160,7 +182,7 @@ kw_status kw_eval_hidden(kw_eval *e, kw_eval_mode mode, const kw_eval_part *part
                          float *const **out);
 /* Logits of n <= KW_HEAD_ROWS final rows: [n][n_vocab], valid until the next call. */
 kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **logits);
-/* The program of a mode for n rows, with its memory and outputs, and a run of it: for texts.c. */
+/* The program of a mode for n rows, with its memory and outputs, and a run of it: for texts.c and encode.c. */
 kw_status kw_eval_ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
                         kw_recorded **out);
 kw_status kw_eval_run(kw_eval *e, kw_recorded *r, kw_binding *b); /* b.outputs: by the caller */
@@ -171,7 +193,8 @@ typedef struct kw_text_part {
     size_t n;
 } kw_text_part;
 typedef struct kw_text_states {
-    float *const *hidden; /* [n_hidden] of [rows][dim]: the last is the last layer's */
+    float *const *
+        hidden; /* [n_hidden] of [rows][dim]: the last is the last layer's, or behind the last norm */
     size_t n_hidden;
     const float *pooled,
         *scores; /* [n texts][dim], [n texts][n_labels]; NULL: the model has none */
@@ -183,6 +206,20 @@ void kw_texts_record(const kw_model *m, bool trace, kw_plan *p, int64_t rows); /
 /* KW_EINVAL for an encoder that is asked to write, or a decoder asked for what encoders do; says what fits. */
 kw_status kw_model_check_writes(const kw_model *m);
 
+/* ---- encode.c, for a decoder with an encoder ---- */
+/* The text's memory. KW_ENOMEM. */
+kw_status kw_encode(kw_eval *e, const int32_t *ids, size_t n, kw_encoded **out);
+/* Its states: *out by slot, hidden.0 .. hidden.L and hidden.final, each [n][dim], valid until the next call. */
+kw_status kw_encode_states(kw_eval *e, const int32_t *ids, size_t n, float *const **out);
+void kw_encode_record(const kw_model *m, kw_eval_mode mode, kw_plan *p,
+                      int64_t rows); /* for eval.c */
+int64_t kw_encode_rows(size_t n);    /* the rows of the class for n */
+
+/* The logarithm of the sum of their exponentials, in double; NaN where a logit is none. */
+double kw_log_total(const float *logits, size_t n);
+
+/* KW_EUNSUPPORTED for a model with an encoder, which does not predict the text that it reads. */
+kw_status kw_model_check_scores(const kw_model *m);
 /* Natural logarithms of the softmax at `id`, in double. */
 double kw_logprob_of(const float *logits, size_t n, int32_t id);
 

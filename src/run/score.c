@@ -2,12 +2,27 @@
 #include "run/session.h"
 #include <math.h>
 
-double kw_logprob_of(const float *logits, size_t n, int32_t id)
+double kw_log_total(const float *logits, size_t n)
 {
     double sum = 0, max = -INFINITY;
     for (size_t i = 0; i < n; i++) max = logits[i] > max ? logits[i] : max;
     for (size_t i = 0; i < n; i++) sum += kw_exp(logits[i] - max);
-    return logits[id] - max - kw_log_e(sum);
+    return max + kw_log_e(sum);
+}
+
+double kw_logprob_of(const float *logits, size_t n, int32_t id)
+{
+    return logits[id] - kw_log_total(logits, n);
+}
+
+kw_status kw_model_check_scores(const kw_model *m)
+{
+    if (!m->family->encoder) return KW_OK;
+    return kw_fail(
+        KW_EUNSUPPORTED,
+        "scores of a text by \"%s\"\nwhy: it has an encoder, which reads a whole text at "
+        "once and predicts none of it",
+        m->name);
 }
 
 /* Scores the n rows behind n_done, whose final states were just computed. */
@@ -29,8 +44,10 @@ static kw_status score_rows(kw_session *s, const float *final, size_t n, double 
 kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, double *logprob)
 {
     if (n < 2) return kw_fail(KW_EINVAL, "scoring needs at least 2 tokens, not %zu", n);
+    kw_status st = kw_model_check_scores(s->m);
+    if (st) return st;
     s->n_done = 0;
-    kw_status st = kw_session_replace(s, ids, n);
+    st = kw_session_replace(s, ids, n);
     while (!st && s->n_done < n) {
         float *const *states = NULL;
         size_t left = n - s->n_done, batch = (size_t)s->options.batch,

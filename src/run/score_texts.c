@@ -19,7 +19,8 @@ typedef struct scorer {
 
 static kw_status open_scorer(kw_model *m, const kw_session_options *o, scorer *c)
 {
-    kw_status st = kw_session_open(m, o, &c->s);
+    kw_status st = kw_model_check_scores(m);
+    if (!st) st = kw_session_open(m, o, &c->s);
     if (st) return st;
     if (!m->tokenizer)
         return kw_try(kw_fail(KW_EUNSUPPORTED, "%s has no tokenizer that is known", m->name),

@@ -99,6 +99,8 @@ void kw_session_close(kw_session *s)
     kw_free(s->window.own);
     kw_pages_cut(&s->pages, 0);
     kw_ids_free(&s->ids);
+    kw_ids_free(&s->source);
+    kw_encoded_release(s->memory);
     kw_sample_scratch_free(&s->scratch);
     kw_free(s->bias);
     kw_model_release(s->m);
@@ -110,6 +112,9 @@ static kw_status copy_text(kw_session *to, kw_session *from)
 {
     kw_status st = kw_pages_fork(&from->pages, &to->pages);
     for (size_t i = 0; i < from->ids.n && !st; i++) st = kw_ids_push(&to->ids, from->ids.ids[i]);
+    for (size_t i = 0; i < from->source.n && !st; i++)
+        st = kw_ids_push(&to->source, from->source.ids[i]);
+    to->memory = kw_encoded_retain(from->memory);
     if (!st) st = kw_session_set_sampling(to, &from->sampling);
     if (!st && from->speculation.draft)
         st = kw_session_fork(from->speculation.draft, &to->speculation.draft);
@@ -173,7 +178,7 @@ static size_t common_prefix(const kw_session *s, const int32_t *ids, size_t n)
     return i;
 }
 
-kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n)
+kw_status kw_session_replace_text(kw_session *s, const int32_t *ids, size_t n)
 {
     kw_status st = check_ids(s, ids, n);
     if (st) return st;
@@ -188,6 +193,32 @@ kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n)
     kw_pages_cut(&s->pages, keep);
     for (size_t i = keep; i < n && !st; i++) st = kw_ids_push(&s->ids, ids[i]);
     return st;
+}
+
+static bool is_source(const kw_session *s, const int32_t *ids, size_t n)
+{
+    if (s->source.n != n) return false;
+    return memcmp(s->source.ids, ids, n * sizeof *ids) == 0;
+}
+
+/* A text for the encoder; what the decoder has computed beside another one is worth nothing. */
+static kw_status replace_source(kw_session *s, const int32_t *ids, size_t n)
+{
+    kw_status st = check_ids(s, ids, n);
+    if (st || is_source(s, ids, n)) return st;
+    kw_encoded_release(s->memory);
+    s->memory = NULL;
+    s->n_done = s->source.n = 0;
+    for (size_t i = 0; i < n && !st; i++) st = kw_ids_push(&s->source, ids[i]);
+    return st;
+}
+
+kw_status kw_session_replace(kw_session *s, const int32_t *ids, size_t n)
+{
+    if (!s->m->family->encoder) return kw_session_replace_text(s, ids, n);
+    kw_status st = replace_source(s, ids, n);
+    int32_t start = s->m->shape.start_id;
+    return st ? st : kw_session_replace_text(s, &start, 1);
 }
 
 bool kw_session_ends_with(const kw_session *s, int32_t id)

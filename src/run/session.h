@@ -25,7 +25,9 @@ typedef struct kw_window {
 struct kw_session {
     kw_model *m;
     kw_session_options options; /* with ctx and batch resolved */
-    kw_ids ids;                 /* the text */
+    kw_ids ids;                 /* the text; with an encoder, the decoder's */
+    kw_ids source;              /* the text for the encoder */
+    kw_encoded *memory;         /* what it made of it; NULL: nothing yet */
     size_t n_done;              /* how much of it is in the cache */
     kw_pages pages;
     kw_angles angles;
@@ -46,7 +48,12 @@ struct kw_session {
 /* ---- session.c ---- */
 bool kw_session_ends_with(const kw_session *s, int32_t id); /* whether this id ends the text */
 
+/* kw_session_replace without an encoder; with one it sets the decoder's text, behind kw_session_replace. */
+kw_status kw_session_replace_text(kw_session *s, const int32_t *ids, size_t n);
+
 /* ---- step.c ---- */
+/* The encoder has read the source, if there is one. */
+kw_status kw_session_encode(kw_session *s);
 kw_status kw_session_take_cancel(kw_session *s);
 /* At most `most` rows; `most_guesses` of them may be guesses. part->n = 0: nothing is missing. */
 kw_status kw_session_offer(kw_session *s, size_t most, size_t most_guesses, kw_eval_part *part);

@@ -194,6 +194,17 @@ static kw_status different_ids(const kw_model *m, const kw_model *draft, int n, 
 }
 
 /* A few unused ids more or less at the end of the embedding are no difference. */
+/* A draft's encoder would have to read the source too. */
+static kw_status check_encoders(const kw_model *m, const kw_model *draft)
+{
+    const kw_model *with = m->family->encoder ? m : draft->family->encoder ? draft : NULL;
+    return with ? kw_fail(KW_EUNSUPPORTED,
+                          "a draft model with \"%s\"\nwhy: models with an encoder "
+                          "neither draft nor are drafted for",
+                          with->name)
+                : KW_OK;
+}
+
 static kw_status check_vocabulary(const kw_model *m, const kw_model *draft)
 {
     const kw_tokenizer *a = m->tokenizer, *b = draft->tokenizer;
@@ -214,7 +225,8 @@ kw_status kw_session_set_draft(kw_session *s, kw_model *draft)
     kw_speculation *p = &s->speculation;
     kw_session *d = NULL;
     kw_session_options o = s->options;
-    kw_status st = draft ? check_vocabulary(s->m, draft) : KW_OK;
+    kw_status st = draft ? check_encoders(s->m, draft) : KW_OK;
+    if (draft && !st) st = check_vocabulary(s->m, draft);
     if (draft && o.ctx > draft->shape.ctx_train) o.ctx = draft->shape.ctx_train;
     o.lookup = false;
     if (!st && draft) st = kw_session_open(draft, &o, &d);

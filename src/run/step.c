@@ -34,10 +34,17 @@ bool kw_session_is_ready(const kw_session *s)
     return s->n_done == s->ids.n && s->ids.n > w->first && s->ids.n - w->first <= w->n;
 }
 
+kw_status kw_session_encode(kw_session *s)
+{
+    if (!s->m->family->encoder || s->memory) return KW_OK;
+    return kw_encode(&s->eval, s->source.ids, s->source.n, &s->memory);
+}
+
 kw_status kw_session_offer(kw_session *s, size_t most, size_t most_guesses, kw_eval_part *part)
 {
-    *part = (kw_eval_part){ .pages = &s->pages, .angles = &s->angles };
-    if (kw_session_is_ready(s)) return KW_OK;
+    kw_status st = kw_session_encode(s);
+    *part = (kw_eval_part){ .pages = &s->pages, .angles = &s->angles, .memory = s->memory };
+    if (st || kw_session_is_ready(s)) return st;
     kw_session_forget(s);
     if (s->n_done == s->ids.n) s->n_done--; /* the last row again, for its logits */
     size_t left = s->ids.n - s->n_done, room = (size_t)s->options.ctx - s->ids.n;
@@ -46,7 +53,7 @@ kw_status kw_session_offer(kw_session *s, size_t most, size_t most_guesses, kw_e
     part->n_out = part->n == left ? 1 : 0;
     part->ids = s->ids.ids + s->n_done;
     if (left == 1 && most_guesses > 0 && room > 0) {
-        kw_status st = kw_speculate(s, most_guesses < room ? most_guesses : room);
+        st = kw_speculate(s, most_guesses < room ? most_guesses : room);
         if (st) return st;
         part->ids = s->speculation.ids;
         part->n = part->n_out = 1 + s->speculation.n;
@@ -178,6 +185,8 @@ kw_status kw_session_hidden(kw_session *s, kw_eval_mode mode, size_t n, float *c
                           .ids = s->ids.ids + s->n_done,
                           .from = s->n_done,
                           .n = n };
-    kw_status st = kw_pages_reach(&s->pages, part.from, part.from + n);
+    kw_status st = kw_session_encode(s);
+    part.memory = s->memory;
+    if (!st) st = kw_pages_reach(&s->pages, part.from, part.from + n);
     return st ? st : kw_eval_hidden(&s->eval, mode, &part, 1, out);
 }

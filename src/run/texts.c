@@ -15,9 +15,11 @@ void kw_texts_record(const kw_model *m, bool trace, kw_plan *p, int64_t rows)
     kw_val x = f->enter(p, m->config, m->weights, &in), shared = f->begin(p, m->config, &in);
     for (int il = 0; il < m->shape.n_layers; il++) {
         if (trace) kw_output(p, x, "hidden");
-        x = f->block(p, m->config, kw_model_layer(m, il), il, x, shared, &in);
+        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, shared, &in);
     }
-    kw_output(p, x, "hidden");
+    if (trace || !f->leave) kw_output(p, x, "hidden");
+    if (f->leave) x = f->leave(p, m->config, m->weights, x);
+    if (f->leave) kw_output(p, x, "hidden.final");
     kw_val pooled = f->pool ? f->pool(p, m->config, m->weights, x, first) : KW_NONE;
     if (!pooled.id) return;
     kw_output(p, pooled, "pooled");
@@ -54,7 +56,8 @@ kw_status kw_eval_texts(kw_eval *e, bool trace, const kw_text_part *text, size_t
     kw_binding b = { .inputs = inputs, .outputs = (void *const *)at };
     b.live[KW_DIM_ROWS] = (int64_t)rows;
     b.live[KW_DIM_OUT] = (int64_t)n;
-    size_t n_hidden = trace ? (size_t)e->m->shape.n_layers + 1 : 1, n_out = r->plan->n_outputs;
+    size_t n_layers = (size_t)e->m->shape.n_layers, n_out = r->plan->n_outputs;
+    size_t n_hidden = trace ? n_layers + 1 + (e->m->family->leave != NULL) : 1;
     *out = (kw_text_states){ .hidden = at,
                              .n_hidden = n_hidden,
                              .pooled = n_out > n_hidden ? at[n_hidden] : NULL,

@@ -10,7 +10,8 @@ CASES = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "l
          "gguf-tiny-llama", "gguf-kquant-llama", "gpt2-old", "gpt2-prefixed",
          "falcon-7b-style", "falcon-40b-style", "falcon-11b-style", "mixtral-4x2", "qwen3-moe"]
 ENCODERS = ["bert-pooler", "bert-pickle", "xlm-roberta"]
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+ENCODER_DECODERS = ["t5-v1.0", "t5-v1.1"]
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "decoder_input_ids")
 
 
 def tolerance(meta, name, values):
@@ -77,6 +78,10 @@ def encoder(folder):
     meta = json.load(open(os.path.join(folder, "golden.json")))
     golden = read_tensors(os.path.join(folder, "golden.safetensors"))
     wants = {k: golden[k] for k, e in meta["entries"].items() if e["role"] == "output" and k in golden}
+    return padded(folder, meta, golden, wants)
+
+
+def padded(folder, meta, golden, wants):
     shape, mask = golden["attention_mask"]
     with tempfile.TemporaryDirectory() as d:
         i, o = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors")
@@ -84,12 +89,48 @@ def encoder(folder):
         ok("infer", folder, i, o, "--want", ",".join(wants), "--exact")
         got = read_tensors(o)
     for name, (s, values) in got.items():
-        if s[:2] != shape: continue
+        if s[:2] != shape or name.startswith("decoder"): continue
         width = s[2]
         for at in (k for k, real in enumerate(mask) if not real):
             assert not any(values[at * width:(at + 1) * width]), "%s: padding is not zeros" % name
             values[at * width:(at + 1) * width] = wants[name][1][at * width:(at + 1) * width]
     return max(compare(meta, n, w, got) for n, w in wants.items())
+
+
+def encoder_decoder(folder):
+    """States of both stacks for padded prompts, then greedy ids and beams of the first prompt without its padding."""
+    meta = json.load(open(os.path.join(folder, "golden.json")))
+    golden, recipe = read_tensors(os.path.join(folder, "golden.safetensors")), meta["recipe"]
+    states = {k: v for k, v in golden.items() if ".hidden." in k or k == "logits"}
+    worst, (shape, mask) = padded(folder, meta, golden, states), golden["attention_mask"]
+    row = [i for i, real in zip(golden["input_ids"][1][:shape[1]], mask) if real]
+    got = infer(folder, ([1, len(row)], row), ["greedy_ids", "greedy_logits"], ["--generate", recipe["new_tokens"]])
+    worst = max([worst] + [compare(meta, n, golden[n], got) for n in ("greedy_ids", "greedy_logits")])
+    for b in ("beam", "beam2"):
+        o, n = recipe[b], golden[b + "_ids"][0][0]
+        extra = ["--generate", o["max_new_tokens"], "--beams", n, "--length-penalty", o["length_penalty"], "--eos", recipe["eos"]]
+        got = infer(folder, ([1, len(row)], row), ["beam_ids", "beam_scores"], extra + ["--early-stopping"] * o["early_stopping"])
+        worst = max([worst] + [compare(meta, b + s, golden[b + s], {b + s: got["beam" + s]}) for s in ("_ids", "_scores")])
+    return worst
+
+
+def test_encoder_decoders_match_transformers():
+    worst = [encoder_decoder(data("golden/" + name)) for name in ENCODER_DECODERS]
+    return "%d cases, worst %.2f of the tolerance" % (len(worst), max(worst))
+
+
+def test_encoder_decoders_give_the_same_bits_on_every_row_thread_count_and_chunk():
+    forced = ("I64", [1, 90], [0] + [(k * 31 + 7) % 90 for k in range(89)])
+    with tempfile.TemporaryDirectory() as d:
+        for name in ENCODER_DECODERS:
+            i, o, first = os.path.join(d, "in.safetensors"), os.path.join(d, "out.safetensors"), None
+            write_tensors(i, {"input_ids": ("I64", [1, 70], [(k * 37 + 11) % 90 for k in range(70)]), "decoder_input_ids": forced})
+            for extra in usable(VARIANTS):
+                ok("infer", data("golden/" + name), i, o, "--want", "encoder.hidden.final,logits,greedy_logits,beam_ids,beam_scores",
+                   "--generate", 8, "--beams", 3, "--exact", *extra)
+                now = open(o, "rb").read()
+                assert first in (None, now), "%s gives other bits" % (extra,)
+                first = now
 
 
 def test_encoders_match_transformers():

@@ -61,6 +61,30 @@ static kw_status as_a_batch(kw_model *m, kw_session *s)
     return st;
 }
 
+static kw_status in_beams(kw_model *m, kw_session *s)
+{
+    kw_beams *b = NULL;
+    kw_beam_args a = kw_beam_defaults();
+    (void)m;
+    a.beams = 3;
+    a.max_tokens = 3;
+    kw_status st = kw_session_sync(s, text, 6);
+    if (!st) st = kw_session_search(s, &a, &b);
+    kw_beams_free(b);
+    return st;
+}
+
+/* The memory of a prompt, a fork that shares it, and another prompt. */
+static kw_status two_prompts(kw_model *m, kw_session *s)
+{
+    kw_session *fork = NULL;
+    kw_status st = in_beams(m, s);
+    if (!st) st = kw_session_fork(s, &fork);
+    if (!st) st = kw_session_sync(s, text, 5);
+    kw_session_close(fork);
+    return st;
+}
+
 static kw_status load_and_say(const char *path, scenario say)
 {
     kw_engine *e = NULL;
@@ -80,10 +104,10 @@ static kw_status load_and_say(const char *path, scenario say)
     return st;
 }
 
-static void check(const char *rel, scenario say)
+static void check_at(const char *rel, scenario say)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s", test_local(rel));
+    snprintf(path, sizeof path, "%s", rel);
     size_t before = kw_alloc_live(KW_PAY_COUNT);
     uint64_t start = kw_alloc_count();
     assert_int_equal(load_and_say(path, say), KW_OK);
@@ -100,6 +124,8 @@ static void check(const char *rel, scenario say)
     printf("%d allocations, each failed once\n", (int)total);
 }
 
+static void check(const char *rel, scenario say) { check_at(test_local(rel), say); }
+
 TEST(every_allocation_of_a_gguf_load_may_fail)
 {
     check("golden/gguf-tiny-llama/q4_0.gguf", two_steps);
@@ -107,3 +133,10 @@ TEST(every_allocation_of_a_gguf_load_may_fail)
 TEST(every_allocation_of_a_safetensors_load_may_fail) { check("golden/llama2-mha", two_steps); }
 TEST(every_allocation_of_a_speculation_may_fail) { check("golden/llama3-gqa-tied", with_guesses); }
 TEST(every_allocation_of_a_batch_may_fail) { check("golden/llama3-gqa-tied", as_a_batch); }
+TEST(every_allocation_of_a_beam_search_may_fail) { check("golden/llama3-gqa-tied", in_beams); }
+TEST(every_allocation_of_an_encoder_and_its_decoder_may_fail)
+{
+    const char *path = test_data("golden/t5-v1.1");
+    if (!path) SKIP("no golden/t5-v1.1 below KWAAI_TEST_DATA");
+    check_at(path, two_prompts);
+}
