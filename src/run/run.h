@@ -114,9 +114,16 @@ typedef struct kw_output_set {
     size_t *cells, n;
 } kw_output_set;
 
+/* Sees the inputs of every product; NULL: nobody does, and plans have nothing of it. Set before the first run. */
+typedef struct kw_watch {
+    kw_status (*see)(void *user, const kw_plan *p, const kw_request *q);
+    void *user;
+} kw_watch;
+
 typedef struct kw_eval {
     kw_model *m;
     kw_session_options options;
+    kw_watch watch;
     kw_recorded recorded[KW_EVAL_MODES][KW_CLASSES];
     kw_memory *scratch;
     int32_t *ids, *rows, *out_rows; /* inputs of a run, for options.batch rows */
