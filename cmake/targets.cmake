@@ -18,6 +18,8 @@ function(kernel_flags file)
     set_source_files_properties(${src}/cpu/${file} PROPERTIES COMPILE_OPTIONS "${kernel_level};${ARGN}")
 endfunction()
 
+set_source_files_properties(${src}/tensor/fit.c PROPERTIES COMPILE_OPTIONS "${kernel_level}") # its lanes become vectors
+
 if(machine MATCHES "x86_64|amd64")
     set(KWAAI_TARGET x86)
     list(REMOVE_ITEM KWAAI_SOURCES ${arm_files} ${wasm_files} ${other_files})

@@ -11,6 +11,7 @@
 #include "kwaai/model.h"
 #include "kwaai/options.h"
 #include "kwaai/pack.h"
+#include "kwaai/quantize.h"
 #include "kwaai/session.h"
 #include "kwaai/speculate.h"
 #include "kwaai/status.h"

@@ -44,7 +44,7 @@ enum {
 #include "cli/commands.def"
     EVERY = (1 << N_COMMANDS) - 1
 };
-enum { TAKES_MODEL = EVERY & ~(CMD_DOCTOR | CMD_VERSION | CMD_HELP) };
+enum { TAKES_MODEL = EVERY & ~(CMD_DOCTOR | CMD_VERSION | CMD_HELP | CMD_QUANTIZE) };
 
 typedef struct text_list {
     const char **items;

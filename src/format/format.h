@@ -244,4 +244,37 @@ uint64_t kw_tensors_bytes(const kw_tensor_writer *w); /* all files, as they will
 kw_status kw_tensors_commit(kw_tensor_writer *w);
 void kw_tensors_abort(kw_tensor_writer *w); /* NULL is fine */
 
+/* ---- imatrix.c: how much the columns of a model's matrices matter ---- */
+typedef struct kw_imatrix_row {
+    kw_str name;       /* of the matrix, as in GGUF */
+    size_t cols, mats; /* legacy files do not tell experts apart: all values are one line */
+    float *mean;       /* [mats][cols] of the squares of what it is multiplied with */
+} kw_imatrix_row;
+
+typedef struct kw_imatrix {
+    kw_arena arena;
+    kw_imatrix_row *rows;
+    size_t n;
+    kw_map by_name;
+    int64_t n_chunks; /* of text that it was made of; 0: unknown */
+} kw_imatrix;
+
+kw_status kw_imatrix_open(const char *path, kw_imatrix **out);
+kw_status kw_imatrix_read(kw_source *s, kw_imatrix **out); /* takes s, also on failure */
+void kw_imatrix_close(kw_imatrix *m);                      /* NULL is fine */
+const kw_imatrix_row *kw_imatrix_find(const kw_imatrix *m, kw_str name); /* NULL when absent */
+
+typedef struct kw_imatrix_sums {
+    kw_str name;
+    size_t cols, mats;
+    const float *sum2, *count; /* [mats][cols], [mats] */
+} kw_imatrix_sums;
+typedef struct kw_imatrix_facts {
+    kw_str dataset;
+    int64_t n_chunks, chunk; /* chunks of the text, and tokens in one */
+} kw_imatrix_facts;
+/* GGUF; the legacy form where the path ends in ".dat". All or nothing. */
+kw_status kw_imatrix_write(const char *path, const kw_imatrix_sums *rows, size_t n,
+                           const kw_imatrix_facts *facts);
+
 #endif

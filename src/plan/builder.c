@@ -180,6 +180,12 @@ kw_val kw_embed(kw_plan *p, kw_val ids, kw_val table)
     return record(p, op, rows_of(p, ids), cols_of(p, table), dim_of(p, ids));
 }
 
+/* What is to be seen goes through a CUT. */
+static kw_val watched(kw_plan *p, kw_val x, uint32_t tag)
+{
+    return p->options.watch && x.id ? kw_cut(p, x, (int)tag) : x;
+}
+
 kw_val kw_linear(kw_plan *p, kw_val x, kw_val w, kw_val bias)
 {
     return kw_linear_onto(p, x, w, bias, KW_NONE);
@@ -193,6 +199,7 @@ kw_val kw_linear_onto(kw_plan *p, kw_val x, kw_val w, kw_val bias, kw_val onto)
     bool lies = rows_of(p, onto) == rows_of(p, x) && cols_of(p, onto) == rows_of(p, w) &&
                 dim_of(p, onto) == dim_of(p, x);
     if (onto.id && !fits(p, KW_OP_LINEAR, lies, w, onto)) return KW_NONE;
+    x = watched(p, x, w.id);
     kw_op op = { .code = KW_OP_LINEAR, .src = { x, w, bias, onto } };
     return record(p, op, rows_of(p, x), rows_of(p, w), dim_of(p, x));
 }
@@ -353,6 +360,7 @@ kw_val kw_group(kw_plan *p, kw_val route, kw_route_args a)
 {
     if (!fits(p, KW_OP_GROUP, cols_of(p, route) == 2 * (int64_t)a.n_used, route, route))
         return KW_NONE;
+    route = watched(p, route, 0);
     kw_op op = { .code = KW_OP_GROUP, .src = { route }, .p.route = a };
     int64_t cells = 2 + 2 * (int64_t)a.n_experts + rows_of(p, route) * a.n_used;
     kw_val out = record(p, op, 1, cells, KW_DIM_FIXED);
@@ -368,6 +376,7 @@ kw_val kw_experts(kw_plan *p, kw_val x, kw_val w, kw_val groups, kw_route_args a
     if (!fits(p, KW_OP_EXPERTS, ok, x, w)) return KW_NONE;
     int64_t cells = 2 + 2 * (int64_t)a.n_experts + rows_of(p, x) * a.n_used;
     if (!fits(p, KW_OP_EXPERTS, cols_of(p, groups) == cells, x, groups)) return KW_NONE;
+    x = watched(p, x, w.id);
     kw_op op = { .code = KW_OP_EXPERTS, .src = { x, w, groups }, .p.route = a };
     return record(p, op, rows_of(p, x), t->shape[1] * a.n_used, dim_of(p, x));
 }

@@ -99,6 +99,8 @@ typedef struct kw_value {
 typedef struct kw_plan_options {
     bool (*has)(const void *device, kw_opcode code);
     const void *device;
+    bool
+        watch; /* a CUT before what each LINEAR and EXPERTS multiplies (tag: the weight's id), and at routes (tag 0) */
 } kw_plan_options;
 
 typedef struct kw_plan {

@@ -6,6 +6,7 @@
  * final state, from which the head makes logits in slices, so that scoring a long text never holds rows x vocabulary
  * floats. */
 #include "run/run.h"
+#include <string.h>
 
 static int64_t class_rows(const kw_eval *e, kw_eval_mode mode, int i)
 {
@@ -105,7 +106,9 @@ static kw_status record(kw_eval *e, kw_eval_mode mode, int64_t rows, float rope_
                         kw_plan **out)
 {
     kw_engine *engine = e->m->engine;
-    kw_status st = kw_plan_new(&(kw_plan_options){ engine->backend->has, engine->device }, out);
+    kw_status st = kw_plan_new(&(kw_plan_options){ engine->backend->has, engine->device,
+                                                   e->watch.see != NULL },
+                               out);
     if (st) return st;
     if (mode == KW_EVAL_HEAD) record_head(e, *out, rows);
     else if (mode == KW_EVAL_TEXTS || mode == KW_EVAL_TEXTS_TRACE)
@@ -240,7 +243,15 @@ kw_status kw_eval_run(kw_eval *e, kw_recorded *r, kw_binding *b)
     b->scratch = e->scratch;
     b->check = e->options.eager;
     st = backend->submit(r->program, b);
-    return st ? st : backend->poll(r->program);
+    if (!st) st = backend->poll(r->program);
+    while (st == KW_PENDING && e->watch.see) {
+        kw_request *q = &r->program->request;
+        memcpy(q->answer, q->question, (size_t)(q->rows * q->cols) * sizeof(float));
+        st = e->watch.see(e->watch.user, r->plan, q);
+        q->answered = true;
+        if (!st) st = backend->poll(r->program);
+    }
+    return st;
 }
 
 typedef struct row_counts {

@@ -148,9 +148,16 @@ typedef struct kw_encoded {
 kw_encoded *kw_encoded_retain(kw_encoded *x); /* returns x; NULL is fine */
 void kw_encoded_release(kw_encoded *x);       /* NULL is fine */
 
+/* Sees the inputs of every product; NULL: nobody does, and plans have nothing of it. Set before the first run. */
+typedef struct kw_watch {
+    kw_status (*see)(void *user, const kw_plan *p, const kw_request *q);
+    void *user;
+} kw_watch;
+
 typedef struct kw_eval {
     kw_model *m;
     kw_session_options options;
+    kw_watch watch;
     kw_recorded recorded[KW_EVAL_MODES][KW_CLASSES];
     kw_memory *scratch;
     int32_t *ids, *rows, *out_rows; /* inputs of a run, for options.batch rows */

@@ -2,16 +2,16 @@
  *
  *   IQ4_NL  d f16 | 16 B nibbles                                32 values    x = d * value[q]
  *   IQ4_XS  d f16 | 2 B high scale bits | 4 B low | 128 B      256 values    x = d * (scale - 32) * value[q], parts of 32 */
-#include "tensor/decode.h"
+#include "tensor/fit.h"
 
-static const signed char values[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
+const signed char kw_iq4_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
                                         1,    13,   25,  38,  53,  69,  89,  113 };
 
 static void decode_part(const unsigned char *q, float d, float *dst)
 {
     for (int j = 0; j < 16; j++) {
-        dst[j] = d * (float)values[q[j] & 15];
-        dst[j + 16] = d * (float)values[q[j] >> 4];
+        dst[j] = d * (float)kw_iq4_values[q[j] & 15];
+        dst[j + 16] = d * (float)kw_iq4_values[q[j] >> 4];
     }
 }
 

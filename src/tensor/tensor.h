@@ -34,6 +34,10 @@ typedef struct kw_dtype_info {
 } kw_dtype_info;
 
 const kw_dtype_info *kw_dtype_get(kw_dtype t);
+/* fit.c: n values, one row of a matrix, to blocks; t is one of those that kw_can_encode. Values must be finite.
+ * importance: [n] how much an error of each column counts (0: not at all), or NULL; formats of one rounding ignore it. */
+bool kw_can_encode(kw_dtype t);
+void kw_encode_row(kw_dtype t, const float *x, const float *importance, size_t n, void *dst);
 bool kw_dtype_from_ggml(uint32_t ggml_type, kw_dtype *out);
 bool kw_dtype_from_safetensors(kw_str name, kw_dtype *out);
 /* Bytes of n values; false when n is not a multiple of the block or the size overflows. */

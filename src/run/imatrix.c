@@ -1,0 +1,182 @@
+/* imatrix.c - how large the inputs of each matrix are, column by column, while a text is read.
+ *
+ * The plan is recorded with a CUT before every product (kw_plan_options.watch): the run stops there and asks, and the
+ * answer is what it asked about. So what a product reads is seen as it is, on any backend, and plans that are not watched
+ * have nothing of this. A router's choice is cut too: it says which expert a row of EXPERTS belongs to.
+ *
+ * The head is left out, as a quantizer keeps it fine anyway. */
+#include "run/session.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct entry {
+    const void *data; /* of the weight: what tells it from others */
+    const kw_named_tensor *tensor;
+    size_t cols, mats;
+    double *sum2; /* [mats][cols] */
+    float *count; /* [mats] rows */
+} entry;
+
+typedef struct watcher {
+    kw_arena arena;
+    const kw_checkpoint *ck;
+    entry *entries;
+    size_t n, cap;
+    float *route; /* of the layer that is being run: [rows][2 used] */
+    size_t n_route, n_used;
+} watcher;
+
+static const kw_named_tensor *tensor_at(const kw_checkpoint *ck, const void *data)
+{
+    for (size_t i = 0; i < kw_checkpoint_count(ck); i++)
+        if (kw_checkpoint_at(ck, i)->tensor.data == data) return kw_checkpoint_at(ck, i);
+    return NULL;
+}
+
+/* NULL without a reason: the weight is none of the file's. */
+static kw_status entry_of(watcher *w, const kw_tensor *t, entry **out)
+{
+    *out = NULL;
+    for (size_t i = 0; i < w->n; i++)
+        if (w->entries[i].data == t->data) return *out = &w->entries[i], KW_OK;
+    const kw_named_tensor *of = tensor_at(w->ck, t->data);
+    if (!of || w->n == w->cap) return KW_OK;
+    entry *e = &w->entries[w->n];
+    *e = (entry){ .data = t->data, .tensor = of, .cols = (size_t)kw_tensor_cols(t) };
+    e->mats = t->rank == 3 ? (size_t)t->shape[0] : 1;
+    e->sum2 = kw_arena_alloc(&w->arena, e->cols * e->mats, sizeof *e->sum2);
+    e->count = kw_arena_alloc(&w->arena, e->mats, sizeof *e->count);
+    if (!e->sum2 || !e->count) return KW_ENOMEM;
+    w->n++;
+    *out = e;
+    return KW_OK;
+}
+
+static void add_row(entry *e, size_t mat, const float *x)
+{
+    double *sum = e->sum2 + mat * e->cols;
+    for (size_t j = 0; j < e->cols; j++) sum[j] += (double)(x[j] * x[j]);
+    e->count[mat] += 1;
+}
+
+static kw_status keep_route(watcher *w, const kw_request *q)
+{
+    size_t n = (size_t)(q->rows * q->cols);
+    float *bigger =
+        n > w->n_route ? kw_realloc(w->route, n * sizeof *bigger, KW_PAY_SCRATCH) : w->route;
+    if (!bigger) return KW_ENOMEM;
+    w->route = bigger;
+    w->n_route = n > w->n_route ? n : w->n_route;
+    w->n_used = (size_t)q->cols / 2;
+    memcpy(w->route, q->question, n * sizeof *bigger);
+    return KW_OK;
+}
+
+static void add_experts(const watcher *w, entry *e, const kw_request *q)
+{
+    size_t cols = (size_t)q->cols,
+           own = cols / e->cols; /* a row for each of its experts, or one for all */
+    for (size_t row = 0; row < (size_t)q->rows; row++)
+        for (size_t k = 0; k < w->n_used; k++) {
+            float number = w->route[row * 2 * w->n_used + k];
+            const float *x = (const float *)q->question + row * cols + (own > 1 ? k * e->cols : 0);
+            if (number >= 0 && number < (float)e->mats) add_row(e, (size_t)number, x);
+        }
+}
+
+static kw_status see(void *user, const kw_plan *p, const kw_request *q)
+{
+    watcher *w = user;
+    entry *e = NULL;
+    if (!q->tag) return keep_route(w, q);
+    const kw_tensor *t = &kw_plan_value(p, (kw_val){ (uint32_t)q->tag })->t;
+    kw_status st = entry_of(w, t, &e);
+    if (st || !e) return st;
+    if (e->mats > 1) add_experts(w, e, q);
+    for (size_t row = 0; row < (size_t)q->rows && e->mats == 1; row++)
+        add_row(e, 0, (const float *)q->question + row * e->cols);
+    return KW_OK;
+}
+
+/* ---- reading the text ---- */
+
+static kw_status read_chunk(kw_session *s, const int32_t *ids, size_t n)
+{
+    s->n_done = 0;
+    kw_status st = kw_session_replace(s, ids, n);
+    while (!st && s->n_done < n) {
+        float *const *states = NULL;
+        size_t left = n - s->n_done, batch = (size_t)s->options.batch,
+               rows = left < batch ? left : batch;
+        st = kw_session_take_cancel(s);
+        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, rows, &states);
+        if (!st) s->n_done += rows;
+    }
+    return st;
+}
+
+static kw_status read_text(watcher *w, kw_model *m, const int32_t *ids, size_t n,
+                           const kw_imatrix_options *o, kw_imatrix_facts *facts)
+{
+    kw_session_options options = o->session;
+    kw_session *s = NULL;
+    if (options.ctx <= 0) options.ctx = 512;
+    size_t chunk = (size_t)options.ctx, chunks = n / chunk;
+    if (!chunks) {
+        chunk = n;
+        chunks = 1;
+    }
+    if (o->max_chunks > 0 && chunks > (size_t)o->max_chunks) chunks = (size_t)o->max_chunks;
+    facts->n_chunks = (int64_t)chunks;
+    facts->chunk = (int64_t)chunk;
+    kw_status st = kw_session_open(m, &options, &s);
+    if (st) return st;
+    s->eval.watch = (kw_watch){ see, w };
+    for (size_t i = 0; i < chunks && !st; i++) {
+        st = read_chunk(s, ids + i * chunk, chunk);
+        if (o->on_progress) o->on_progress(o->user, "watching", i + 1, chunks);
+    }
+    kw_session_close(s);
+    return st;
+}
+
+/* The sums as f32, in the order of names' first use; none may have overflowed. */
+static kw_status finish(watcher *w, const char *out, const kw_imatrix_facts *facts)
+{
+    kw_imatrix_sums *rows = kw_arena_alloc(&w->arena, w->n + 1, sizeof *rows);
+    if (!rows) return KW_ENOMEM;
+    for (size_t i = 0; i < w->n; i++) {
+        const entry *e = &w->entries[i];
+        float *sum2 = kw_arena_alloc(&w->arena, e->cols * e->mats, sizeof *sum2);
+        if (!sum2) return KW_ENOMEM;
+        for (size_t j = 0; j < e->cols * e->mats; j++) {
+            sum2[j] = (float)e->sum2[j];
+            if (!isfinite(sum2[j]))
+                return kw_fail(KW_EFORMAT, "the input of %.*s is not finite in column %zu",
+                               (int)e->tensor->name.n, e->tensor->name.p, j % e->cols);
+        }
+        rows[i] = (kw_imatrix_sums){ e->tensor->name, e->cols, e->mats, sum2, e->count };
+    }
+    return kw_imatrix_write(out, rows, w->n, facts);
+}
+
+kw_status kw_imatrix_make(kw_model *m, const int32_t *ids, size_t n, const char *out,
+                          const kw_imatrix_options *o)
+{
+    watcher w = { .arena = KW_ARENA(KW_PAY_MODEL), .ck = m->ck };
+    kw_imatrix_facts facts = { .dataset = kw_str_of(o->dataset ? o->dataset : "") };
+    kw_status st = kw_model_check_engine(m);
+    if (!st && kw_checkpoint_naming(m->ck) != KW_NAMING_GGUF)
+        st = kw_try(kw_fail(KW_EUNSUPPORTED, "%s is no GGUF file: importances go by its names",
+                            m->name),
+                    "kwaai convert, which makes one");
+    if (!st && n == 0) st = kw_fail(KW_EINVAL, "a text without tokens");
+    w.cap = kw_checkpoint_count(m->ck);
+    if (!st && !(w.entries = kw_arena_alloc(&w.arena, w.cap + 1, sizeof *w.entries)))
+        st = KW_ENOMEM;
+    if (!st) st = read_text(&w, m, ids, n, o, &facts);
+    if (!st) st = finish(&w, out, &facts);
+    kw_free(w.route);
+    kw_arena_free(&w.arena);
+    return st;
+}

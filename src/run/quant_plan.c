@@ -1,0 +1,217 @@
+/* quant_plan.c - everything that is decided before a weight is coded: which tensor becomes what, how large the file will be to
+ * the byte, which columns count more, and what speaks against it. */
+#include "run/quantize.h"
+#include <string.h>
+
+enum { ALIGNMENT = 32 };
+
+static kw_status open_input(kw_quant_job *j, const char *in, const char *out)
+{
+    char a[4096], b[4096];
+    kw_path_full(in, a, sizeof a);
+    kw_path_full(out, b, sizeof b);
+    if (!strcmp(in, out) || (a[0] && !strcmp(a, b)))
+        return kw_try(kw_fail(KW_EINVAL, "%s would be written over itself", in),
+                      "another name for the output");
+    kw_status st = kw_checkpoint_open(in, (kw_file_options){ 0 }, &j->ck);
+    if (st) return st;
+    j->n = kw_checkpoint_count(j->ck);
+    if (kw_checkpoint_naming(j->ck) != KW_NAMING_GGUF)
+        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s is %s: only GGUF files are quantized", in,
+                              kw_checkpoint_format(j->ck)),
+                      "kwaai convert, which makes a GGUF file of it");
+    kw_recipe_ask(j->ck, &j->facts);
+    return KW_OK;
+}
+
+static kw_status split_override(const char *text, char *pattern, size_t cap, kw_dtype *t)
+{
+    const char *equals = strrchr(text, '=');
+    if (!equals || equals == text || (size_t)(equals - text) >= cap)
+        return kw_fail(KW_EINVAL, "\"%.80s\" is no override\ntry: --tensor 'PATTERN=TYPE'", text);
+    memcpy(pattern, text, (size_t)(equals - text));
+    pattern[equals - text] = 0;
+    const kw_recipe *mix = kw_recipe_find(equals + 1);
+    if (!mix) return kw_recipe_unknown(equals + 1);
+    *t = mix->dtype;
+    return KW_OK;
+}
+
+/* Every override must be well-formed and fit something. */
+static kw_status check_overrides(const kw_quant_job *j)
+{
+    for (size_t i = 0; i < j->o->n_overrides; i++) {
+        char pattern[512];
+        kw_dtype t;
+        size_t k = 0;
+        kw_status st = split_override(j->o->overrides[i], pattern, sizeof pattern, &t);
+        if (st) return st;
+        while (k < j->n && !kw_glob(pattern, kw_checkpoint_at(j->ck, k)->name)) k++;
+        if (k == j->n)
+            return kw_try(kw_fail(KW_EINVAL, "no tensor is called \"%s\"", pattern),
+                          "kwaai show MODEL --tensors, for their names; * stands for anything");
+    }
+    return KW_OK;
+}
+
+static bool overridden(const kw_quant_job *j, const kw_named_tensor *t, kw_dtype *to)
+{
+    for (size_t i = 0; i < j->o->n_overrides; i++) {
+        char pattern[512];
+        if (split_override(j->o->overrides[i], pattern, sizeof pattern, to)) continue;
+        if (kw_glob(pattern, t->name)) return true;
+    }
+    return false;
+}
+
+static void choose(const kw_quant_job *j, const kw_recipe *mix, const kw_named_tensor *t,
+                   kw_quant_item *it)
+{
+    kw_dtype want;
+    *it = (kw_quant_item){ .from = t };
+    it->to = kw_recipe_choose(mix, &j->facts, t, &it->is_fallback);
+    if (!overridden(j, t, &want) || !kw_dtype_get(t->tensor.dtype)->decode) return;
+    it->to = kw_recipe_fit(want, kw_tensor_cols(&t->tensor));
+    it->is_fallback = it->to != want;
+}
+
+static uint64_t aligned(uint64_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+
+/* Of the output, as it will be. */
+static uint64_t file_size(const kw_quant_job *j, const kw_recipe *mix)
+{
+    uint64_t header = 24 + j->keys.bytes.len, data = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        kw_quant_item it;
+        size_t bytes = 0;
+        const kw_named_tensor *t = kw_checkpoint_at(j->ck, i);
+        choose(j, mix, t, &it);
+        size_t rank = t->tensor.rank ? (size_t)t->tensor.rank : 1;
+        size_t values = (size_t)(kw_tensor_rows(&t->tensor) * kw_tensor_cols(&t->tensor));
+        header += 8 + t->name.n + 4 + 8 * rank + 4 + 8;
+        kw_dtype_size(it.to, values, &bytes);
+        data += aligned(bytes);
+    }
+    return aligned(header) + data;
+}
+
+static kw_status find_fit(kw_quant_job *j)
+{
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; kw_recipe_at(i); i++) {
+        if (!kw_recipe_at(i)->fits) continue;
+        uint64_t bytes = file_size(j, kw_recipe_at(i));
+        least = bytes < least ? bytes : least;
+        if (bytes > j->o->fit_bytes) continue;
+        j->mix = kw_recipe_at(i);
+        return KW_OK;
+    }
+    return kw_try(kw_fail(KW_ELIMIT,
+                          "no type makes the file as small as %.1f MB: the least is %.1f MB",
+                          (double)j->o->fit_bytes / 1e6, (double)least / 1e6),
+                  "a smaller model, or coarser tensors with --tensor");
+}
+
+static void put_keys(kw_quant_job *j, const char *imatrix)
+{
+    static const char *const ours[] = { "general.quantization_version",
+                                        "general.file_type",
+                                        "quantize.imatrix.file",
+                                        "quantize.imatrix.dataset",
+                                        "quantize.imatrix.entries_count",
+                                        "quantize.imatrix.chunks_count",
+                                        NULL };
+    kw_gguf_keys_free(&j->keys);
+    j->keys = KW_GGUF_KEYS;
+    kw_gguf_copy_keys(&j->keys, j->ck, ours);
+    kw_gguf_put_int(&j->keys, "general.quantization_version", KW_GGUF_U32, 2);
+    kw_gguf_put_int(&j->keys, "general.file_type", KW_GGUF_U32, j->mix ? j->mix->file_type : 0);
+    if (!imatrix) return;
+    kw_gguf_put_string(&j->keys, "quantize.imatrix.file", kw_str_of(imatrix));
+    kw_gguf_put_int(&j->keys, "quantize.imatrix.entries_count", KW_GGUF_I32,
+                    (int64_t)j->imatrix->n);
+    kw_gguf_put_int(&j->keys, "quantize.imatrix.chunks_count", KW_GGUF_I32, j->imatrix->n_chunks);
+}
+
+static kw_status choose_mix(kw_quant_job *j)
+{
+    const char *type = j->o->type ? j->o->type : "", *imatrix = j->o->imatrix;
+    if (!type[0] && !j->o->fit_bytes) return kw_recipe_unknown("");
+    if (type[0]) {
+        j->mix = kw_recipe_find(type);
+        if (!j->mix) return kw_recipe_unknown(type);
+    }
+    bool knows = imatrix && imatrix[0];
+    kw_status st = knows ? kw_imatrix_open(imatrix, &j->imatrix) : KW_OK;
+    if (st) return st;
+    j->facts.has_importance = knows;
+    st = check_overrides(j);
+    put_keys(j, knows ? imatrix : NULL); /* their length counts, and is the same for all types */
+    if (!st && !type[0]) {
+        st = find_fit(j);
+        put_keys(j, knows ? imatrix : NULL);
+    }
+    if (!st && j->o->fit_bytes && type[0] && file_size(j, j->mix) > j->o->fit_bytes)
+        st = kw_try(kw_fail(KW_ELIMIT, "as %s the file has %.1f MB, more than %.1f MB", type,
+                            (double)file_size(j, j->mix) / 1e6, (double)j->o->fit_bytes / 1e6),
+                    "no TYPE: then the best that fits is taken");
+    return st;
+}
+
+static kw_status find_importance(const kw_quant_job *j, kw_quant_item *it)
+{
+    const kw_named_tensor *t = it->from;
+    size_t cols = (size_t)kw_tensor_cols(&t->tensor), rows = (size_t)kw_tensor_rows(&t->tensor);
+    const kw_imatrix_row *r = j->imatrix ? kw_imatrix_find(j->imatrix, t->name) : NULL;
+    if (!r) return KW_OK;
+    size_t n = r->cols * r->mats, mats = t->tensor.rank == 3 ? (size_t)t->tensor.shape[0] : 1;
+    if (n != cols && n != cols * mats)
+        return kw_fail(
+            KW_ESHAPE,
+            "%.*s has %zu rows of %zu columns, the importance file %zu values for it\nwhy: "
+            "it is of another model",
+            (int)t->name.n, t->name.p, rows, cols, n);
+    it->importance = r;
+    return KW_OK;
+}
+
+static kw_status check_requantizing(const kw_quant_job *j)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        const kw_quant_item *it = &j->items[i];
+        const kw_dtype_info *from = kw_dtype_get(it->from->tensor.dtype);
+        if (from->block == 1 || it->to == it->from->tensor.dtype) continue;
+        if (j->o->requantize) {
+            kw_log(KW_LOG_WARN,
+                   "the input is quantized already (%.*s is %s): its errors are kept "
+                   "and new ones added",
+                   (int)it->from->name.n, it->from->name.p, from->name);
+            return KW_OK;
+        }
+        return kw_try(kw_fail(KW_EINVAL,
+                              "%.*s is %s already\nwhy: quantizing what is quantized adds "
+                              "its errors to those that are there",
+                              (int)it->from->name.n, it->from->name.p, from->name),
+                      "the unquantized model, or --requantize");
+    }
+    return KW_OK;
+}
+
+kw_status kw_quant_decide(kw_quant_job *j, const char *in, const char *out)
+{
+    kw_status st = open_input(j, in, out);
+    if (!st) st = choose_mix(j);
+    if (!st && !(j->items = kw_calloc(j->n + 1, sizeof *j->items, KW_PAY_FILE))) st = KW_ENOMEM;
+    for (size_t i = 0; i < j->n && !st; i++) {
+        size_t bytes = 0;
+        choose(j, j->mix, kw_checkpoint_at(j->ck, i), &j->items[i]);
+        st = find_importance(j, &j->items[i]);
+        kw_dtype_size(j->items[i].from->tensor.dtype,
+                      (size_t)(kw_tensor_rows(&j->items[i].from->tensor) *
+                               kw_tensor_cols(&j->items[i].from->tensor)),
+                      &bytes);
+        j->total += bytes;
+        j->n_fallbacks += j->items[i].is_fallback;
+    }
+    return st ? st : check_requantizing(j);
+}

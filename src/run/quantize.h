@@ -1,0 +1,34 @@
+/* quantize.h - the members of a quantization, for quant_plan.c, which decides, and quantize.c, which codes. */
+#ifndef KW_RUN_QUANTIZE_H
+#define KW_RUN_QUANTIZE_H
+
+#include "run/quant_mix.h"
+#include "run/run.h"
+
+/* What one tensor becomes. */
+typedef struct kw_quant_item {
+    const kw_named_tensor *from;
+    kw_dtype to;
+    const kw_imatrix_row *importance;
+    bool is_fallback;
+} kw_quant_item;
+
+typedef struct kw_quant_job {
+    kw_engine *engine;
+    const kw_quantize_options *o;
+    kw_checkpoint *ck;
+    kw_imatrix *imatrix;
+    const kw_recipe *mix;
+    kw_recipe_facts facts;
+    kw_quant_item *items;
+    size_t n;
+    kw_gguf_keys keys;
+    kw_tensor_writer *writer;
+    uint64_t done, total; /* bytes of the input */
+    size_t n_fallbacks;
+} kw_quant_job;
+
+/* Opens the input and chooses everything: formats, importances, metadata; says what speaks against it. */
+kw_status kw_quant_decide(kw_quant_job *j, const char *in, const char *out);
+
+#endif
