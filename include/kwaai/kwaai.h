@@ -3,6 +3,7 @@
 #define KWAAI_H
 
 #include "kwaai/batch.h"
+#include "kwaai/convert.h"
 #include "kwaai/embed.h"
 #include "kwaai/engine.h"
 #include "kwaai/log.h"

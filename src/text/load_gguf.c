@@ -68,14 +68,20 @@ static kw_status load_merges(kw_tokenizer *t, const kw_checkpoint *ck)
     return st;
 }
 
+bool kw_bpe_ignores_merges(kw_str pre)
+{
+    static const char *const names[] = { "llama-bpe", "llama3", "llama-v3", "falcon3", "tekken" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (kw_str_is(pre, names[i])) return true;
+    return false;
+}
+
 static kw_status prepare_bpe(kw_tokenizer *t, const kw_checkpoint *ck)
 {
     const kw_meta *m = kw_checkpoint_meta(ck, "tokenizer.ggml.pre");
     kw_str name = m && m->type == KW_META_STRING ? m->string : KW_STR("default");
     t->byte_level = true;
-    t->ignore_merges = kw_str_is(name, "llama-bpe") || kw_str_is(name, "llama3") ||
-                       kw_str_is(name, "llama-v3") || kw_str_is(name, "falcon3") ||
-                       kw_str_is(name, "tekken");
+    t->ignore_merges = kw_bpe_ignores_merges(name);
     snprintf(t->kind, sizeof t->kind, "BPE (%.*s)", (int)(name.n < 40 ? name.n : 40), name.p);
     if (flag_key(ck, "tokenizer.ggml.add_space_prefix", false)) {
         kw_status st = kw_tokenizer_add_cut(t, (kw_cut){ .kind = KW_CUT_PREFIX_SPACE });

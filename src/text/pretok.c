@@ -351,7 +351,7 @@ static const kw_rule rules[] = {
 
 /* The steps that a name in GGUF's tokenizer.ggml.pre stands for. */
 static const struct { const char *names, *steps; } named[] = {
-    { "default gpt-2 gpt2 mpt olmo jais roberta-bpe phi-2 gigachat trillion", "gpt-2" },
+    { "gpt-2 default gpt2 mpt olmo jais roberta-bpe phi-2 gigachat trillion", "gpt-2" },
     { "llama-bpe llama3 llama-v3 dbrx smaug-bpe falcon3", "llama-3" },
     { "qwen2 deepseek-r1-qwen stablelm2", "qwen2" },
     { "smollm starcoder refact command-r codeshell exaone minerva-7b", "digit gpt-2" },
@@ -417,6 +417,37 @@ kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name)
                    "try: --tokenizer with the model's tokenizer.json",
                    (int)(name.n < 200 ? name.n : 200), name.p);
 }
+/* Is this cut the step `word`? A match that is kept alone is the same as a gap that is dropped. */
+static bool is_step(const kw_cut *c, kw_str word)
+{
+    bool is_alone =
+        (c->behavior == KW_ISOLATED && !c->invert) || (c->behavior == KW_REMOVED && c->invert);
+    return c->kind == KW_CUT_RULE && is_alone && kw_str_is(word, c->rule->name);
+}
+
+kw_str kw_tokenizer_cuts_name(const kw_tokenizer *t)
+{
+    kw_str word, name;
+    int first = t->n_cuts && t->cuts[0].kind == KW_CUT_PREFIX_SPACE;
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        const char *steps = named[i].steps, *names = named[i].names;
+        int at = first;
+        while (next_word(&steps, &word))
+            if (at < t->n_cuts && is_step(&t->cuts[at], word)) at++;
+            else at = KW_MAX_CUTS + 1;
+        if (at != t->n_cuts) continue;
+        while (next_word(&names, &name))
+            if (kw_bpe_ignores_merges(name) == t->ignore_merges) return name;
+        names = named[i].names;
+        next_word(&names, &name);
+        return name;
+    }
+    return (kw_str){ NULL, 0 };
+}
+
+kw_str kw_rule_pattern(const kw_rule *r) { return kw_str_of(r->regex ? r->regex : ""); }
+
+const char *kw_rule_name(const kw_rule *r) { return r->name; }
 #undef L
 #undef N
 #undef S
