@@ -67,13 +67,14 @@ static const kw_field fields[] = {
     { offsetof(layer, m), (flags) | KW_W_LAYER, "transformer.h.%d." hf, gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
 #define MAYBE (KW_W_F32 | KW_W_OPTIONAL)
+#define TWIN (KW_W_F32 | KW_W_TWIN)
 static const kw_weight_row rows[] = {
     T(embed,       KW_W_TABLE, "transformer.word_embeddings.weight",   "token_embd.weight",         n_vocab, dim),
     T(norm,        VECTOR,     "transformer.ln_f.weight",              "output_norm.weight",        one,     dim),
     T(b_norm,      VECTOR,     "transformer.ln_f.bias",                "output_norm.bias",          one,     dim),
     T(head,        KW_W_TIED,  "lm_head.weight",                       "output.weight",             n_vocab, dim),
-    L(norm,        VECTOR | KW_W_TWIN,     "input_layernorm.weight|transformer.h.%d.ln_mlp.weight", "blk.%d.attn_norm.weight", one, dim),
-    L(b_norm,      VECTOR | KW_W_TWIN,     "input_layernorm.bias|transformer.h.%d.ln_mlp.bias",     "blk.%d.attn_norm.bias",   one, dim),
+    L(norm,        TWIN,       "input_layernorm.weight|transformer.h.%d.ln_mlp.weight", "blk.%d.attn_norm.weight", one, dim),
+    L(b_norm,      TWIN,       "input_layernorm.bias|transformer.h.%d.ln_mlp.bias",     "blk.%d.attn_norm.bias",   one, dim),
     L(attn_norm,   MAYBE,      "ln_attn.weight",                       "blk.%d.attn_norm_2.weight", one,     dim),
     L(b_attn_norm, MAYBE,      "ln_attn.bias",                         "blk.%d.attn_norm_2.bias",   one,     dim),
     L(ffn_norm,    MAYBE,      "post_attention_layernorm.weight",      NULL,                        one,     dim),

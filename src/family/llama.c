@@ -29,7 +29,7 @@ typedef struct config {
     double rotary;                       /* the same as a share of the head */
     kw_floats short_factor, long_factor; /* longrope's divisors */
     char activation[KW_WORD_MAX];
-    char hf_type[KW_WORD_MAX]; /* llama3, dynamic: GGUF has no words for them, and a list of divisors loses bits */
+    char hf_type[KW_WORD_MAX]; /* llama3, dynamic: GGUF has no word for them, divisors lose bits */
     double hf_factor;
 } config;
 
