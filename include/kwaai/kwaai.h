@@ -4,6 +4,7 @@
 
 #include "kwaai/batch.h"
 #include "kwaai/beam.h"
+#include "kwaai/convert.h"
 #include "kwaai/embed.h"
 #include "kwaai/engine.h"
 #include "kwaai/inspect.h"

@@ -160,6 +160,14 @@ void kw_path_full(const char *path, char *out, size_t cap)
     if (!kw_port_full_path(path, out, cap)) out[0] = 0;
 }
 
+bool kw_path_is_same(const char *a, const char *b)
+{
+    kw_port_info x, y;
+    int error;
+    return kw_port_info_at(a, &x, &error) && kw_port_info_at(b, &y, &error) && x.inode == y.inode &&
+           x.size == y.size && x.changed_ns == y.changed_ns;
+}
+
 bool kw_path_is_dir(const char *path)
 {
     kw_port_info info;

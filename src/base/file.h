@@ -31,6 +31,7 @@ void kw_file_forget(const kw_file *f, size_t at, size_t len);
 
 bool kw_path_exists(const char *path);
 bool kw_path_is_dir(const char *path);
+bool kw_path_is_same(const char *a, const char *b); /* one file or folder under two names */
 /* The path from the root, without links; "" when it cannot be told. cap >= 4096. */
 void kw_path_full(const char *path, char *out, size_t cap);
 /* Reads a file of at most `max` bytes. The text is NUL-terminated (not counted in len, which may be
@@ -59,5 +60,11 @@ void kw_file_remove(const char *path); /* one that is missing is fine */
 kw_status kw_file_patch(const char *path, uint64_t at, const void *data, size_t len);
 /* Makes a folder and those above it. */
 kw_status kw_folder_make(const char *path);
+/* Calls `each` for every entry until it says false. */
+kw_status kw_folder_list(const char *path, bool (*each)(void *user, const char *name), void *user);
+void kw_folder_remove(
+    const char *path); /* with the files in it, not with folders; missing is fine */
+/* Puts the folder `from` in the place of `to`, which may exist: at once where the system can. What was there is removed. */
+kw_status kw_folder_replace(const char *from, const char *to);
 
 #endif

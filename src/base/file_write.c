@@ -93,6 +93,8 @@ static kw_status open_shared(kw_file_writer *w)
     memcpy(w->temporary, w->path, strlen(w->path)); /* NAME_BYTES is room for the ending */
     memcpy(w->temporary + strlen(w->path), ".tmp", sizeof ".tmp");
     w->fd = kw_port_create_alone(w->temporary, &error);
+    if (w->fd < 0 && error && kw_port_is_missing(error))
+        return kw_fail(KW_EWRITE, "%s: its folder does not exist", w->path);
     if (w->fd < 0 && error) return fail_write(w, error);
     return KW_OK;
 }
@@ -194,5 +196,52 @@ kw_status kw_folder_make(const char *path)
         return kw_fail(KW_EIO, "the folder %s cannot be made\nwhy: %s", part,
                        kw_port_reason(error, scratch, sizeof scratch));
     }
+    return KW_OK;
+}
+
+/* ---- folders ---- */
+
+kw_status kw_folder_list(const char *path, bool (*each)(void *user, const char *name), void *user)
+{
+    char scratch[REASON_BYTES];
+    int error;
+    if (kw_port_list(path, each, user, &error)) return KW_OK;
+    return kw_fail(KW_EIO, "the folder %s cannot be read\nwhy: %s", path,
+                   kw_port_reason(error, scratch, sizeof scratch));
+}
+
+static bool remove_entry(void *folder, const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", (const char *)folder, name);
+    kw_port_remove(path);
+    return true;
+}
+
+void kw_folder_remove(const char *path)
+{
+    char folder[4096];
+    int error;
+    snprintf(folder, sizeof folder, "%s", path);
+    if (!kw_path_is_dir(folder)) return;
+    kw_port_list(folder, remove_entry, folder, &error);
+    kw_port_remove_folder(folder);
+}
+
+kw_status kw_folder_replace(const char *from, const char *to)
+{
+    char old[4096], scratch[REASON_BYTES];
+    int error;
+    snprintf(old, sizeof old, "%s.old", to);
+    kw_port_sync_folder(from);
+    if (kw_path_is_dir(to) && kw_port_exchange(from, to)) {
+        kw_folder_remove(from);
+        return KW_OK;
+    }
+    bool had = kw_path_is_dir(to);
+    if ((had && !kw_port_rename(to, old, &error)) || !kw_port_rename(from, to, &error))
+        return kw_fail(KW_EWRITE, "the folder %s cannot be put in its place\nwhy: %s", to,
+                       kw_port_reason(error, scratch, sizeof scratch));
+    if (had) kw_folder_remove(old);
     return KW_OK;
 }

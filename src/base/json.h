@@ -99,6 +99,7 @@ void kw_json_end_object(kw_json_writer *w);
 void kw_json_begin_array(kw_json_writer *w);
 void kw_json_end_array(kw_json_writer *w);
 void kw_json_key(kw_json_writer *w, const char *key);
+void kw_json_key_str(kw_json_writer *w, kw_str key);
 void kw_json_put_string(kw_json_writer *w, kw_str s); /* invalid UTF-8 becomes U+FFFD */
 void kw_json_put_int(kw_json_writer *w, int64_t v);
 /* The shortest text that reads back as the same float ("1.0", never "1"); NaN and infinities have
@@ -106,5 +107,6 @@ void kw_json_put_int(kw_json_writer *w, int64_t v);
 void kw_json_put_float(kw_json_writer *w, double v);
 void kw_json_put_bool(kw_json_writer *w, bool v);
 void kw_json_put_null(kw_json_writer *w);
+void kw_json_put_tree(kw_json_writer *w, const kw_json *v); /* at most as deep as the reader goes */
 
 #endif

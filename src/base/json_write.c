@@ -73,10 +73,12 @@ static void put_quoted(kw_buf *out, kw_str s)
     kw_buf_byte(out, '"');
 }
 
-void kw_json_key(kw_json_writer *w, const char *key)
+void kw_json_key(kw_json_writer *w, const char *key) { kw_json_key_str(w, kw_str_of(key)); }
+
+void kw_json_key_str(kw_json_writer *w, kw_str key)
 {
     lead_in(w);
-    put_quoted(w->out, kw_str_of(key));
+    put_quoted(w->out, key);
     kw_buf_str(w->out, w->indent ? ": " : ":");
     w->after_key = true;
 }
@@ -112,4 +114,28 @@ void kw_json_put_null(kw_json_writer *w)
 {
     lead_in(w);
     kw_buf_str(w->out, "null");
+}
+
+void kw_json_put_tree(kw_json_writer *w, const kw_json *v)
+{
+    switch (v->type) {
+    case KW_JSON_STRING: kw_json_put_string(w, v->string); break;
+    case KW_JSON_INT: kw_json_put_int(w, v->integer); break;
+    case KW_JSON_FLOAT: kw_json_put_float(w, v->number); break;
+    case KW_JSON_BOOL: kw_json_put_bool(w, v->boolean); break;
+    case KW_JSON_ARRAY:
+        kw_json_begin_array(w);
+        for (const kw_json *e = v->child; e; e = e->next) kw_json_put_tree(w, e);
+        kw_json_end_array(w);
+        break;
+    case KW_JSON_OBJECT:
+        kw_json_begin_object(w);
+        for (const kw_json *e = v->child; e; e = e->next) {
+            kw_json_key_str(w, e->key);
+            kw_json_put_tree(w, e);
+        }
+        kw_json_end_object(w);
+        break;
+    default: kw_json_put_null(w);
+    }
 }

@@ -48,6 +48,12 @@ void kw_port_remove(const char *path);
 bool kw_port_make_folder(const char *path, int *error); /* one that exists already is fine */
 /* The path from the root, without links; false when that does not fit or cannot be found. */
 bool kw_port_full_path(const char *path, char *out, size_t cap);
+void kw_port_remove_folder(const char *path); /* an empty one */
+/* Two paths change places at once; false where the system cannot do that. */
+bool kw_port_exchange(const char *a, const char *b);
+/* Calls `each` with the name of every entry until it says false; false when the folder cannot be read. */
+bool kw_port_list(const char *path, bool (*each)(void *user, const char *name), void *user,
+                  int *error);
 bool kw_port_is_missing(int error);   /* the code means "no such file" */
 bool kw_port_is_no_memory(int error); /* ... "out of memory" */
 const char *kw_port_reason(int error, char *scratch, size_t len);

@@ -4,6 +4,7 @@
  * resume after signals and short counts, and nothing is inherited by child processes. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/port.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -132,6 +133,23 @@ void kw_port_remove(const char *path) { (void)unlink(path); }
 bool kw_port_make_folder(const char *path, int *error)
 {
     return done(mkdir(path, 0700) == 0 || errno == EEXIST, error);
+}
+
+void kw_port_remove_folder(const char *path) { (void)rmdir(path); }
+
+bool kw_port_list(const char *path, bool (*each)(void *user, const char *name), void *user,
+                  int *error)
+{
+    DIR *d = opendir(path);
+    bool more = true;
+    if (!done(d != NULL, error)) return false;
+    for (struct dirent *e; more && (e = readdir(d));) {
+        bool is_self =
+            e->d_name[0] == '.' && (!e->d_name[1] || (e->d_name[1] == '.' && !e->d_name[2]));
+        if (!is_self) more = each(user, e->d_name);
+    }
+    (void)closedir(d);
+    return true;
 }
 
 bool kw_port_is_missing(int error) { return error == ENOENT || error == ENOTDIR; }

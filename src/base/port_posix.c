@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -79,6 +80,11 @@ int kw_port_create_alone(const char *path, int *error)
     }
     (void)close(fd);
     return -1;
+}
+
+bool kw_port_exchange(const char *a, const char *b)
+{
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
 }
 
 bool kw_port_reserve(int fd, uint64_t size, int *error)

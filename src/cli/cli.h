@@ -122,8 +122,9 @@ int cli_open_model(cli *c);              /* takes the first argument, or -m, awa
 int cli_model_path(cli *c, char **path); /* a file, a folder or a name of the catalogue; free it */
 /* A session of the open model, with its sampling and --draft. */
 int cli_open_session(cli *c, kw_session **s);
-char *cli_cache_folder(const char *what); /* "models", "packs"; free it */
-char *cli_pack_folder(const cli *c);      /* --pack-dir or the usual one; free it */
+char *cli_cache_folder(const char *what);  /* "models", "packs"; free it */
+char *cli_pack_folder(const cli *c);       /* --pack-dir or the usual one; free it */
+kw_progress_fn cli_progress(const cli *c); /* draws on a terminal; NULL elsewhere */
 int cli_use_packs(cli *c); /* sets the folder of packed weights, and how progress is shown */
 
 /* listing.c */

@@ -130,9 +130,14 @@ char *cli_pack_folder(const cli *c)
     return c->model.pack_dir[0] ? strdup(c->model.pack_dir) : cli_cache_folder("packs");
 }
 
+kw_progress_fn cli_progress(const cli *c)
+{
+    return !c->quiet && isatty(STDERR_FILENO) ? show_progress : NULL;
+}
+
 int cli_use_packs(cli *c)
 {
-    if (!c->quiet && isatty(STDERR_FILENO)) c->model.on_progress = show_progress;
+    c->model.on_progress = cli_progress(c);
     if (c->model.pack_dir[0]) return EXIT_OK;
     char *folder = cli_pack_folder(c);
     int code = folder ? cli_set(c, "pack_dir", folder) : out_fail(EXIT_OS, "out of memory");

@@ -67,19 +67,20 @@ static const kw_field fields[] = {
     { offsetof(layer, m), (flags) | KW_W_LAYER, "transformer.h.%d." hf, gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
 #define MAYBE (KW_W_F32 | KW_W_OPTIONAL)
+#define TWIN (KW_W_F32 | KW_W_TWIN)
 static const kw_weight_row rows[] = {
     T(embed,       KW_W_TABLE, "transformer.word_embeddings.weight",   "token_embd.weight",         n_vocab, dim),
     T(norm,        VECTOR,     "transformer.ln_f.weight",              "output_norm.weight",        one,     dim),
     T(b_norm,      VECTOR,     "transformer.ln_f.bias",                "output_norm.bias",          one,     dim),
     T(head,        KW_W_TIED,  "lm_head.weight",                       "output.weight",             n_vocab, dim),
-    L(norm,        VECTOR,     "input_layernorm.weight|transformer.h.%d.ln_mlp.weight", "blk.%d.attn_norm.weight", one, dim),
-    L(b_norm,      VECTOR,     "input_layernorm.bias|transformer.h.%d.ln_mlp.bias",     "blk.%d.attn_norm.bias",   one, dim),
+    L(norm,        TWIN,       "input_layernorm.weight|transformer.h.%d.ln_mlp.weight", "blk.%d.attn_norm.weight", one, dim),
+    L(b_norm,      TWIN,       "input_layernorm.bias|transformer.h.%d.ln_mlp.bias",     "blk.%d.attn_norm.bias",   one, dim),
     L(attn_norm,   MAYBE,      "ln_attn.weight",                       "blk.%d.attn_norm_2.weight", one,     dim),
     L(b_attn_norm, MAYBE,      "ln_attn.bias",                         "blk.%d.attn_norm_2.bias",   one,     dim),
     L(ffn_norm,    MAYBE,      "post_attention_layernorm.weight",      NULL,                        one,     dim),
     L(b_ffn_norm,  MAYBE,      "post_attention_layernorm.bias",        NULL,                        one,     dim),
-    L(qkv,         0,          "self_attention.query_key_value.weight","blk.%d.attn_qkv.weight",    qkv_dim, dim),
-    L(b_qkv,       MAYBE,      "self_attention.query_key_value.bias",  NULL,                        one,     qkv_dim),
+    L(qkv,         KW_W_GROUPED, "self_attention.query_key_value.weight","blk.%d.attn_qkv.weight",    qkv_dim, dim),
+    L(b_qkv,       MAYBE | KW_W_GROUPED, "self_attention.query_key_value.bias",  NULL,                        one,     qkv_dim),
     L(o,           0,          "self_attention.dense.weight",          "blk.%d.attn_output.weight", dim,     dim),
     L(bo,          MAYBE,      "self_attention.dense.bias",            NULL,                        one,     dim),
     L(up,          0,          "mlp.dense_h_to_4h.weight",             "blk.%d.ffn_up.weight",      ffn,     dim),
@@ -136,6 +137,15 @@ static kw_status check(void *config_, bool interleaved)
                                         "(apply_residual_connection_post_layernorm)");
     if (!(c->eps >= 0)) return kw_fail(KW_EFORMAT, "epsilon of the norms is %g", c->eps);
     return derive(c);
+}
+
+/* GGUF counts kv heads, Hugging Face names the ways to group them. */
+static int hf_member(void *config_)
+{
+    config *c = config_;
+    c->multi_query = c->n_kv_heads == 1;
+    c->grouped = c->n_kv_heads > 1;
+    return 0;
 }
 
 static kw_decoder_shape shape(const void *config_)
@@ -260,6 +270,7 @@ const kw_family kw_family_falcon = {
     .fields = fields,
     .weights = rows,
     .check = check,
+    .hf_member = hf_member,
     .shape = shape,
     .frequencies = frequencies,
     .enter = enter,

@@ -60,6 +60,10 @@ enum {
     KW_W_EXPERTS =
         512, /* layers with a router: a matrix for each expert, one tensor or many (second %d) */
     KW_W_DENSE = 1024, /* layers without a router */
+    KW_W_ROPED = 2048, /* rows turn with rope: in halves or pairs, see gguf_interleaved */
+    KW_W_GROUPED =
+        4096, /* q, k and v of each kv head in Hugging Face's files; all q, all k, all v in GGUF */
+    KW_W_TWIN = 8192, /* has its second name where the row two below is in the file */
 };
 /* Only these members of the family have it (row numbers of archs); without: all. */
 #define KW_W_ONLY(member) ((1u << 16) << (member))
@@ -131,6 +135,8 @@ typedef struct kw_family {
     kw_status (*check)(void *config, bool interleaved); /* derives and validates */
     /* Makes weights of its own of those that were bound; NULL: there are none. Not called for an encoder's sake. */
     kw_status (*derive)(const void *config, void *weights, kw_arena *arena);
+    /* The member that a GGUF file's model is to Hugging Face, whose config says what GGUF leaves to be seen; NULL: the same. */
+    int (*hf_member)(void *config);
     kw_decoder_shape (*shape)(const void *config);
     /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. NULL: no rope. */
     void (*frequencies)(const void *config, const void *weights, int64_t length, float *freq,

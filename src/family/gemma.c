@@ -55,7 +55,7 @@ static const kw_field fields[] = {
     F(n_vocab,    INT,   false, 0,    "vocab_size",              "vocab_size"),
     F(ctx,        INT,   false, 8192, "max_position_embeddings", "context_length"),
     F(eps,        FLOAT, false, 1e-6, "rms_norm_eps",            "attention.layer_norm_rms_epsilon"),
-    F(scalar,     FLOAT, false, 0,    "query_pre_attn_scalar",   NULL),
+    F(scalar,     FLOAT, false, 0,    "query_pre_attn_scalar",   "attention.query_pre_attn_scalar"),
     F(score_cap,  FLOAT, false, INFINITY, "attn_logit_softcapping",  "attn_logit_softcapping"),
     F(logit_cap,  FLOAT, false, INFINITY, "final_logit_softcapping", "final_logit_softcapping"),
     F(activation, WORD,  false, 0,    "hidden_activation|hidden_act", NULL),

@@ -29,6 +29,8 @@ typedef struct config {
     double rotary;                       /* the same as a share of the head */
     kw_floats short_factor, long_factor; /* longrope's divisors */
     char activation[KW_WORD_MAX];
+    char hf_type[KW_WORD_MAX]; /* llama3, dynamic: GGUF has no word for them, divisors lose bits */
+    double hf_factor;
 } config;
 
 typedef struct layer {
@@ -71,8 +73,10 @@ static const kw_field fields[] = {
     F(rope.base,  FLOAT, false, 10000, "rope_parameters.rope_theta|rope_theta", "rope.freq_base"),
     F(rope.type,  WORD,  false, 0,     ROPE("rope_type") "|rope_scaling.type",  "rope.scaling.type"),
     F(rope.factor,    FLOAT, false, 1,  ROPE("factor"),           "rope.scaling.factor"),
-    F(rope.low,       FLOAT, false, 1,  ROPE("low_freq_factor"),  NULL),
-    F(rope.high,      FLOAT, false, 4,  ROPE("high_freq_factor"), NULL),
+    F(rope.low,       FLOAT, false, 1,  ROPE("low_freq_factor"),  "rope.scaling.low_freq_factor"),
+    F(rope.high,      FLOAT, false, 4,  ROPE("high_freq_factor"), "rope.scaling.high_freq_factor"),
+    F(hf_type,    WORD,  false, 0,      NULL,                     "rope.scaling.hf_type"),
+    F(hf_factor,  FLOAT, false, 1,      NULL,                     "rope.scaling.hf_factor"),
     F(rope.beta_fast, FLOAT, false, 32, ROPE("beta_fast"),        "rope.scaling.yarn_beta_fast"),
     F(rope.beta_slow, FLOAT, false, 1,  ROPE("beta_slow"),        "rope.scaling.yarn_beta_slow"),
     F(rope.attention_factor, FLOAT, false, 0, ROPE("attention_factor"), "rope.scaling.attn_factor"),
@@ -88,10 +92,11 @@ static const kw_field fields[] = {
 #define VECTOR KW_W_F32
 #define BIAS (KW_W_F32 | KW_W_OPTIONAL)
 #define HEAD_NORM (KW_W_F32 | KW_W_ONLY(QWEN3) | KW_W_ONLY(QWEN3_MOE))
-#define E(m, mixtral, qwen, gguf, d0, d1) \
-    { offsetof(layer, m), KW_W_LAYER | KW_W_EXPERTS, \
-      "model.layers.%d.block_sparse_moe.experts.%d." mixtral ".weight|model.layers.%d.mlp.experts.%d." qwen ".weight", \
+#define E(m, only, hf, gguf, d0, d1) \
+    { offsetof(layer, m), KW_W_LAYER | KW_W_EXPERTS | (only), "model.layers.%d." hf ".weight", \
       "blk.%d." gguf "_exps.weight|blk.%d." gguf ".%d.weight", { C(d0), C(d1), C(n_experts) } }
+#define QWEN KW_W_ONLY(QWEN3_MOE)
+#define OTHERS (0xffffu << 16 & ~QWEN)
 #define FACTORS (KW_W_F32 | KW_W_OPTIONAL | KW_W_ONLY(PHI3))
 #define FUSED (KW_W_PART | KW_W_ONLY(PHI3))
 #define SPLIT (0xffffu << 16 & ~KW_W_ONLY(PHI3))
@@ -103,24 +108,28 @@ static const kw_weight_row rows[] = {
     T(rope_short, FACTORS,   NULL,                              "rope_factors_short.weight", one, n_rope),
     T(rope_long,  FACTORS,   NULL,                              "rope_factors_long.weight",  one, n_rope),
     L(attn_norm,  VECTOR,    "input_layernorm.weight",          "attn_norm.weight",   one,     dim),
-    L(q,          SPLIT,     "self_attn.q_proj.weight",         "attn_q.weight",      q_dim,   dim),
-    L(k,          SPLIT,     "self_attn.k_proj.weight",         "attn_k.weight",      kv_dim,  dim),
+    L(q,          SPLIT | KW_W_ROPED, "self_attn.q_proj.weight",         "attn_q.weight",      q_dim,   dim),
+    L(k,          SPLIT | KW_W_ROPED, "self_attn.k_proj.weight",         "attn_k.weight",      kv_dim,  dim),
     L(v,          SPLIT,     "self_attn.v_proj.weight",         "attn_v.weight",      kv_dim,  dim),
     L(q,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    q_dim,   dim),
     L(k,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    kv_dim,  dim),
     L(v,          FUSED,     "self_attn.qkv_proj.weight",       "attn_qkv.weight",    kv_dim,  dim),
     L(o,          0,         "self_attn.o_proj.weight",         "attn_output.weight", dim,     q_dim),
-    L(bq,         BIAS,      "self_attn.q_proj.bias",           "attn_q.bias",        one,     q_dim),
-    L(bk,         BIAS,      "self_attn.k_proj.bias",           "attn_k.bias",        one,     kv_dim),
+    L(bq,         BIAS | KW_W_ROPED, "self_attn.q_proj.bias",           "attn_q.bias",        one,     q_dim),
+    L(bk,         BIAS | KW_W_ROPED, "self_attn.k_proj.bias",           "attn_k.bias",        one,     kv_dim),
     L(bv,         BIAS,      "self_attn.v_proj.bias",           "attn_v.bias",        one,     kv_dim),
     L(bo,         BIAS,      "self_attn.o_proj.bias",           "attn_output.bias",   one,     dim),
     L(q_norm,     HEAD_NORM, "self_attn.q_norm.weight",         "attn_q_norm.weight", one,     head_dim),
     L(k_norm,     HEAD_NORM, "self_attn.k_norm.weight",         "attn_k_norm.weight", one,     head_dim),
     L(ffn_norm,   VECTOR,    "post_attention_layernorm.weight", "ffn_norm.weight",    one,     dim),
-    L(router, KW_W_ROUTER,   "block_sparse_moe.gate.weight|model.layers.%d.mlp.gate.weight", "ffn_gate_inp.weight", n_experts, dim),
-    E(gates,                 "w1",  "gate_proj",                "ffn_gate",           ffn_expert, dim),
-    E(ups,                   "w3",  "up_proj",                  "ffn_up",             ffn_expert, dim),
-    E(downs,                 "w2",  "down_proj",                "ffn_down",           dim,     ffn_expert),
+    L(router, KW_W_ROUTER | OTHERS, "block_sparse_moe.gate.weight", "ffn_gate_inp.weight", n_experts, dim),
+    L(router, KW_W_ROUTER | QWEN, "mlp.gate.weight",            "ffn_gate_inp.weight", n_experts, dim),
+    E(gates,      OTHERS, "block_sparse_moe.experts.%d.w1",     "ffn_gate",           ffn_expert, dim),
+    E(ups,        OTHERS, "block_sparse_moe.experts.%d.w3",     "ffn_up",             ffn_expert, dim),
+    E(downs,      OTHERS, "block_sparse_moe.experts.%d.w2",     "ffn_down",           dim,     ffn_expert),
+    E(gates,      QWEN,   "mlp.experts.%d.gate_proj",           "ffn_gate",           ffn_expert, dim),
+    E(ups,        QWEN,   "mlp.experts.%d.up_proj",             "ffn_up",             ffn_expert, dim),
+    E(downs,      QWEN,   "mlp.experts.%d.down_proj",           "ffn_down",           dim,     ffn_expert),
     L(gate,       SPLIT | KW_W_DENSE, "mlp.gate_proj.weight",           "ffn_gate.weight",    ffn,     dim),
     L(up,         SPLIT | KW_W_DENSE, "mlp.up_proj.weight",             "ffn_up.weight",      ffn,     dim),
     L(gate,       FUSED,     "mlp.gate_up_proj.weight",         "ffn_up.weight",      ffn,     dim),
@@ -185,6 +194,10 @@ static kw_status derive(config *c)
     c->n_rope = c->rope.head_dim / 2;
     c->rope.ctx = c->ctx;
     if (c->rope.original_ctx == 0) c->rope.original_ctx = c->ctx;
+    if (c->hf_type[0] && !c->rope.type[0]) {
+        memcpy(c->rope.type, c->hf_type, sizeof c->rope.type);
+        c->rope.factor = c->hf_factor;
+    }
     kw_status st = check_longrope(c);
     return st ? st : kw_rope_check(&c->rope);
 }
@@ -258,6 +271,13 @@ static kw_status check(void *config_, bool interleaved)
     return st ? st : derive(c);
 }
 
+static int hf_member(void *config_)
+{
+    const config *c = config_;
+    if (c->member != LLAMA) return c->member;
+    return c->n_experts ? MIXTRAL : c->windows.size ? MISTRAL : LLAMA;
+}
+
 static kw_decoder_shape shape(const void *config_)
 {
     const config *c = config_;
@@ -281,6 +301,7 @@ static kw_decoder_shape shape(const void *config_)
 static const float *divisors(const config *c, const weights *w, int64_t length)
 {
     bool is_long = length > c->rope.original_ctx;
+    if (c->hf_type[0]) return NULL;
     kw_weight_ref t = !is_longrope(c) ? w->rope_freqs : is_long ? w->rope_long : w->rope_short;
     if (t.t) return t.t->data;
     return !is_longrope(c) ? NULL : is_long ? c->long_factor.at : c->short_factor.at;
@@ -391,6 +412,7 @@ const kw_family kw_family_llama = {
     .fields = fields,
     .weights = rows,
     .check = check,
+    .hf_member = hf_member,
     .shape = shape,
     .frequencies = frequencies,
     .enter = enter,

@@ -128,6 +128,8 @@ const char *kw_checkpoint_format(
 const char *kw_checkpoint_folder(
     const kw_checkpoint *ck); /* where tokenizer files lie; "" when in memory */
 uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck); /* all weight files together */
+const char *kw_checkpoint_file(const kw_checkpoint *ck,
+                               size_t i); /* its files; NULL past the last */
 size_t kw_checkpoint_count(const kw_checkpoint *ck);
 const kw_named_tensor *kw_checkpoint_at(const kw_checkpoint *ck, size_t i);
 const kw_named_tensor *kw_checkpoint_find(const kw_checkpoint *ck,

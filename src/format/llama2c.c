@@ -75,12 +75,13 @@ bool kw_llama2c_fits(const void *head, size_t len, uint64_t file_size)
     return total == file_size;
 }
 
-static kw_status add_number(kw_checkpoint *ck, const char *key, double number)
+static kw_status add_number(kw_checkpoint *ck, const char *key, double number, bool is_float)
 {
     kw_meta m = {
         .key = kw_str_of(key), .type = KW_META_INT, .number = number, .integer = (int64_t)number
     };
-    if ((double)m.integer != number) m.type = KW_META_FLOAT;
+    if (is_float) m.type = KW_META_FLOAT;
+    m.ggml = is_float ? KW_GGUF_F32 : KW_GGUF_U32;
     return kw_checkpoint_add_meta(ck, &m, 16);
 }
 
@@ -89,24 +90,26 @@ static kw_status add_keys(kw_checkpoint *ck, const header *h)
     const struct {
         const char *key;
         double value;
+        bool is_float;
     } keys[] = {
-        { "llama.embedding_length", (double)h->dim },
-        { "llama.feed_forward_length", (double)h->hidden },
-        { "llama.block_count", (double)h->n_layers },
-        { "llama.attention.head_count", (double)h->n_heads },
-        { "llama.attention.head_count_kv", (double)h->n_kv_heads },
-        { "llama.vocab_size", (double)h->n_vocab },
-        { "llama.context_length", (double)h->ctx },
-        { "llama.attention.layer_norm_rms_epsilon", (double)1e-5f },
-        { "llama.rope.freq_base", 10000 },
-        { "tokenizer.ggml.eos_token_id", 1 },
+        { "llama.embedding_length", (double)h->dim, false },
+        { "llama.feed_forward_length", (double)h->hidden, false },
+        { "llama.block_count", (double)h->n_layers, false },
+        { "llama.attention.head_count", (double)h->n_heads, false },
+        { "llama.attention.head_count_kv", (double)h->n_kv_heads, false },
+        { "llama.vocab_size", (double)h->n_vocab, false },
+        { "llama.context_length", (double)h->ctx, false },
+        { "llama.attention.layer_norm_rms_epsilon", (double)1e-5f, true },
+        { "llama.rope.freq_base", 10000, true },
+        { "tokenizer.ggml.eos_token_id", 1, false },
     };
     kw_meta arch = { .key = KW_STR("general.architecture"),
                      .type = KW_META_STRING,
+                     .ggml = KW_GGUF_STRING,
                      .string = KW_STR("llama") };
     kw_status st = kw_checkpoint_add_meta(ck, &arch, 16);
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !st; i++)
-        st = add_number(ck, keys[i].key, keys[i].value);
+        st = add_number(ck, keys[i].key, keys[i].value, keys[i].is_float);
     return st;
 }
 

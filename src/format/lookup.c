@@ -14,6 +14,11 @@ uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck)
     return bytes;
 }
 
+const char *kw_checkpoint_file(const kw_checkpoint *ck, size_t i)
+{
+    return i < ck->n_sources ? ck->sources[i]->name : NULL;
+}
+
 size_t kw_checkpoint_count(const kw_checkpoint *ck) { return ck->n_tensors; }
 
 const kw_named_tensor *kw_checkpoint_at(const kw_checkpoint *ck, size_t i)

@@ -115,24 +115,28 @@ static kw_status check_is_model(const kw_model *m)
                   "kwaai run MODEL --lora ADAPTER");
 }
 
+kw_status kw_model_identify(kw_model *m)
+{
+    const kw_arch *arch = NULL;
+    bool is_gguf = kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF;
+    kw_status st = check_is_model(m);
+    if (!st) st = read_arch(m);
+    if (st) return st;
+    m->family = kw_family_find(m->arch, is_gguf, &arch);
+    if (!m->family) return unknown_arch(m);
+    m->member = (int)(arch - m->family->archs);
+    st = kw_load_config(m);
+    return st ? st : m->family->check(m->config, is_gguf && arch->gguf_interleaved);
+}
+
 static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
 {
     kw_status st =
         kw_checkpoint_open(path, (kw_file_options){ .no_mmap = o->no_mmap, .mlock = o->mlock },
                            &m->ck);
     if (st) return st;
-    const kw_arch *arch = NULL;
-    st = check_is_model(m);
-    if (!st) st = read_arch(m);
+    st = kw_model_identify(m);
     if (!st) st = name_model(m, path);
-    if (st) return st;
-    m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
-    if (!m->family) return unknown_arch(m);
-    m->member = (int)(arch - m->family->archs);
-    st = kw_load_config(m);
-    if (!st)
-        st = m->family->check(m->config, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF &&
-                                             arch->gguf_interleaved);
     if (!st) st = add_adapters(m, o);
     if (!st) st = kw_load_weights(m);
     if (st) return st;

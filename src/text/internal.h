@@ -243,6 +243,13 @@ kw_status kw_tokenizer_add_cut_at(kw_tokenizer *t, kw_str regex, kw_cut step);
 /* The cuts that go by a name in GGUF files; KW_EUNSUPPORTED when the name is not known. */
 kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name);
 bool kw_has_word(const char *list, kw_str wanted); /* one of the words between blanks */
+kw_str kw_tokenizer_cuts_name(const kw_tokenizer *t); /* the way back; {NULL, 0}: they have none */
+kw_str kw_rule_pattern(const kw_rule *r);             /* as tokenizer.json writes it, or "" */
+const char *kw_rule_name(const kw_rule *r);
+/* save_gguf.c: BPE's merges by rank, as pairs of ids (kw_free). */
+kw_status kw_bpe_list_merges(const kw_tokenizer *t, kw_merge **out, size_t *n);
+/* A token's text with SentencePiece's letter for a space, also in llama2.c's vocabularies; borrows from t or scratch. */
+kw_str kw_tokenizer_stored(const kw_tokenizer *t, int32_t id, kw_buf *scratch);
 /* BERT's basic tokenizer: its normalizer and its cuts. */
 typedef struct kw_bert_options {
     bool clean, ideographs, accents, lower;

@@ -366,7 +366,7 @@ static const kw_rule rules[] = {
 /* What a name in GGUF's tokenizer.ggml.pre stands for: steps, and what models of that kind do besides. */
 enum { WHOLE = 1, BOS = 2 }; /* a piece that is a token is taken whole; a text begins with BOS unless the file says otherwise */
 static const struct { const char *names, *steps; int flags; } named[] = {
-    { "default gpt-2 gpt2 mpt olmo jais roberta-bpe phi-2 gigachat trillion jina-es jina-de jina-v2-es jina-v2-de jina-v1-en "
+    { "gpt-2 default gpt2 mpt olmo jais roberta-bpe phi-2 gigachat trillion jina-es jina-de jina-v2-es jina-v2-de jina-v1-en "
       "jina-v2-code a.x-4.0 mellum modern-bert exaone4 granite-docling", "gpt-2", 0 },
     { "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", "llama-3", WHOLE | BOS },
     { "glm4 glm5", "llama-3", WHOLE },
@@ -451,6 +451,35 @@ kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name)
                    "try: --tokenizer with the model's tokenizer.json",
                    (int)(name.n < 200 ? name.n : 200), name.p);
 }
+/* Is this cut the step `word`? A match that is kept alone is the same as a gap that is dropped. */
+static bool is_step(const kw_cut *c, kw_str word)
+{
+    bool is_alone =
+        (c->behavior == KW_ISOLATED && !c->invert) || (c->behavior == KW_REMOVED && c->invert);
+    return c->kind == KW_CUT_RULE && is_alone && kw_str_is(word, c->rule->name);
+}
+
+kw_str kw_tokenizer_cuts_name(const kw_tokenizer *t)
+{
+    kw_str word, name = { NULL, 0 };
+    int first = t->n_cuts && t->cuts[0].kind == KW_CUT_PREFIX_SPACE;
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        const char *steps = named[i].steps, *names = named[i].names;
+        int at = first;
+        while (next_word(&steps, &word))
+            if (at < t->n_cuts && is_step(&t->cuts[at], word)) at++;
+            else at = KW_MAX_CUTS + 1;
+        if (at != t->n_cuts) continue;
+        bool is_whole = (named[i].flags & WHOLE) != 0;
+        if (!name.n || is_whole == t->ignore_merges) next_word(&names, &name);
+        if (is_whole == t->ignore_merges) return name;
+    }
+    return name;
+}
+
+kw_str kw_rule_pattern(const kw_rule *r) { return kw_str_of(r->regex ? r->regex : ""); }
+
+const char *kw_rule_name(const kw_rule *r) { return r->name; }
 #undef L
 #undef N
 #undef S

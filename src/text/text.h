@@ -21,6 +21,12 @@ void kw_ids_free(kw_ids *l);
  * Hugging Face checkpoint. *out = NULL with KW_OK when the model has none. Keeps borrowing from ck's map. */
 kw_status kw_tokenizer_of_checkpoint(const kw_checkpoint *ck, kw_tokenizer **out);
 
+/* ---- writing a tokenizer into other files (save_*.c). KW_EUNSUPPORTED: the form cannot say what this one does. ---- */
+/* tokenizer.ggml.*, and the chat template; n_vocab: rows of the embedding, for which tokens are made up. */
+kw_status kw_tokenizer_save_gguf(const kw_tokenizer *t, int32_t n_vocab, kw_gguf_keys *k);
+kw_status kw_tokenizer_save_json(const kw_tokenizer *t, kw_buf *out);   /* tokenizer.json */
+kw_status kw_tokenizer_save_config(const kw_tokenizer *t, kw_buf *out); /* tokenizer_config.json */
+
 /* Appends to `out`. flags: KW_TEXT_* of kwaai/text.h. Invalid UTF-8 is encoded byte by byte where the
  * vocabulary can, and is U+FFFD where it cannot. */
 kw_status kw_tokenizer_encode(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out);

@@ -1,0 +1,259 @@
+/* convert.c - kw_convert: what is asked, whether it can be done, and where it goes.
+ *
+ *     NAME.gguf, NAME.safetensors    written as NAME.tmp and renamed
+ *     FOLDER                         made as FOLDER.tmp with all its files, and put in FOLDER's place
+ *
+ * A folder that is replaced may hold nothing but a model's files: others would be lost. */
+#include "convert/convert.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { PATH_BYTES = 4096 };
+typedef enum kind { AS_GGUF, AS_TENSORS, AS_FOLDER } kind;
+
+typedef struct target {
+    kind kind;
+    char path[PATH_BYTES];   /* of the file, or of the folder */
+    char folder[PATH_BYTES]; /* where its files are made */
+} target;
+
+/* ---- what is asked ---- */
+
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+
+static bool is_word(const char *a, const char *b)
+{
+    while (*a && lower(*a) == lower(*b)) a++, b++;
+    return !*a && !*b;
+}
+
+static bool is_set(const char *text) { return text && *text; }
+
+static kw_status find_dtype(const kw_convert_options *o, bool to_gguf, kw_dtype *out)
+{
+    kw_buf known = KW_BUF(1024, KW_PAY_MISC);
+    *out = KW_DTYPE_COUNT;
+    if (!is_set(o->dtype)) return KW_OK;
+    for (int i = 0; i < KW_DTYPE_COUNT; i++) {
+        const kw_dtype_info *d = kw_dtype_get((kw_dtype)i);
+        bool fits = d->encode && (to_gguf ? d->ggml_type >= 0 : d->safetensors != NULL);
+        if (fits && is_word(o->dtype, d->name)) *out = (kw_dtype)i;
+        if (fits) kw_buf_printf(&known, "%s%s", known.len ? ", " : "", d->name);
+    }
+    kw_status st = KW_OK;
+    if (*out == KW_DTYPE_COUNT)
+        st = kw_fail(KW_EINVAL, "dtype \"%s\" is not written in %s\nwhy: known are %s", o->dtype,
+                     to_gguf ? "GGUF" : "safetensors", kw_buf_text(&known));
+    kw_buf_free(&known);
+    return st;
+}
+
+static kw_status find_target(const char *out, const kw_convert_options *o, target *t)
+{
+    kw_str name = kw_str_of(out);
+    size_t n = strlen(out);
+    while (n > 1 && out[n - 1] == '/') n--;
+    bool says_gguf = kw_str_ends(name, ".gguf"), says_tensors = kw_str_ends(name, ".safetensors");
+    bool asks = is_set(o->to), asks_gguf = asks && is_word(o->to, "gguf");
+    if (n == 0 || n + 32 > PATH_BYTES) return kw_fail(KW_EINVAL, "a path of %zu bytes", n);
+    if (asks && !asks_gguf && !is_word(o->to, "safetensors"))
+        return kw_fail(KW_EINVAL, "--to %s: known are gguf and safetensors", o->to);
+    if (asks && (asks_gguf ? says_tensors : says_gguf))
+        return kw_fail(KW_EINVAL, "--to %s, but the output is called %s", o->to, out);
+    memcpy(t->path, out, n);
+    t->kind = says_gguf ? AS_GGUF : says_tensors ? AS_TENSORS : AS_FOLDER;
+    if (asks_gguf && t->kind == AS_FOLDER) {
+        kw_status st = kw_folder_make(t->path);
+        if (st) return st;
+        memcpy(t->path + n, "/model.gguf", sizeof "/model.gguf");
+        t->kind = AS_GGUF;
+    }
+    snprintf(t->folder, sizeof t->folder, "%.*s.tmp", (int)n, t->path);
+    return KW_OK;
+}
+
+/* ---- may it be written there ---- */
+
+static bool note_foreign(void *user, const char *name)
+{
+    static const char *const ours[] = {
+        ".safetensors", ".json", ".jinja", ".txt", ".model", ".tmp"
+    };
+    char *foreign = user;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (kw_str_ends(kw_str_of(name), ours[i])) return true;
+    snprintf(foreign, 256, "%s", name);
+    return false;
+}
+
+static bool note_any(void *user, const char *name)
+{
+    snprintf(user, 256, "%s", name);
+    return false;
+}
+
+static kw_status check_folder(const target *t, const kw_convert_options *o)
+{
+    char any[256] = "", foreign[256] = "";
+    if (!kw_path_exists(t->path)) return KW_OK;
+    if (!kw_path_is_dir(t->path))
+        return kw_try(kw_fail(KW_EINVAL, "%s is a file, and a folder is to be written", t->path),
+                      "a name that ends in .gguf or .safetensors");
+    kw_status st = kw_folder_list(t->path, note_any, any);
+    if (!st) st = kw_folder_list(t->path, note_foreign, foreign);
+    if (st || !any[0]) return st;
+    if (!o->force)
+        return kw_try(kw_fail(KW_EINVAL, "the folder %s holds files already (%s)", t->path, any),
+                      "another name, or --force to replace it");
+    if (foreign[0])
+        return kw_fail(KW_EINVAL,
+                       "the folder %s holds %s\nwhy: that is no part of a model, and replacing "
+                       "the folder would remove it",
+                       t->path, foreign);
+    return KW_OK;
+}
+
+static kw_status check_target(const char *in, const kw_checkpoint *ck, const target *t,
+                              const kw_convert_options *o)
+{
+    const char *file;
+    bool same = t->kind == AS_FOLDER && kw_path_is_same(in, t->path);
+    for (size_t i = 0; (file = kw_checkpoint_file(ck, i)); i++)
+        same = same || kw_path_is_same(file, t->path);
+    same = same || (t->kind == AS_FOLDER && kw_path_is_same(kw_checkpoint_folder(ck), t->path));
+    if (same) return kw_try(kw_fail(KW_EINVAL, "%s is the input itself", t->path), "another name");
+    if (t->kind == AS_FOLDER) return check_folder(t, o);
+    if (kw_path_exists(t->path) && !kw_path_is_dir(t->path) && !o->force)
+        return kw_try(kw_fail(KW_EINVAL, "%s exists already", t->path),
+                      "another name, or --force to replace it");
+    return KW_OK;
+}
+
+/* ---- what is known of the model ---- */
+
+static kw_status find_rows(kw_convert_job *j)
+{
+    const kw_weight_row *embed = j->m->family->weights;
+    const char *next = j->to_gguf ? embed->hf : embed->gguf;
+    int *n_vocab = (int *)(void *)((char *)j->m->config + embed->dim[0]);
+    while (next && *n_vocab == 0) {
+        char name[160];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(next, "|"), next);
+        const kw_named_tensor *t = kw_checkpoint_find(j->m->ck, name);
+        if (t && t->tensor.shape[0] < 0x7fffffff) *n_vocab = (int)t->tensor.shape[0];
+        next = strchr(next, '|') ? strchr(next, '|') + 1 : NULL;
+    }
+    return KW_OK;
+}
+
+static kw_status load_tokenizer(kw_convert_job *j)
+{
+    kw_model *m = j->m;
+    bool is_given = is_set(j->o->tokenizer);
+    kw_status st = is_given ? kw_tokenizer_open(j->o->tokenizer, &m->tokenizer)
+                            : kw_tokenizer_of_checkpoint(m->ck, &m->tokenizer);
+    if (st == KW_EUNSUPPORTED && !is_given) {
+        kw_log(KW_LOG_WARN, "%s: the model is written without a tokenizer", kw_error_message());
+        st = KW_OK;
+    }
+    return st ? st : kw_load_end_ids(m);
+}
+
+static const kw_arch *output_arch(kw_convert_job *j)
+{
+    const kw_family *f = j->m->family;
+    const kw_arch *own = &f->archs[j->m->member];
+    if (j->to_gguf) return own->gguf ? own : &f->archs[0];
+    return f->hf_member ? &f->archs[f->hf_member(j->m->config)] : own;
+}
+
+static kw_status learn(kw_convert_job *j)
+{
+    kw_model *m = j->m;
+    kw_status st = kw_model_identify(m);
+    if (!st) st = find_rows(j);
+    if (st) return st;
+    m->shape = m->family->shape(m->config);
+    j->arch = output_arch(j);
+    if (!(j->to_gguf ? j->arch->gguf : j->arch->hf))
+        return kw_fail(KW_EUNSUPPORTED, "architecture \"%s\" has no name in %s", m->arch_name,
+                       j->to_gguf ? "GGUF" : "config.json");
+    j->head_dim = m->shape.head_dim;
+    j->n_heads = m->shape.n_heads;
+    j->n_kv_heads = m->shape.n_kv_heads ? m->shape.n_kv_heads : 1;
+    return load_tokenizer(j);
+}
+
+/* ---- the work ---- */
+
+static kw_named_tensor *list_outputs(kw_convert_job *j)
+{
+    kw_named_tensor *list = kw_arena_alloc(&j->arena, j->n + 1, sizeof *list);
+    for (size_t i = 0; list && i < j->n; i++) list[i] = j->items[i].out;
+    return list;
+}
+
+static kw_status create(kw_convert_job *j, const target *t, kw_tensor_writer **w)
+{
+    char path[PATH_BYTES + 32];
+    kw_gguf_keys keys = KW_GGUF_KEYS;
+    kw_named_tensor *list = list_outputs(j);
+    kw_status st = list ? KW_OK : KW_ENOMEM;
+    snprintf(path, sizeof path, "%s", t->path);
+    if (t->kind == AS_FOLDER) snprintf(path, sizeof path, "%s/model.safetensors", t->folder);
+    if (!st && t->kind == AS_GGUF) st = kw_convert_keys(j, &keys);
+    if (!st)
+        st = t->kind == AS_GGUF ? kw_gguf_create(path, &keys, list, j->n, j->o->split_bytes, w)
+                                : kw_safetensors_create(path, list, j->n, j->o->split_bytes, w);
+    kw_gguf_keys_free(&keys);
+    return st;
+}
+
+static kw_status make_folder(kw_convert_job *j, const target *t)
+{
+    kw_folder_remove(t->folder); /* what a killed run left */
+    kw_status st = kw_folder_make(t->folder);
+    return st ? st : kw_convert_folder(j, t->folder);
+}
+
+static kw_status write_all(kw_convert_job *j, const target *t)
+{
+    kw_tensor_writer *w = NULL;
+    kw_status st = t->kind == AS_FOLDER ? make_folder(j, t) : KW_OK;
+    if (!st) st = create(j, t, &w);
+    if (!st) st = kw_convert_rows(j, w);
+    if (st) kw_tensors_abort(w);
+    else st = kw_tensors_commit(w);
+    if (!st && t->kind == AS_FOLDER) st = kw_folder_replace(t->folder, t->path);
+    if (st && t->kind == AS_FOLDER) kw_folder_remove(t->folder);
+    return st;
+}
+
+static kw_status run(kw_convert_job *j, const char *in, const char *out)
+{
+    target t = { 0 };
+    kw_status st = find_target(out, j->o, &t);
+    j->to_gguf = t.kind == AS_GGUF;
+    if (!st) st = find_dtype(j->o, j->to_gguf, &j->dtype);
+    if (!st) st = kw_model_inspect(in, NULL, &j->m);
+    if (!st) st = check_target(in, j->m->ck, &t, j->o);
+    if (st) return st;
+    j->renames = j->to_gguf != (kw_checkpoint_naming(j->m->ck) == KW_NAMING_GGUF);
+    bool has_vocabulary = kw_checkpoint_meta(j->m->ck, "tokenizer.ggml.model");
+    if (j->renames) st = learn(j);
+    else if (is_set(j->o->tokenizer) && j->to_gguf && !has_vocabulary) st = load_tokenizer(j);
+    if (!st) st = kw_convert_pair(j);
+    if (!st && j->renames && j->to_gguf) st = kw_convert_divisors(j);
+    return st ? st : write_all(j, &t);
+}
+
+kw_status kw_convert(const char *in, const char *out, const kw_convert_options *o)
+{
+    kw_convert_options none = { 0 };
+    kw_convert_job j = { .o = o ? o : &none, .arena = KW_ARENA(KW_PAY_FILE) };
+    kw_status st = run(&j, in, out);
+    kw_model_release(j.m);
+    kw_arena_free(&j.arena);
+    kw_free(j.items);
+    return st ? kw_because(st, "cannot convert %s", in) : KW_OK;
+}

@@ -1,0 +1,64 @@
+/* convert.h - the door of convert/: a model's tensors and facts under the names of another form of file.
+ *
+ * The families' tables have both names of every number and tensor, so this code knows no family. A job opens the input, pairs
+ * its tensors with those of the output (pair.c), puts the facts into the output's form (keys.c, config.c), and streams the
+ * rows (rows.c). */
+#ifndef KW_CONVERT_H
+#define KW_CONVERT_H
+
+#include "run/run.h"
+
+/* How a tensor's rows come about from its source's. */
+typedef enum kw_row_order {
+    KW_ROWS_SAME,
+    KW_ROWS_PAIRS,   /* of each head: halves (Hugging Face) become pairs (GGUF) */
+    KW_ROWS_HALVES,  /* and back */
+    KW_ROWS_PLAIN,   /* q, k and v of each kv head become all q, all k, all v */
+    KW_ROWS_GROUPED, /* and back */
+    KW_ROWS_TURNED,  /* columns become rows */
+} kw_row_order;
+
+typedef struct kw_convert_item {
+    kw_named_tensor out; /* name, dtype, shape */
+    const kw_tensor **in;
+    int n_in; /* one below the other */
+    kw_row_order order;
+    float plus; /* added to every value: 0, 1 or -1 */
+} kw_convert_item;
+
+typedef struct kw_convert_job {
+    const kw_convert_options *o;
+    kw_model *m; /* opened to look at it; family and config are there where the names change */
+    bool to_gguf, renames;
+    kw_dtype dtype;      /* KW_DTYPE_COUNT: as they are */
+    const kw_arch *arch; /* the output's row of the family's */
+    int head_dim, n_heads, n_kv_heads;
+    kw_arena arena;
+    kw_convert_item *items;
+    size_t n, cap;
+    bool has_head; /* the model has a head of its own */
+    uint64_t done, total;
+} kw_convert_job;
+
+/* pair.c: fills items. */
+kw_status kw_convert_pair(kw_convert_job *j);
+/* An empty item at the end of the list, or NULL. */
+kw_convert_item *kw_convert_add(kw_convert_job *j);
+/* rows.c: one tensor after the other. */
+kw_status kw_convert_rows(kw_convert_job *j, kw_tensor_writer *w);
+/* keys.c */
+kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k);
+/* GGUF's tensors that come from the configuration (divisors of rope), added to the items. */
+kw_status kw_convert_divisors(kw_convert_job *j);
+/* What Llama 3's scaling divides frequencies by, [head_dim / 2]; divisors has twice the room. */
+void kw_convert_llama3(const kw_rope_config *rope, float *divisors);
+/* config.c: config.json, generation_config.json and the tokenizer's files, into a folder. */
+kw_status kw_convert_folder(kw_convert_job *j, const char *folder);
+/* fields.c: what the family's config says, whatever file it came from. */
+const kw_field *kw_convert_field(const kw_convert_job *j, const char *json, const char *gguf);
+const void *kw_convert_value(const kw_convert_job *j, const kw_field *f);
+const kw_rope_config *kw_convert_rope(const kw_convert_job *j); /* NULL: the family has none */
+const char *kw_convert_rope_type(const kw_convert_job *j);      /* "" for none */
+const kw_windows *kw_convert_windows(const kw_convert_job *j);  /* NULL: the family has none */
+
+#endif

@@ -1,0 +1,201 @@
+/* rows.c - streams the rows of converted tensors, a few megabytes at a time.
+ *
+ * Rows of an unchanged dtype are copied as they are, and decoded only to look for NaN; others go through f32. */
+#include "convert/convert.h"
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK_BYTES = 2 << 20, TURN_STEP = 256 };
+
+typedef struct stream {
+    kw_convert_job *j;
+    kw_convert_item *item;
+    kw_tensor_writer *out;
+    int64_t rows, cols; /* of the output; a vector whose values are moved has one column */
+    float *values;      /* [at most `step` rows] */
+    unsigned char *coded;
+    float *line; /* turned: TURN_STEP or `step` values of a source row */
+    int64_t step;
+} stream;
+
+/* ---- where a row comes from ---- */
+
+static int64_t pair_source(int64_t row, int64_t width, bool to_pairs)
+{
+    int64_t head = row / width, i = row % width, half = width / 2;
+    int64_t from = to_pairs ? i % 2 * half + i / 2 : i % half * 2 + i / half;
+    return head * width + from;
+}
+
+static int64_t grouped_of(const kw_convert_job *j, int64_t row)
+{
+    int64_t d = j->head_dim, kv = j->n_kv_heads, each = j->n_heads / kv;
+    int64_t head = row / d, rest = row % d, n_q = j->n_heads;
+    int64_t group = head < n_q ? head / each : (head - n_q) % kv;
+    int64_t place = head < n_q ? head % each : each + (head - n_q) / kv;
+    return (group * (each + 2) + place) * d + rest;
+}
+
+static int64_t plain_of(const kw_convert_job *j, int64_t row)
+{
+    int64_t d = j->head_dim, kv = j->n_kv_heads, each = j->n_heads / kv;
+    int64_t head = row / d, rest = row % d;
+    int64_t group = head / (each + 2), place = head % (each + 2);
+    int64_t at = place < each ? group * each + place : j->n_heads + (place - each) * kv + group;
+    return at * d + rest;
+}
+
+static int64_t source_row(const stream *s, int64_t row)
+{
+    switch (s->item->order) {
+    case KW_ROWS_PAIRS: return pair_source(row, s->j->head_dim, true);
+    case KW_ROWS_HALVES: return pair_source(row, s->j->head_dim, false);
+    case KW_ROWS_PLAIN: return grouped_of(s->j, row);
+    case KW_ROWS_GROUPED: return plain_of(s->j, row);
+    default: return row;
+    }
+}
+
+static const void *row_at(const stream *s, int64_t row)
+{
+    const kw_convert_item *it = s->item;
+    int64_t each = s->rows / it->n_in, from = source_row(s, row);
+    const kw_tensor *t = it->in[from / each];
+    size_t bytes = 0;
+    kw_dtype_size(t->dtype, (size_t)s->cols, &bytes);
+    return (const char *)t->data + (size_t)(from % each) * bytes;
+}
+
+/* ---- values ---- */
+
+/* Rows first.. of the output are columns of the source. */
+static void turn(const stream *s, int64_t first, int64_t n)
+{
+    const kw_tensor *t = s->item->in[0];
+    const kw_dtype_info *d = kw_dtype_get(t->dtype);
+    for (int64_t c = 0; c < s->cols; c++) {
+        const char *row = kw_tensor_row(t, c);
+        d->decode(row + (size_t)first / d->block * d->bytes, s->line, (size_t)n);
+        for (int64_t r = 0; r < n; r++) s->values[r * s->cols + c] = s->line[r];
+    }
+}
+
+static void read_rows(const stream *s, int64_t first, int64_t n)
+{
+    const kw_dtype_info *d = kw_dtype_get(s->item->in[0]->dtype);
+    if (s->item->order == KW_ROWS_TURNED) {
+        turn(s, first, n);
+        return;
+    }
+    for (int64_t r = 0; r < n; r++)
+        d->decode(row_at(s, first + r), s->values + r * s->cols, (size_t)s->cols);
+}
+
+static kw_status check_values(const stream *s, int64_t first, int64_t n)
+{
+    float most = s->item->out.tensor.dtype == KW_F16 ? 65520.0f : INFINITY;
+    const kw_named_tensor *t = &s->item->out;
+    if (s->j->o->allow_nan) return KW_OK;
+    for (int64_t i = 0; i < n * s->cols; i++) {
+        float v = s->values[i];
+        if (fabsf(v) < most) continue;
+        return isfinite(v)
+                   ? kw_try(kw_fail(KW_EVERIFY,
+                                    "tensor \"%.*s\": %g in row %lld is too large for F16",
+                                    (int)t->name.n, t->name.p, (double)v,
+                                    (long long)(first + i / s->cols)),
+                            "--dtype bf16, or --allow-nan to write it as infinite")
+                   : kw_try(kw_fail(KW_EVERIFY, "tensor \"%.*s\" has the value %g in row %lld",
+                                    (int)t->name.n, t->name.p, (double)v,
+                                    (long long)(first + i / s->cols)),
+                            "fetch the model again, or --allow-nan to write it as it is");
+    }
+    return KW_OK;
+}
+
+static bool is_copied(const stream *s)
+{
+    const kw_convert_item *it = s->item;
+    return it->in[0]->dtype == it->out.tensor.dtype && it->plus == 0 && it->order != KW_ROWS_TURNED;
+}
+
+static kw_status write_block(const stream *s, int64_t first, int64_t n)
+{
+    const kw_dtype_info *d = kw_dtype_get(s->item->out.tensor.dtype);
+    size_t bytes = 0, cells = (size_t)(n * s->cols);
+    read_rows(s, first, n);
+    kw_status st = check_values(s, first, n);
+    if (st) return st;
+    kw_dtype_size(s->item->out.tensor.dtype, (size_t)s->cols, &bytes);
+    for (size_t i = 0; s->item->plus != 0 && i < cells; i++) s->values[i] += s->item->plus;
+    if (is_copied(s))
+        for (int64_t r = 0; r < n; r++)
+            memcpy(s->coded + (size_t)r * bytes, row_at(s, first + r), bytes);
+    else d->encode(s->values, s->coded, cells);
+    return kw_tensors_append(s->out, s->coded, bytes * (size_t)n);
+}
+
+static kw_status room_for(stream *s)
+{
+    size_t line = (size_t)s->cols * sizeof(float), most = (size_t)s->rows;
+    s->step = (int64_t)(BLOCK_BYTES / line);
+    if (s->item->order == KW_ROWS_TURNED) s->step = (s->step + TURN_STEP) / TURN_STEP * TURN_STEP;
+    if (s->step < 1) s->step = 1;
+    if ((size_t)s->step > most) s->step = (int64_t)most;
+    s->values = kw_malloc((size_t)s->step * line, KW_PAY_FILE);
+    s->coded = kw_malloc((size_t)s->step * line, KW_PAY_FILE);
+    s->line = kw_malloc((size_t)(s->step + TURN_STEP) * sizeof(float), KW_PAY_FILE);
+    return s->values && s->coded && s->line ? KW_OK : KW_ENOMEM;
+}
+
+static void progress(kw_convert_job *j, uint64_t more)
+{
+    j->done += more;
+    if (j->o->on_progress) j->o->on_progress(j->o->progress_user, "converting", j->done, j->total);
+}
+
+/* Integers are no weights: copied, never looked at. */
+static kw_status copy_whole(const stream *s)
+{
+    const kw_tensor *t = s->item->in[0];
+    size_t bytes = (size_t)kw_tensor_rows(t) * kw_tensor_row_bytes(t);
+    progress(s->j, (uint64_t)(s->rows * s->cols));
+    return kw_tensors_append(s->out, t->data, bytes);
+}
+
+static kw_status write_item(kw_convert_job *j, kw_convert_item *it, kw_tensor_writer *w)
+{
+    bool is_vector = it->out.tensor.rank < 2 && it->order != KW_ROWS_SAME;
+    const kw_tensor *t = &it->out.tensor;
+    stream s = {
+        .j = j, .item = it, .out = w, .rows = kw_tensor_rows(t), .cols = kw_tensor_cols(t)
+    };
+    if (s.rows * s.cols == 0) return KW_OK;
+    if (!kw_dtype_get(it->in[0]->dtype)->decode) return copy_whole(&s);
+    if (is_vector) {
+        s.rows = s.cols;
+        s.cols = 1;
+    }
+    kw_status st = room_for(&s);
+    for (int64_t at = 0, n; at < s.rows && !st; at += n) {
+        n = s.rows - at < s.step ? s.rows - at : s.step;
+        st = write_block(&s, at, n);
+        progress(j, (uint64_t)(n * s.cols));
+    }
+    kw_free(s.values);
+    kw_free(s.coded);
+    kw_free(s.line);
+    for (int i = 0; i < it->n_in; i++)
+        kw_checkpoint_forget(j->m->ck, &(kw_named_tensor){ .tensor = *it->in[i] });
+    return st;
+}
+
+kw_status kw_convert_rows(kw_convert_job *j, kw_tensor_writer *w)
+{
+    kw_status st = KW_OK;
+    for (size_t i = 0; i < j->n; i++)
+        j->total += (uint64_t)(kw_tensor_rows(&j->items[i].out.tensor) *
+                               kw_tensor_cols(&j->items[i].out.tensor));
+    for (size_t i = 0; i < j->n && !st; i++) st = write_item(j, &j->items[i], w);
+    return st ? st : kw_checkpoint_check(j->m->ck); /* written is what was opened */
+}

@@ -1,0 +1,364 @@
+"""kwaai convert: a model computes the same in every form, other programs read what is written, and whatever goes wrong leaves what
+was there. Where a library or another program is missing, the check is skipped by name: gguf, transformers, and $LLAMA_COMPLETION."""
+import array, hashlib, json, os, random, shutil, signal, struct, subprocess, tempfile, time
+from harness import *
+
+FOLDERS = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "llama-rope-dynamic", "llama-rope-linear",
+           "llama-rope-yarn", "llama-pickle", "mistral-window", "mixtral-4x2", "qwen2-bias", "qwen3-qknorm", "qwen3-moe", "phi3-window",
+           "phi3-longrope", "gemma1-mqa", "gemma2-softcap", "gemma3-text", "gpt2-old", "falcon-7b-style",
+           "falcon-40b-style", "falcon-11b-style"]
+WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+BLOCKS = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 8: (32, 34), 3: (32, 20)}  # ggml type: values, bytes
+
+
+def read_gguf(path):
+    """({key: value}, {name: (dims, type, bytes)}) of a GGUF v3 file, in plain Python."""
+    blob = open(path, "rb").read()
+    at = 24
+    assert blob[:8] == b"GGUF\3\0\0\0"
+    n_tensors, n_keys = struct.unpack_from("<QQ", blob, 8)
+
+    def take(kind):
+        nonlocal at
+        at += struct.calcsize("<" + kind)
+        return struct.unpack_from("<" + kind, blob, at - struct.calcsize("<" + kind))[0]
+
+    def text():
+        nonlocal at
+        n = take("Q")
+        at += n
+        return blob[at - n:at]
+
+    def value(kind):
+        if kind == 8: return text()
+        if kind != 9: return take(NUMBERS[kind])
+        item, n = take("I"), take("Q")
+        return [value(item) for _ in range(n)]
+
+    keys = {text().decode(): value(take("I")) for _ in range(n_keys)}
+    infos = []
+    for _ in range(n_tensors):
+        name = text().decode()
+        dims = [take("Q") for _ in range(take("I"))]
+        infos.append((name, dims, take("I"), take("Q")))
+    start, tensors = (at + 31) // 32 * 32, {}
+    for name, dims, kind, offset in infos:
+        n = 1
+        for d in dims: n *= d
+        size = n // BLOCKS[kind][0] * BLOCKS[kind][1]
+        assert offset % 32 == 0 and start + offset + size <= len(blob), name
+        tensors[name] = (dims, kind, blob[start + offset:start + offset + size])
+    return keys, tensors
+
+
+def convert(*args, **more):
+    return ok("convert", *args, **more)
+
+
+def fails(args, *words, code=None):
+    got, out, err = run("convert", *args)
+    text = err.decode()
+    assert got != 0 and (code is None or got == code), "exit %d: %s" % (got, text)
+    for w in words: assert w in text, "%r is not in: %s" % (w, text)
+    return text
+
+
+def answer(model, ids, folder):
+    """The bytes of everything that infer computes, exactly."""
+    i, o = os.path.join(folder, "ids"), os.path.join(folder, "answer")
+    write_tensors(i, {"input_ids": ("I64",) + ids})
+    ok("infer", model, i, o, "--exact")
+    return open(o, "rb").read()
+
+
+def test_every_family_computes_the_same_bits_in_every_form():
+    seen = []
+    for name in FOLDERS:
+        try: source = data("golden/" + name)
+        except Skip:
+            if not os.path.isdir(local("golden/" + name)): continue
+            source = local("golden/" + name)
+        ids = read_tensors(os.path.join(source, "golden.safetensors"))["input_ids"]
+        with tempfile.TemporaryDirectory() as d:
+            a, b, c = (os.path.join(d, n) for n in ("a.gguf", "b", "c.gguf"))
+            convert(source, a)
+            convert(a, b)
+            convert(b, c)
+            want = answer(source, ids, d)
+            for form in (a, b, c): assert answer(form, ids, d) == want, (name, form[-6:])
+            first, second = read_gguf(a), read_gguf(c)
+            assert first[1] == second[1], (name, [k for k in first[1] if first[1][k] != second[1].get(k)])
+            drop = "general.name"
+            assert {k: v for k, v in first[0].items() if k != drop} == {k: v for k, v in second[0].items() if k != drop}, \
+                (name, [(k, v, second[0].get(k)) for k, v in first[0].items() if k != drop and v != second[0].get(k)],
+                 [k for k in second[0] if k not in first[0]])
+            assert sorted(os.listdir(d)) == ["a.gguf", "answer", "b", "c.gguf", "ids"], os.listdir(d)
+            seen.append(name)
+    assert seen
+    return "%d cases" % len(seen)
+
+
+def test_what_gguf_cannot_say_is_refused():
+    for name, word in (("falcon-rw-alibi", ("alibi", "GGUF")), ("gpt2-prefixed", ("scale_attn_by_inverse_layer_idx", "GGUF"))):
+        with tempfile.TemporaryDirectory() as d:
+            fails([data("golden/" + name), os.path.join(d, "x.gguf")], *word, code=65)
+            assert os.listdir(d) == []
+
+
+def test_dtypes_of_matrices():
+    source = local("golden/llama2-mha")
+    with tempfile.TemporaryDirectory() as d:
+        wide = {n: x for n, (s, x) in read_tensors(os.path.join(source, "model.safetensors")).items()}
+        for dtype, kind in (("f32", 0), ("F16", 1), ("bf16", 30), ("q8_0", 8), ("q4_0", 2)):
+            path = os.path.join(d, dtype + ".gguf")
+            convert(source, path, "--dtype", dtype)
+            kinds = {n: t[1] for n, t in read_gguf(path)[1].items()}
+            dims = {n: t[0] for n, t in read_gguf(path)[1].items()}
+            for n, k in kinds.items():
+                whole = dims[n][0] % BLOCKS[kind][0] == 0
+                assert k == (0 if len(dims[n]) == 1 else kind if whole else 1), (n, k, dims[n])
+            ok("show", path)
+        convert(source, os.path.join(d, "half"), "--dtype", "bf16")
+        convert(os.path.join(d, "half"), os.path.join(d, "again.safetensors"), "--dtype", "f32")
+        got = read_tensors(os.path.join(d, "again.safetensors"))
+        assert {n: len(x[1]) for n, x in got.items()} == {n: len(x) for n, x in wide.items()}
+        worst = max(abs(a - b) / max(abs(b), 1e-30) for n in wide for a, b in zip(got[n][1], wide[n]))
+        assert 0 < worst <= 2 ** -8, worst
+        assert json.load(open(os.path.join(d, "half", "config.json")))["torch_dtype" if "torch_dtype" in
+               json.load(open(os.path.join(source, "config.json"))) else "dtype"] == "bfloat16"
+    return "bf16: at most %.2g of a value" % worst
+
+
+def test_split_safetensors_and_split_gguf():
+    source, n = local("golden/llama2-mha"), [(i * 37 + 11) % 90 for i in range(20)]
+    with tempfile.TemporaryDirectory() as d:
+        convert(source, os.path.join(d, "parts"), "--split-max-size", "100K")
+        files = sorted(os.listdir(os.path.join(d, "parts")))
+        assert "model.safetensors.index.json" in files and sum(f.endswith(".safetensors") for f in files) > 1, files
+        assert answer(os.path.join(d, "parts"), ([1, 20], n), d) == answer(source, ([1, 20], n), d)
+        convert(source, os.path.join(d, "m.gguf"), "--split-max-size", "100K")
+        parts = sorted(f for f in os.listdir(d) if f.startswith("m-"))
+        assert len(parts) > 1 and parts[0] == "m-00001-of-%05d.gguf" % len(parts) and not os.path.exists(os.path.join(d, "m.gguf"))
+        whole = os.path.join(d, "whole.gguf")
+        convert(source, whole)
+        keys, tensors = read_gguf(whole)
+        joined = {}
+        for i, part in enumerate(parts):
+            k, t = read_gguf(os.path.join(d, part))
+            assert (k["split.no"], k["split.count"], k["split.tensors.count"]) == (i, len(parts), len(tensors))
+            assert i or {x: y for x, y in k.items() if not x.startswith("split.") and x != "general.name"} == \
+                {x: y for x, y in keys.items() if x != "general.name"}
+            joined.update(t)
+        assert joined == tensors
+
+
+# ---- tokenizers ----
+
+TEXTS = ["Hello, world! It's 12345 o'clock.", "  spaces\n\n\tand tabs  ", "h\u00e9llo \u4f60\u597d \U0001f600 na\u00efve",
+         "def f(x):\n    return x ** 2  # comment\n", "I'll we've HE'S 3.14 ...", ""]
+
+
+def tiny_model(folder, tokenizer, config, n_vocab):
+    """A llama of one layer with as many tokens."""
+    rng = random.Random(1)
+    def t(*shape):
+        n = 1
+        for s in shape: n *= s
+        return ("F32", list(shape), [rng.uniform(-1, 1) for _ in range(n)])
+    os.mkdir(folder)
+    p = "model.layers.0."
+    write_tensors(os.path.join(folder, "model.safetensors"), {
+        "model.embed_tokens.weight": t(n_vocab, 8), "model.norm.weight": t(8),
+        p + "input_layernorm.weight": t(8), p + "post_attention_layernorm.weight": t(8),
+        p + "self_attn.q_proj.weight": t(8, 8), p + "self_attn.k_proj.weight": t(8, 8), p + "self_attn.v_proj.weight": t(8, 8),
+        p + "self_attn.o_proj.weight": t(8, 8), p + "mlp.gate_proj.weight": t(8, 8), p + "mlp.up_proj.weight": t(8, 8),
+        p + "mlp.down_proj.weight": t(8, 8)})
+    json.dump({"model_type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+               "num_key_value_heads": 2, "vocab_size": n_vocab, "rms_norm_eps": 1e-5, "max_position_embeddings": 64},
+              open(os.path.join(folder, "config.json"), "w"))
+    shutil.copy(tokenizer, os.path.join(folder, "tokenizer.json"))
+    if config: shutil.copy(config, os.path.join(folder, "tokenizer_config.json"))
+
+
+def ids_of(model, text):
+    return ok("tokenize", model, stdin=text.encode())
+
+
+def test_tokenizers_give_the_same_ids_in_every_form():
+    seen = []
+    for name in ("llama3", "qwen3", "mistral1", "gemma3"):
+        try: source, config = data("tokenizers/%s-tokenizer.json" % name), data("tokenizers/%s-tokenizer_config.json" % name)
+        except Skip: continue
+        model = json.load(open(source))
+        n = max([*model["model"]["vocab"].values(), *(t["id"] for t in model["added_tokens"])]) + 1
+        with tempfile.TemporaryDirectory() as d:
+            first, a, b, c = (os.path.join(d, x) for x in ("first", "a.gguf", "b", "c.gguf"))
+            tiny_model(first, source, config, n + 3)
+            convert(first, a)
+            convert(a, b)
+            convert(b, c)
+            for text in TEXTS:
+                want = ids_of(first, text)
+                for form in (a, b, c): assert ids_of(form, text) == want, (name, form[-6:], text, want, ids_of(form, text))
+            one, two = read_gguf(a)[0], read_gguf(c)[0]
+            for k in one: assert k in ("general.name",) or one[k] == two.get(k), (name, k)
+            seen.append(name)
+    if not seen: raise Skip("no tokenizers below KWAAI_TEST_DATA")
+    return ", ".join(seen)
+
+
+# ---- other programs ----
+
+def test_gguf_py_reads_it():
+    try: from gguf import GGUFReader
+    except ImportError: raise Skip("no Python package gguf")
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "x.gguf")
+        convert(local("golden/llama2-mha"), path, "--dtype", "f16")
+        reader, (keys, tensors) = GGUFReader(path), read_gguf(path)
+        assert {t.name: t.data.tobytes() for t in reader.tensors} == {n: t[2] for n, t in tensors.items()}
+        assert reader.fields["general.architecture"].contents() == "llama"
+
+
+def test_transformers_computes_the_same_from_our_folders():
+    try: import torch, transformers
+    except ImportError: raise Skip("no Python packages torch and transformers")
+    seen, worst = [], 0.0
+    for name in FOLDERS:
+        try: source = data("golden/" + name)
+        except Skip: continue
+        golden = read_tensors(os.path.join(source, "golden.safetensors"))
+        shape, ids = golden["input_ids"]
+        with tempfile.TemporaryDirectory() as d:
+            convert(source, os.path.join(d, "a.gguf"))
+            convert(os.path.join(d, "a.gguf"), os.path.join(d, "b"))
+            load = lambda f: transformers.AutoModelForCausalLM.from_pretrained(f, dtype=torch.float32, attn_implementation="eager").eval()
+            if not os.path.exists(os.path.join(source, "model.safetensors")): continue
+            with torch.no_grad():
+                x = torch.tensor(list(ids)).reshape(shape)
+                want, got = load(source)(x).logits, load(os.path.join(d, "b"))(x).logits
+        error = float((want - got).abs().max() / want.abs().max())
+        assert error < 1e-5, (name, error)
+        worst = max(worst, error)
+        seen.append(name)
+    return "%d cases, worst error %.1e of the largest logit" % (len(seen), worst)
+
+
+# ---- what goes wrong ----
+
+def test_bad_input():
+    source = local("golden/llama2-mha")
+    with tempfile.TemporaryDirectory() as d:
+        at = lambda n: os.path.join(d, n)
+        convert(source, at("a.gguf"))
+        os.symlink(at("a.gguf"), at("link.gguf"))
+        os.link(at("a.gguf"), at("hard.gguf"))
+        before = open(at("a.gguf"), "rb").read()
+        for same in ("a.gguf", "link.gguf", "hard.gguf"):
+            fails([at("a.gguf"), at(same), "--force", "--dtype", "f16"], "is the input itself", code=64)
+        fails([source, source, "--force"], "is the input itself")
+        fails([source, at("a.gguf")], "exists already", "--force")
+        fails([source, at("x.gguf"), "--dtype", "q9"], "q9", "Q8_0", "F16")
+        fails([source, at("x.safetensors"), "--dtype", "q8_0"], "q8_0", "safetensors")
+        fails([source, at("x.gguf"), "--to", "onnx"], "onnx", "gguf")
+        fails([source, at("x.gguf"), "--to", "safetensors"], "x.gguf")
+        fails([at("missing"), at("x.gguf")], "missing", code=66)
+        fails([source, at("no/such/x.gguf")], "folder does not exist", code=73)
+        fails([source], "convert takes", code=64)
+        fails([source, at("x.gguf"), "--split-max-size", "many"], "many")
+        os.mkdir(at("full"))
+        open(at("full/diary"), "w").write("dear diary")
+        fails([source, at("full")], "diary", "--force")
+        fails([source, at("full"), "--force"], "diary", "no part of a model")
+        assert os.listdir(at("full")) == ["diary"]
+        os.mkdir(at("bare"))
+        shutil.copy(os.path.join(source, "model.safetensors"), at("bare"))
+        fails([at("bare"), at("x.gguf")], "config.json")
+        json.dump({"model_type": "hyena"}, open(at("bare/config.json"), "w"))
+        fails([at("bare"), at("x.gguf")], "hyena", "llama")
+        assert open(at("a.gguf"), "rb").read() == before
+        assert not [f for f in os.listdir(d) if f.startswith("x") or "tmp" in f], os.listdir(d)
+
+
+def test_nan_is_refused_by_the_tensors_name():
+    source = local("golden/llama2-mha")
+    tensors = {n: ("F32", s, x) for n, (s, x) in read_tensors(os.path.join(source, "model.safetensors")).items()}
+    bad = "model.layers.1.mlp.up_proj.weight"
+    for value, word in ((float("nan"), "nan"), (float("inf"), "inf")):
+        tensors[bad][2][5] = value
+        with tempfile.TemporaryDirectory() as d:
+            shutil.copy(os.path.join(source, "config.json"), d)
+            write_tensors(os.path.join(d, "model.safetensors"), tensors)
+            fails([d, os.path.join(d, "x.gguf")], "blk.1.ffn_up.weight", word)
+            fails([d, os.path.join(d, "x")], bad, word)
+            assert sorted(os.listdir(d)) == ["config.json", "model.safetensors"], os.listdir(d)
+            convert(d, os.path.join(d, "x.gguf"), "--allow-nan")
+    tensors[bad][2][5] = 1e6
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copy(os.path.join(source, "config.json"), d)
+        write_tensors(os.path.join(d, "model.safetensors"), tensors)
+        fails([d, os.path.join(d, "x.gguf"), "--dtype", "f16"], "blk.1.ffn_up.weight", "too large for F16")
+
+
+def test_a_full_disk_leaves_nothing():
+    source = local("golden/llama2-mha")
+    limit = lambda: __import__("resource").setrlimit(__import__("resource").RLIMIT_FSIZE, (50000, 50000))
+    for out in ("x.gguf", "x.safetensors", "x"):
+        with tempfile.TemporaryDirectory() as d:
+            p = subprocess.run([KWAAI, "convert", source, os.path.join(d, out)], capture_output=True, preexec_fn=limit)
+            text = p.stderr.decode()
+            assert p.returncode == 73 and "cannot be written" in text and "MB are needed" in text, (p.returncode, text)
+            assert os.listdir(d) == []
+
+
+def files_of(path):
+    """A fingerprint of a file, or of a folder and all in it; None: there is nothing."""
+    if os.path.isfile(path): return hashlib.sha256(open(path, "rb").read()).hexdigest()
+    if os.path.isdir(path): return {f: files_of(os.path.join(path, f)) for f in sorted(os.listdir(path))}
+    return None
+
+
+def killed_runs(source, out, old, args, n, rng):
+    """Kills n runs at random moments; returns how many had come to their end."""
+    start = time.time()
+    convert(source, out, *args)
+    length, done, new = time.time() - start, 0, files_of(out)
+    for i in range(n):
+        if os.path.isdir(out): shutil.rmtree(out)
+        elif os.path.exists(out): os.remove(out)
+        if old: (shutil.copytree if os.path.isdir(old) else shutil.copy)(old, out)
+        before = files_of(out)
+        p = subprocess.Popen([KWAAI, "convert", source, out, "--force", *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0, 1.1 * length))
+        p.kill()
+        p.wait()
+        after = files_of(out)
+        assert after in (before, new), "killed run %d left something else at %s" % (i, out)
+        done += after == new
+    rest = [f for f in os.listdir(os.path.dirname(out)) if "tmp" in f or f.endswith(".old")]
+    assert len(rest) <= 1, rest
+    convert(source, out, "--force", *args)
+    rest = [f for f in os.listdir(os.path.dirname(out)) if "tmp" in f or f.endswith(".old")]
+    assert files_of(out) == new and not rest, rest
+    return done
+
+
+def test_fifty_killed_runs_leave_the_old_or_the_new():
+    rng, source, notes = random.Random(7), local("golden/llama2-mha"), []
+    with tempfile.TemporaryDirectory() as d:
+        big = os.path.join(d, "big.gguf")
+        convert(source, os.path.join(d, "old.gguf"), "--dtype", "q8_0")
+        convert(source, os.path.join(d, "old"), "--dtype", "f16")
+        try: model = smollm2()
+        except Skip: model = source
+        for form, old, args in (("gguf", "old.gguf", ["--dtype", "q8_0"]), ("folder", "old", ["--dtype", "bf16"])):
+            room = os.path.join(d, form)
+            os.mkdir(room)
+            out = os.path.join(room, "x.gguf" if form == "gguf" else "x")
+            done = killed_runs(model, out, os.path.join(d, old), args, 50, rng)
+            notes.append("%s: 50 killed, %d had finished" % (form, done))
+    return "; ".join(notes)
+
+
+if __name__ == "__main__": main(globals())
