@@ -18,6 +18,14 @@ function(kernel_flags file)
     set_source_files_properties(${src}/cpu/${file} PROPERTIES COMPILE_OPTIONS "${kernel_level};${ARGN}")
 endfunction()
 
+# -Os for what runs once a command, a file or an answer: size is start-up time too. Kernels, tokenizers, sampling stay as they are.
+if(NOT KWAAI_SANITIZE)
+    file(GLOB small ${src}/convert/*.c ${src}/family/*.c ${src}/format/*.c ${src}/plan/*.c ${src}/run/*.c
+         ${src}/text/chat_*.c ${src}/text/load_*.c ${src}/text/save_*.c)
+    list(REMOVE_ITEM small ${src}/run/sampler.c ${src}/run/quantize.c)
+    set_source_files_properties(${small} PROPERTIES COMPILE_OPTIONS -Os)
+endif()
+
 set_source_files_properties(${src}/tensor/fit.c PROPERTIES COMPILE_OPTIONS "${kernel_level}") # its lanes become vectors
 
 if(machine MATCHES "x86_64|amd64")
