@@ -11,7 +11,11 @@
 #include "run/pack.h"
 #include <string.h>
 
-static bool is_matrix(const kw_weight_row *row) { return !(row->flags & (KW_W_F32 | KW_W_TABLE)); }
+/* A router stays as it is: few rows, and the last bit may choose another expert. */
+static bool is_matrix(const kw_weight_row *row)
+{
+    return !(row->flags & (KW_W_F32 | KW_W_TABLE | KW_W_ROUTER));
+}
 
 static bool has(const kw_packed *p, const kw_tensor *t)
 {

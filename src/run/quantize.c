@@ -1,7 +1,7 @@
 /* quantize.c - a GGUF file becomes another with fewer bits a weight.
  *
- * Once everything is decided (quant_plan.c), tensors are read where they lie in the map, coded by all threads, and written while the next piece is
- * coded:
+ * Once everything is decided (quant_plan.c), tensors are read where they lie in the map, coded by all threads, and written
+ * while the next piece is coded:
  *
  *     tensor = units of at most 16384 values of a row      a wave: units worth some MB, taken by threads from a counter
  *     worker 0     write wave 1 | units of wave 2 | write wave 2 | ...

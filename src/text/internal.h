@@ -242,7 +242,7 @@ kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step);
 kw_status kw_tokenizer_add_cut_at(kw_tokenizer *t, kw_str regex, kw_cut step);
 /* The cuts that go by a name in GGUF files; KW_EUNSUPPORTED when the name is not known. */
 kw_status kw_tokenizer_add_cuts_named(kw_tokenizer *t, kw_str name);
-bool kw_has_word(const char *list, kw_str wanted); /* one of the words between blanks */
+bool kw_has_word(const char *list, kw_str wanted);    /* one of the words between blanks */
 kw_str kw_tokenizer_cuts_name(const kw_tokenizer *t); /* the way back; {NULL, 0}: they have none */
 kw_str kw_rule_pattern(const kw_rule *r);             /* as tokenizer.json writes it, or "" */
 const char *kw_rule_name(const kw_rule *r);
