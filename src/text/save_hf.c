@@ -297,9 +297,16 @@ static int by_score(const void *a_, const void *b_)
                               : (a->right > b->right) - (a->right < b->right);
 }
 
+/* Some of SentencePiece's user-defined pieces are made by merges too (runs of spaces); the others have no score. */
+static bool is_part(const kw_tokenizer *t, int64_t id)
+{
+    const kw_token *k = &t->tokens[id];
+    return k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && k->score < 0);
+}
+
 static bool is_mergeable(const kw_tokenizer *t, int32_t id)
 {
-    return t->tokens[id].type == KW_TOKEN_NORMAL && t->tokens[id].text.n > 1;
+    return is_part(t, id) && t->tokens[id].text.n > 1;
 }
 
 /* All ways to cut token `id` in two at the begin of a character. */
@@ -313,8 +320,7 @@ static size_t cuts_of(const kw_tokenizer *t, int32_t id, pair *out)
         if (!kw_map_get(&t->by_text, (kw_str){ text.p, at }, &left) ||
             !kw_map_get(&t->by_text, (kw_str){ text.p + at, text.n - at }, &right))
             continue;
-        if (t->tokens[left].type != KW_TOKEN_NORMAL || t->tokens[right].type != KW_TOKEN_NORMAL)
-            continue;
+        if (!is_part(t, left) || !is_part(t, right)) continue;
         out[n++] = (pair){ t->tokens[id].score, id, (int32_t)left, (int32_t)right };
     }
     return n;
