@@ -70,6 +70,18 @@ def small_rows():
                      ("ik_llama.cpp", "candle", "PyTorch bf16") if field == "pp" else ("ik_llama.cpp", "candle"))
 
 
+def family_rows():
+    shapes = (("gpt2", "GPT-2", ("q4_0", "q8_0", "f16")), ("qwen3-0.6b", "Qwen3-0.6B", ("q4_0", "q4_k_m")),
+              ("gemma2-third", "Gemma-2-2B, 8 layers", ("q4_0", "q4_k_m")), ("gemma3-1b", "Gemma-3-1B", ("q4_0",)),
+              ("mixtral-small", "small Mixtral", ("q4_0", "q4_k_m", "q8_0")), ("qwen3moe-small", "small Qwen3-MoE", ("q4_0", "q4_k_m")))
+    for shape, title, kinds in shapes:
+        for kind in kinds:
+            model = shape + "-" + kind
+            for name, field in (("prefill", "pp"), ("decode", "tg")):
+                yield versus("%s-%s" % (name, model), model, "%s, %s %s" % (name, title, kind.upper()), model, field,
+                             [(1.0, ("llama.cpp",))])
+
+
 def capped_rows():
     for cap, isa in (("avx2", "avx2"), ("avx512", "avx512vnni")):
         for kind in ("q4_0", "q8_0"):
@@ -107,7 +119,7 @@ def quality_rows(tokens):
 
 def all_rows(tokens=2048):
     rows = []
-    for make in (prefill_rows, decode_rows, small_rows, capped_rows, process_rows):
+    for make in (prefill_rows, decode_rows, small_rows, family_rows, capped_rows, process_rows):
         rows += make()
     return rows + list(quality_rows(tokens))
 

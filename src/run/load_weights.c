@@ -247,6 +247,7 @@ static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
              : b->row->flags & KW_W_PART ? view_of(b, &found->tensor)
              : is_turned(b)              ? turned(b, &found->tensor)
                                          : &found->tensor;
+    if (is_turned(b)) kw_checkpoint_forget(b->m->ck, found); /* the copy is what is used */
     ref->name = kw_arena_strdup(&b->m->arena, b->name, strlen(b->name));
     return ref->name && ref->t ? KW_OK : KW_ENOMEM;
 }
