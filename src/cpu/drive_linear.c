@@ -1,7 +1,8 @@
 /* drive_linear.c - x times w transposed, the op in which the time goes.
  *
  * Ways to do it, chosen when a program is prepared; packed weights (drive_packed.c) go first, these take the rest:
- *   exact   a panel of weight rows is decoded to f32 and dotted with every row of x by eight running sums;
+ *   exact   a panel of weight rows is decoded to f32 and dotted with every row of x by eight running sums; in fast mode too where
+ *           few rows meet weights that are f32 already;
  *   q8      few rows in fast mode: x is int8 (one ENCODE step, shared by all LINEARs of the same x) and the packed
  *           weights are multiplied as they lie in the file. A row gives the same bits whether it comes alone or with
  *           others, so that a batch or a guess changes no text;
@@ -244,8 +245,7 @@ const kw_linear_way *kw_linear_way_of(const kw_cpu_program *g, const kw_op *op)
 {
     const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
     int64_t rows = kw_tensor_rows(&kw_plan_value(g->plan, op->src[0])->t);
-    bool lies_ready = rows <= Q8_ROWS && w->dtype == KW_F32; /* a router: dotted where it lies */
-    if (g->exact || lies_ready) return &exact;
+    if (g->exact || (rows <= Q8_ROWS && w->dtype == KW_F32)) return &exact;
     if (w->packed && rows > KW_FEW_ROWS)
         return g->kernels.bytes[w->dtype] ? &kw_linear_wide8 : &kw_linear_wide;
     if (w->packed)
