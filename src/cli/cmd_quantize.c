@@ -23,7 +23,7 @@ static uint64_t read_size(const char *text)
     return 0;
 }
 
-/* One line a tensor, or one object. */
+/* One line a tensor, or one object. The document begins with the first, so that what fails before prints nothing. */
 static void show_tensor(void *user, const kw_quantized_tensor *t)
 {
     cli *c = user;
@@ -36,7 +36,7 @@ static void show_tensor(void *user, const kw_quantized_tensor *t)
                t->is_fallback ? "  fallback" : "");
         return;
     }
-    printf("%s{\"name\":", n++ ? "," : "");
+    printf("%s{\"name\":", n++ ? "," : "{\"report\":[");
     out_json_string(t->name, t->name_len);
     printf(",\"from\":\"%s\",\"to\":\"%s\",\"bytes\":%llu,\"rms\":", t->from, t->to,
            (unsigned long long)t->bytes);
@@ -90,7 +90,6 @@ int cmd_quantize(cli *c)
                               .user = c };
     kw_quantize_result r;
     double start = cli_now_ms();
-    if (c->json && c->report) printf("{\"report\":[");
     kw_status st = kw_quantize(c->open_engine, c->args[0], c->args[1], &o, &r);
     return st ? out_status(st, NULL) : print_result(c, &r, (cli_now_ms() - start) / 1e3);
 }

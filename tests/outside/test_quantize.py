@@ -1,0 +1,273 @@
+"""kwaai quantize and kwaai imatrix with whole processes: every type, bad input, a kill at any moment, a full disk.
+
+gguf-py, where it is installed with numpy, decodes what was written (a decoder that is not ours) and encodes as a yardstick."""
+import array, json, math, os, random, resource, signal, struct, subprocess, tempfile, time
+from harness import *
+
+TYPES = "F32 F16 BF16 Q8_0 Q6_K Q5_1 Q5_0 Q5_K_M Q5_K_S Q4_1 Q4_K_M Q4_K_S Q4_0 IQ4_NL IQ4_XS Q3_K_L Q3_K_M Q3_K_S Q2_K".split()
+KINDS = {"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q5_0": 6, "Q5_1": 7, "Q8_0": 8, "Q2_K": 10, "Q3_K": 11, "Q4_K": 12, "Q5_K": 13,
+         "Q6_K": 14, "IQ4_NL": 20, "IQ4_XS": 23, "BF16": 30}
+# relative rms error of gaussian values, with some room for a small sample
+WORST = {"F32": 0, "F16": 3e-4, "BF16": 2e-3, "Q8_0": .006, "Q6_K": .018, "Q5_K": .037, "Q5_0": .044, "Q5_1": .036,
+         "Q4_K": .074, "Q4_0": .089, "Q4_1": .073, "IQ4_NL": .077, "IQ4_XS": .077, "Q3_K": .151, "Q2_K": .285}
+
+
+def text(s):
+    return struct.pack("<Q", len(s)) + s.encode()
+
+
+def write_gguf(path, tensors, layers=4):
+    """tensors: {name: (type, dims fastest first, bytes)}"""
+    keys = [text("general.architecture") + struct.pack("<I", 8) + text("llama")]
+    for key, v in (("block_count", layers), ("attention.head_count", 8), ("attention.head_count_kv", 2)):
+        keys.append(text("llama." + key) + struct.pack("<II", 4, v))
+    head, at = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys), 0
+    for name, (kind, dims, data) in tensors.items():
+        head += text(name) + struct.pack("<I", len(dims)) + struct.pack("<%dQ" % len(dims), *dims) + struct.pack("<IQ", kind, at)
+        at += (len(data) + 31) // 32 * 32
+    with open(path, "wb") as f:
+        f.write(head + b"\0" * (-len(head) % 32))
+        for _, _, data in tensors.values(): f.write(data + b"\0" * (-len(data) % 32))
+
+
+def read_gguf(path):
+    """Metadata, {name: (dims, values)} of its floats, {name: type's number}."""
+    b = open(path, "rb").read()
+    def string(at):
+        n, = struct.unpack_from("<Q", b, at)
+        return b[at + 8:at + 8 + n].decode(), at + 8 + n
+    def value(kind, at):
+        if kind == 8: return string(at)
+        if kind == 9:
+            item, n = struct.unpack_from("<IQ", b, at)
+            at += 12
+            for _ in range(n): _, at = value(item, at)
+            return None, at
+        size = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}[kind]
+        return int.from_bytes(b[at:at + size], "little"), at + size
+    n, n_keys = struct.unpack_from("<QQ", b, 8)
+    at, infos, keys = 24, [], {}
+    for _ in range(n_keys):
+        key, at = string(at)
+        kind, = struct.unpack_from("<I", b, at)
+        keys[key], at = value(kind, at + 4)
+    for _ in range(n):
+        name, at = string(at)
+        rank, = struct.unpack_from("<I", b, at)
+        dims = struct.unpack_from("<%dQ" % rank, b, at + 4)
+        kind, offset = struct.unpack_from("<IQ", b, at + 4 + 8 * rank)
+        at += 16 + 8 * rank
+        infos.append((name, dims, kind, offset))
+    start, out = (at + 31) // 32 * 32, {}
+    for name, dims, kind, offset in infos:
+        if kind in (0, 1):
+            values = struct.unpack_from("<%d%s" % (math.prod(dims), "fe"[kind]), b, start + offset)
+            out[name] = (dims, values)
+    return keys, out, {name: kind for name, _, kind, _ in infos}
+
+
+def gauss(n, seed):
+    r = random.Random(seed)
+    return array.array("f", (r.gauss(0, .02) for _ in range(n)))
+
+
+def model(path, cols=512, rows=64, layers=4, poison=None):
+    """A file with the names of a Llama; values is what its matrices hold."""
+    values = {"token_embd.weight": gauss(cols * rows, 1), "output.weight": gauss(cols * rows, 2)}
+    for il in range(layers):
+        for i, part in enumerate(("attn_q", "attn_v", "attn_output", "ffn_down", "ffn_up")):
+            values["blk.%d.%s.weight" % (il, part)] = gauss(cols * rows, 10 * il + i)
+    if poison: values[poison[0]][poison[1]] = poison[2]
+    tensors = {name: (0, (cols, rows), v.tobytes()) for name, v in values.items()}
+    tensors["output_norm.weight"] = (0, (cols,), gauss(cols, 3).tobytes())
+    write_gguf(path, tensors, layers)
+    return values
+
+
+def quantize(*args):
+    return json.loads(ok("quantize", *args, "--report", "--json"))
+
+
+def test_every_type_is_written_with_the_error_it_should_have():
+    with tempfile.TemporaryDirectory() as d:
+        source, out, worst = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf"), 0
+        model(source)
+        for kind in TYPES:
+            r = quantize(source, out, kind)
+            assert r["type"] == kind and r["bytes"] == os.path.getsize(out) and r["fallbacks"] == 0, r
+            for t in r["report"]:
+                most = 0 if t["name"] == "output_norm.weight" else WORST[t["to"]]
+                assert t["rms"] <= most, (kind, t)
+            keys, _, kinds = read_gguf(out)
+            assert keys["general.quantization_version"] == 2 and keys["llama.block_count"] == 4, keys
+            assert kinds == {t["name"]: KINDS[t["to"]] for t in r["report"]}
+            fit = quantize(source, out, "--fit", r["bytes"])
+            assert fit["bytes"] <= r["bytes"], (kind, fit["type"])
+
+
+def test_a_foreign_decoder_finds_the_errors_that_are_reported():
+    try: import numpy, gguf
+    except ImportError as e: raise Skip("gguf-py is not installed (%s)" % e)
+    worst = 0
+    with tempfile.TemporaryDirectory() as d:
+        source, out = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf")
+        values = model(source)
+        for kind in TYPES:
+            r = {t["name"]: t for t in quantize(source, out, kind)["report"]}
+            for t in gguf.GGUFReader(out).tensors:
+                if t.name not in values: continue
+                x = numpy.array(values[t.name], "f4").reshape(64, 512)
+                y = gguf.quants.dequantize(t.data, t.tensor_type).reshape(x.shape)
+                rms = float(numpy.sqrt(((y - x).astype("f8") ** 2).sum() / (x.astype("f8") ** 2).sum()))
+                assert abs(rms - r[t.name]["rms"]) <= 1e-6 + 1e-4 * rms, (kind, t.name, rms, r[t.name])
+                try: theirs = gguf.quants.dequantize(gguf.quants.quantize(x, t.tensor_type), t.tensor_type)
+                except NotImplementedError: continue
+                bar = float(numpy.sqrt(((theirs - x).astype("f8") ** 2).sum() / (x.astype("f8") ** 2).sum()))
+                assert rms <= 1.02 * bar, (kind, t.name, rms, bar)
+                worst = max(worst, rms / bar if bar else 0)
+    return "at most %.4f of gguf-py's error" % worst
+
+
+def test_a_mix_gives_more_bits_to_what_needs_them():
+    with tempfile.TemporaryDirectory() as d:
+        source, out = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf")
+        model(source, layers=8)
+        to = {t["name"]: t["to"] for t in quantize(source, out, "q4_k_m")["report"]}
+        assert to["output.weight"] == "Q6_K" and to["token_embd.weight"] == "Q4_K" and to["output_norm.weight"] == "F32"
+        for part in ("attn_v", "ffn_down"):  # the first and last eighth, and every third between
+            assert [to["blk.%d.%s.weight" % (i, part)] for i in range(8)] == ["Q6_K", "Q4_K", "Q4_K", "Q6_K", "Q4_K", "Q4_K", "Q6_K", "Q6_K"], to
+        assert all(to["blk.%d.attn_q.weight" % i] == "Q4_K" for i in range(8))
+        to = {t["name"]: t["to"] for t in quantize(source, out, "Q4_K_S", "--tensor", "blk.?.attn_*=Q8_0", "--tensor", "*.ffn_up.*=F16")["report"]}
+        assert to["blk.3.attn_q.weight"] == "Q8_0" and to["blk.3.ffn_up.weight"] == "F16" and to["blk.0.ffn_down.weight"] == "Q5_K", to
+        model(source, cols=96)
+        r = quantize(source, out, "Q4_K_M")
+        assert {t["to"] for t in r["report"] if t["fallback"]} == {"Q5_0", "Q8_0"} and r["fallbacks"] == 21, r
+
+
+def test_threads_do_not_change_a_byte():
+    with tempfile.TemporaryDirectory() as d:
+        source, outs = os.path.join(d, "m.gguf"), []
+        model(source, cols=768, rows=100)
+        for threads in (1, 2, 5):
+            ok("quantize", source, os.path.join(d, "q.gguf"), "Q3_K_M", "-t", threads)
+            outs.append(open(os.path.join(d, "q.gguf"), "rb").read())
+        assert outs[0] == outs[1] == outs[2]
+
+
+def test_bad_input_is_refused_by_name_and_leaves_nothing():
+    nan, inf = float("nan"), float("inf")
+    with tempfile.TemporaryDirectory() as d:
+        source, out, bad = (os.path.join(d, n) for n in ("m.gguf", "q.gguf", "bad.gguf"))
+        model(source)
+        dat = os.path.join(d, "other.dat")
+        name = b"blk.1.attn_v.weight"
+        open(dat, "wb").write(struct.pack("<ii", 1, len(name)) + name + struct.pack("<ii2f", 1, 2, 1, 2) + struct.pack("<ii", 1, 0))
+        cases = [((source, out, "Q9"), 64, b"Q4_K_M"), ((source, source, "Q4_0"), 64, b"over itself"), ((source, out), 64, b"--fit"),
+                 ((source, os.path.join(d, "no", "q.gguf"), "Q4_0"), 73, b"q.gguf"), ((os.path.join(d, "none.gguf"), out, "Q4_0"), 66, b"none.gguf"),
+                 ((source, out, "Q4_0", "--tensor", "nothing*=Q8_0"), 64, b"nothing*"), ((source, out, "Q4_0", "--tensor", "Q8_0"), 64, b"PATTERN=TYPE"),
+                 ((source, out, "Q4_0", "--tensor", "*=Q7"), 64, b"Q7"), ((source, out, "--fit", "1KB"), 65, b"no type makes"),
+                 ((source, out, "--fit", "much"), 64, b"a size"), ((source, out, "Q4_0", "--imatrix", dat), 65, b"another model"),
+                 ((source, out, "Q4_0", "--imatrix", source), 65, b"general.type"), ((source, out, "Q4_0", "--imatrix", __file__), 65, b"mportance")]
+        for poison, word in ((("blk.1.attn_v.weight", 700, nan), b"row 1, column 188"), (("output.weight", 5, -inf), b"row 0, column 5"),
+                             (("blk.0.ffn_up.weight", 0, 1e6), b"too large for Q4_0")):
+            path = os.path.join(d, "p%d.gguf" % poison[1])
+            model(path, poison=poison)
+            cases.append(((path, out, "Q4_0", "--tensor", "output.weight=Q4_0"), 65, poison[0].encode()))
+            cases.append(((path, out, "Q4_0", "--tensor", "output.weight=Q4_0"), 65, word))
+        for args, want, word in cases:
+            code, _, err = run("quantize", *args)
+            assert code == want and word in err, (args, code, err)
+            assert not os.path.exists(out) and not os.path.exists(out + ".tmp"), args
+        ok("quantize", os.path.join(d, "p700.gguf"), out, "Q4_0", "--allow-nan")
+        code, _, err = run("quantize", out, bad, "Q8_0")
+        assert code == 64 and b"--requantize" in err and not os.path.exists(bad), err
+        code, _, err = run("quantize", out, bad, "Q8_0", "--requantize")
+        assert code == 0 and b"quantized already" in err, err
+
+
+def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one():
+    with tempfile.TemporaryDirectory() as d:
+        source, out = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf")
+        model(source, cols=1024, rows=256, layers=4)
+        start = time.time()
+        ok("quantize", source, out, "Q5_K_M")
+        whole, new = time.time() - start, open(out, "rb").read()
+        old, kinds = b"the old file", set()
+        r = random.Random(5)
+        for _ in range(50):
+            open(out, "wb").write(old)
+            p = subprocess.Popen([KWAAI, "quantize", source, out, "Q5_K_M"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(r.random() * whole * 1.1)
+            p.send_signal(signal.SIGKILL)
+            p.wait()
+            got = open(out, "rb").read()
+            assert got in (old, new), len(got)
+            kinds.add(got == new)
+        ok("quantize", source, out, "Q5_K_M")
+        assert open(out, "rb").read() == new and sorted(os.listdir(d)) == ["m.gguf", "q.gguf"]
+        return "ends seen: %s" % ", ".join("new" if k else "old" for k in sorted(kinds))
+
+
+def test_no_room_for_the_output_is_said_and_nothing_is_left():
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))
+    with tempfile.TemporaryDirectory() as d:
+        source, out = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf")
+        model(source)
+        p = subprocess.run([KWAAI, "quantize", source, out, "Q8_0"], capture_output=True, preexec_fn=small, restore_signals=False)
+        assert p.returncode == 73 and b"q.gguf" in p.stderr, (p.returncode, p.stderr)
+        assert os.listdir(d) == ["m.gguf"], os.listdir(d)
+
+
+# ---- importances ----
+
+def test_importances_are_the_sums_of_squares_of_what_goes_in():
+    path = local("golden/gguf-tiny-llama/f16.gguf")
+    with tempfile.TemporaryDirectory() as d:
+        words, im, dat = os.path.join(d, "t.txt"), os.path.join(d, "im.gguf"), os.path.join(d, "im.dat")
+        open(words, "w").write("The quick brown fox jumps over the lazy dog. " * 3)
+        ids = json.loads(ok("tokenize", path, "-f", words, "--no-special", "--json"))
+        n = len(ids) // 32 * 32
+        ok("imatrix", path, "-f", words, "-o", im, "-c", 32, "--exact")
+        keys, got, _ = read_gguf(im)
+        assert keys["general.type"] == "imatrix" and keys["imatrix.chunk_count"] == n // 32, keys
+        _, weights, _ = read_gguf(path)
+        emb, norm = weights["token_embd.weight"][1], weights["blk.0.attn_norm.weight"][1]
+        want = [0.0] * 64
+        for i in ids[:n]:
+            row = emb[64 * i:64 * i + 64]
+            scale = 1 / math.sqrt(sum(v * v for v in row) / 64 + 1e-5)
+            for j in range(64): want[j] += (row[j] * scale * norm[j]) ** 2
+        names = sorted(k[:-8] for k in got if k.endswith(".in_sum2"))
+        assert names == sorted("blk.%d.%s.weight" % (il, p) for il in range(2) for p in
+                               ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")), names
+        worst = max(abs(a - b) / b for a, b in zip(got["blk.0.attn_v.weight.in_sum2"][1], want))
+        assert worst < 1e-5, worst
+        assert all(got[k + ".counts"][1] == (float(n),) for k in names)
+        ok("imatrix", path, "-f", words, "-o", dat, "-c", 32, "--exact")
+        outs = []
+        for file in (im, dat):
+            ok("quantize", path, os.path.join(d, "q.gguf"), "Q4_0", "--imatrix", file)
+            outs.append(quantize(path, os.path.join(d, "q.gguf"), "Q4_0", "--imatrix", file)["report"])
+        assert [t["rms"] for t in outs[0]] == [t["rms"] for t in outs[1]]
+        assert sum(t["importance"] for t in outs[0]) == 14, outs[0]
+        return "worst difference %.1e" % worst
+
+
+def test_the_default_model_still_speaks_after_quantizing():
+    source = smollm2()
+    with tempfile.TemporaryDirectory() as d:
+        words, out = os.path.join(d, "t.txt"), os.path.join(d, "q.gguf")
+        open(words, "w").write("The capital of France is Paris, and the capital of Italy is Rome. Water freezes at zero degrees and boils "
+                               "at one hundred. The sun rises in the east and sets in the west. " * 4)
+        score = lambda m: json.loads(ok("perplexity", m, words, "-c", 256, "--pack", "off", "--json"))["perplexity"]
+        before = score(source)
+        ok("quantize", source, out, "Q4_K_M", "--requantize")
+        after = score(out)
+        assert after <= 1.05 * before, (before, after)
+        return "perplexity %.4f, was %.4f" % (after, before)
+
+
+if __name__ == "__main__":
+    main(globals())
