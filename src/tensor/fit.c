@@ -10,7 +10,8 @@
  * their scales in the same way, code all values with what those became, and fit the two outer scales to the codes.
  *
  * A value's weight is its importance (1 where nothing is known) times its size above the part's usual size: large values
- * decide more of a product than small ones. Formats of 32 values are rounded plainly where no importance is known. */
+ * decide more of a product than small ones. Q4_0 to Q8_0 are rounded plainly where no importance is known, as everybody does:
+ * a tenth less error by searching there made SmolLM2's perplexity no better, but 2 % worse on one text of two. */
 #include "tensor/fit.h"
 #include <math.h>
 #include <string.h>
@@ -372,6 +373,26 @@ static void fit_block(block *b)
     fit_outer(b, outer, least);
 }
 
+/* The extreme values become the extreme codes, and all others are rounded. */
+static void round_block(const format *f, const float *x, kw_fitted *out)
+{
+    float least = x[0], most = x[0];
+    for (int i = 1; i < f->block; i++) {
+        least = x[i] < least ? x[i] : least;
+        most = x[i] > most ? x[i] : most;
+    }
+    float from = f->has_min ? least : 0, far = -least > most ? least : most,
+          d = f->has_min ? (most - least) / (float)f->hi : far / (float)f->lo,
+          inverse = d != 0 ? 1 / d : 0, top = (float)(f->hi - f->lo);
+    if (fabsf(inverse) > 1e30f) inverse = 0;
+    out->d = kw_f32_to_f16(d);
+    out->dmin = kw_f32_to_f16(from);
+    for (int i = 0; i < f->block; i++) {
+        float v = truncf((x[i] - from) * inverse + (0.5f - (float)f->lo));
+        out->code[i] = (unsigned char)(int)between(v, 0, top);
+    }
+}
+
 /* Weights of a block's values. */
 static void weigh(const format *f, const float *x, const float *importance, float *w)
 {
@@ -397,11 +418,15 @@ void kw_encode_row(kw_dtype t, const float *x, const float *importance, size_t n
         return;
     }
     unsigned char *at = dst;
+    bool is_plain = f->block == 32 && !f->grid && !importance;
     for (size_t i = 0; i < n; i += info->block, at += info->bytes) {
         float w[256];
         kw_fitted fitted;
-        weigh(f, x + i, importance ? importance + i : NULL, w);
-        fit_block(&(block){ .f = f, .x = x + i, .w = w, .out = &fitted });
+        if (is_plain) round_block(f, x + i, &fitted);
+        else {
+            weigh(f, x + i, importance ? importance + i : NULL, w);
+            fit_block(&(block){ .f = f, .x = x + i, .w = w, .out = &fitted });
+        }
         f->put(&fitted, at);
     }
 }

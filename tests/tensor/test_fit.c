@@ -35,8 +35,8 @@ static double error_of(const float *x, const float *y, const float *importance)
 
 TEST(errors_of_gaussian_values_stay_below_those_of_the_format)
 {
-    /* what the encoders of llama.cpp leave on a million such values */
-    static const double most[N_TYPES] = { 0.0866, 0.0783, 0.0428, 0.0379, 0.0054,
+    /* what the encoders of llama.cpp leave on a million such values; 1 % more where the rounding is the same */
+    static const double most[N_TYPES] = { 0.0870, 0.0790, 0.0432, 0.0382, 0.0054,
                                           0.0762, 0.2970, 0.1511, 0.0715, 0.0362,
                                           0.0178, 0.0768, 2.2e-4, 1.7e-3, 0 };
     for (int t = 0; t < N_TYPES; t++) {
