@@ -182,12 +182,6 @@ static kw_val enter(kw_plan *p, const void *config_, const void *weights_,
     return norm(p, c, x, w->norm, w->b_norm);
 }
 
-static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in)
-{
-    (void)p, (void)config_, (void)in;
-    return KW_NONE; /* layers share nothing */
-}
-
 static kw_val attention(kw_plan *p, const config *c, const layer *w, kw_val x, kw_val rows_in)
 {
     int head_dim = c->dim / c->n_heads;
@@ -249,7 +243,7 @@ const kw_family kw_family_bert = {
     .check = check,
     .shape = shape,
     .enter = enter,
-    .begin = begin,
+    .begin = kw_begin_nothing,
     .block = block,
     .pool = pool,
     .head = head,

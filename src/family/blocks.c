@@ -27,6 +27,18 @@ kw_status kw_check_sizes(const kw_size *sizes, size_t n)
     return KW_OK;
 }
 
+kw_val kw_begin_rope(kw_plan *p, const void *config, const kw_decoder_inputs *in)
+{
+    (void)config;
+    return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
+}
+
+kw_val kw_begin_nothing(kw_plan *p, const void *config, const kw_decoder_inputs *in)
+{
+    (void)p, (void)config, (void)in;
+    return KW_NONE;
+}
+
 static float plain(const kw_rope_config *c, double base, int j)
 {
     float exponent = (float)(2 * j) / (float)c->head_dim;

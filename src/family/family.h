@@ -173,6 +173,9 @@ typedef struct kw_size {
 enum { KW_EXPERTS_MAX = 1024 };
 /* KW_EFORMAT names the first that is not 1 to max. */
 kw_status kw_check_sizes(const kw_size *sizes, size_t n);
+/* `begin` of a family whose layers share the rope table, and of one whose layers share nothing. */
+kw_val kw_begin_rope(kw_plan *p, const void *config, const kw_decoder_inputs *in);
+kw_val kw_begin_nothing(kw_plan *p, const void *config, const kw_decoder_inputs *in);
 typedef struct kw_rope_config {
     int head_dim; /* the rotated width */
     double base;

@@ -133,10 +133,7 @@ static void derive(config *c)
 static kw_status check_sizes(const config *c)
 {
     enum { MOST = 1 << 20 };
-    const struct {
-        const char *name;
-        int value, max;
-    } sizes[] = {
+    const kw_size sizes[] = {
         { "width", c->dim, MOST },
         { "feed-forward width", c->ffn, MOST },
         { "layers", c->n_layers, 4096 },
@@ -145,10 +142,8 @@ static kw_status check_sizes(const config *c)
         { "kv heads", c->n_kv_heads, c->n_heads },
         { "head width", c->head_dim, 65536 / 4 },
     };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].value < 1 || sizes[i].value > sizes[i].max)
-            return kw_fail(KW_EFORMAT, "%s is %d, expected 1 to %d", sizes[i].name, sizes[i].value,
-                           sizes[i].max);
+    kw_status st = kw_check_sizes(sizes, sizeof sizes / sizeof *sizes);
+    if (st) return st;
     if (c->n_heads % c->n_kv_heads)
         return kw_fail(KW_EFORMAT, "%d heads over %d kv heads", c->n_heads, c->n_kv_heads);
     return KW_OK;
@@ -228,12 +223,6 @@ static kw_val enter(kw_plan *p, const void *config_, const void *weights_,
     const config *c = config_;
     const weights *w = weights_;
     return kw_scale(p, kw_embed(p, in->ids, kw_bind(p, w->embed)), sqrtf((float)c->dim));
-}
-
-static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in)
-{
-    (void)config_;
-    return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
 }
 
 /* Gemma 3's norm of each head; the others have no such weight. */
@@ -324,7 +313,7 @@ const kw_family kw_family_gemma = {
     .shape = shape,
     .frequencies = frequencies,
     .enter = enter,
-    .begin = begin,
+    .begin = kw_begin_rope,
     .block = block,
     .leave = leave,
     .head = head,

@@ -128,12 +128,6 @@ static kw_val enter(kw_plan *p, const void *config_, const void *weights_,
     return kw_add(p, x, kw_embed(p, in->rows, kw_bind(p, w->positions)));
 }
 
-static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in)
-{
-    (void)p, (void)config_, (void)in;
-    return KW_NONE; /* no rope */
-}
-
 static float scale_of(const config *c, int il)
 {
     float scale = c->scale ? 1.0f / sqrtf((float)c->head_dim) : 1.0f;
@@ -202,7 +196,7 @@ const kw_family kw_family_gpt2 = {
     .check = check,
     .shape = shape,
     .enter = enter,
-    .begin = begin,
+    .begin = kw_begin_nothing,
     .block = block,
     .leave = leave,
     .head = head,

@@ -322,12 +322,6 @@ static kw_val enter(kw_plan *p, const void *config_, const void *weights_,
     return kw_embed(p, in->ids, kw_bind(p, w->embed));
 }
 
-static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in)
-{
-    (void)config_;
-    return kw_rope_table(p, in->rows, in->freq, in->rope_scale);
-}
-
 /* Qwen3's norm of each head; the others have no such weight. */
 static kw_val head_norm(kw_plan *p, const config *c, kw_val x, kw_weight_ref w)
 {
@@ -416,7 +410,7 @@ const kw_family kw_family_llama = {
     .shape = shape,
     .frequencies = frequencies,
     .enter = enter,
-    .begin = begin,
+    .begin = kw_begin_rope,
     .block = block,
     .leave = leave,
     .head = head,
