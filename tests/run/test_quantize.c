@@ -69,8 +69,9 @@ TEST(mixes_choose_what_llama_quantize_chooses)
     assert_string_equal(becomes("Q4_0", llama, "blk.9.ffn_gate_inp.weight", 2048), "F16");
 }
 
-static kw_status quantize_with_importance(kw_engine *e, const char *in, const char *out)
+static kw_status quantize_with_importance(kw_engine *e)
 {
+    const char *in = test_local("golden/gguf-tiny-llama/f16.gguf"), *out = test_tmp("q.gguf");
     int32_t ids[40];
     kw_model *m = NULL;
     kw_imatrix_options io = { .session = kw_session_defaults(), .dataset = "ids" };
@@ -89,19 +90,18 @@ static kw_status quantize_with_importance(kw_engine *e, const char *in, const ch
 
 TEST(every_allocation_of_quantizing_may_fail)
 {
-    const char *in = test_local("golden/gguf-tiny-llama/f16.gguf");
     kw_engine *e = NULL;
     kw_engine_options eo = kw_engine_defaults();
     eo.threads = 1;
     must(kw_engine_open(&eo, &e));
     size_t before = kw_alloc_live(KW_PAY_COUNT), failures = 0;
     uint64_t start = kw_alloc_count();
-    must(quantize_with_importance(e, in, test_tmp("q.gguf")));
+    must(quantize_with_importance(e));
     uint64_t n = kw_alloc_count() - start;
     assert_int_equal(kw_alloc_live(KW_PAY_COUNT), before);
     for (uint64_t i = 1; i <= n; i++) {
         kw_alloc_fail_nth(i);
-        kw_status st = quantize_with_importance(e, in, test_tmp("q.gguf"));
+        kw_status st = quantize_with_importance(e);
         kw_alloc_fail_nth(0);
         if (st != KW_OK && st != KW_ENOMEM)
             fail_msg("allocation %d: %s", (int)i, kw_error_message());
