@@ -138,6 +138,19 @@ TEST(no_memory_for_a_file_of_pytorch_is_an_error)
     check_faults("torch/views-legacy-2.pt");
 }
 
+TEST(flipped_bits_and_no_memory_in_old_ggml_and_in_numpys_arrays)
+{
+    static const char *const paths[] = { "../../fuzz/corpus/ggml/ggjt1",
+                                         "../../fuzz/corpus/ggml/ggml",
+                                         "../../fuzz/corpus/npy/1.npy",
+                                         "../../fuzz/corpus/npy/two.npz" };
+    static const size_t headers[] = { 400, 400, 176, 474 };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        check_mutations(paths[i], headers[i], 20000);
+        check_faults(paths[i]);
+    }
+}
+
 /* ---- headers written to lie ---- */
 
 typedef struct bytes {
