@@ -243,7 +243,7 @@ def test_a_pair_of_files_of_another_class_is_refused_by_name():
     with tempfile.TemporaryDirectory() as d:
         open(os.path.join(d, "vocab.json"), "w").write('{"a": 0, "b": 1, "ab": 2}')
         open(os.path.join(d, "merges.txt"), "w").write("#version: 0.2\na b\n")
-        for name, code in (("GPT2TokenizerFast", 0), ("Qwen2Tokenizer", 65)):
+        for name, code in (("GPT2TokenizerFast", 0), ("Qwen2Tokenizer", 0), ("BlenderbotTokenizer", 65)):
             open(os.path.join(d, "tokenizer_config.json"), "w").write(json.dumps({"tokenizer_class": name}))
             got, out, err = run("tokenize", d, "ab", "--json")
             assert got == code and (code or json.loads(out) == [2]) and (not code or name.encode() in err), (got, out, err)
