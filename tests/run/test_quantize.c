@@ -69,39 +69,47 @@ TEST(mixes_choose_what_llama_quantize_chooses)
     assert_string_equal(becomes("Q4_0", llama, "blk.9.ffn_gate_inp.weight", 2048), "F16");
 }
 
-static kw_status quantize_with_importance(kw_engine *e)
+/* The paths of in, importances and out. */
+typedef struct paths {
+    char in[4096], im[4096], out[4096];
+} paths;
+
+static kw_status quantize_with_importance(kw_engine *e, const paths *at)
 {
-    const char *in = test_local("golden/gguf-tiny-llama/f16.gguf"), *out = test_tmp("q.gguf");
     int32_t ids[40];
     kw_model *m = NULL;
     kw_imatrix_options io = { .session = kw_session_defaults(), .dataset = "ids" };
-    const char *im = test_tmp("im.gguf"), *override = "blk.1.*=IQ4_NL";
+    const char *override = "blk.1.*=IQ4_NL";
     kw_quantize_options o = {
-        .type = "Q4_0", .imatrix = im, .overrides = &override, .n_overrides = 1, .measure = true
+        .type = "Q4_0", .imatrix = at->im, .overrides = &override, .n_overrides = 1, .measure = true
     };
     for (int i = 0; i < 40; i++) ids[i] = 3 + i % 30;
     io.session.ctx = 32;
-    kw_status st = kw_model_load(e, in, NULL, &m);
-    if (!st) st = kw_imatrix_make(m, ids, 40, im, &io);
-    if (!st) st = kw_quantize(e, in, out, &o, NULL);
+    kw_status st = kw_model_load(e, at->in, NULL, &m);
+    if (!st) st = kw_imatrix_make(m, ids, 40, at->im, &io);
+    if (!st) st = kw_quantize(e, at->in, at->out, &o, NULL);
     kw_model_release(m);
     return st;
 }
 
 TEST(every_allocation_of_quantizing_may_fail)
 {
+    paths at;
+    snprintf(at.in, sizeof at.in, "%s", test_local("golden/gguf-tiny-llama/f16.gguf"));
+    snprintf(at.im, sizeof at.im, "%s", test_tmp("im.gguf"));
+    snprintf(at.out, sizeof at.out, "%s", test_tmp("q.gguf"));
     kw_engine *e = NULL;
     kw_engine_options eo = kw_engine_defaults();
     eo.threads = 1;
     must(kw_engine_open(&eo, &e));
     size_t before = kw_alloc_live(KW_PAY_COUNT), failures = 0;
     uint64_t start = kw_alloc_count();
-    must(quantize_with_importance(e));
+    must(quantize_with_importance(e, &at));
     uint64_t n = kw_alloc_count() - start;
     assert_int_equal(kw_alloc_live(KW_PAY_COUNT), before);
     for (uint64_t i = 1; i <= n; i++) {
         kw_alloc_fail_nth(i);
-        kw_status st = quantize_with_importance(e);
+        kw_status st = quantize_with_importance(e, &at);
         kw_alloc_fail_nth(0);
         if (st != KW_OK && st != KW_ENOMEM)
             fail_msg("allocation %d: %s", (int)i, kw_error_message());
