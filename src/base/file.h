@@ -58,8 +58,8 @@ kw_status kw_file_replace(const char *path, const void *data, size_t len);
 void kw_file_remove(const char *path); /* one that is missing is fine */
 /* Overwrites bytes of an existing file in place. */
 kw_status kw_file_patch(const char *path, uint64_t at, const void *data, size_t len);
-/* Makes a folder and those above it. */
-kw_status kw_folder_make(const char *path);
+/* Makes a folder and those above it; is_private: without access for others, else as the umask says. */
+kw_status kw_folder_make(const char *path, bool is_private);
 /* Calls `each` for every entry until it says false. */
 kw_status kw_folder_list(const char *path, bool (*each)(void *user, const char *name), void *user);
 void kw_folder_remove(

@@ -182,7 +182,7 @@ kw_status kw_file_patch(const char *path, uint64_t at, const void *data, size_t 
     return st;
 }
 
-kw_status kw_folder_make(const char *path)
+kw_status kw_folder_make(const char *path, bool is_private)
 {
     char part[4096], scratch[REASON_BYTES];
     size_t n = strlen(path);
@@ -192,7 +192,7 @@ kw_status kw_folder_make(const char *path)
         if (i < n && path[i] != '/') continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (kw_path_is_dir(part) || kw_port_make_folder(part, &error)) continue;
+        if (kw_path_is_dir(part) || kw_port_make_folder(part, is_private, &error)) continue;
         return kw_fail(KW_EIO, "the folder %s cannot be made\nwhy: %s", part,
                        kw_port_reason(error, scratch, sizeof scratch));
     }

@@ -45,7 +45,8 @@ bool kw_port_sync(int fd, int *error);
 void kw_port_sync_folder(const char *path); /* best effort */
 bool kw_port_rename(const char *from, const char *to, int *error);
 void kw_port_remove(const char *path);
-bool kw_port_make_folder(const char *path, int *error); /* one that exists already is fine */
+/* One that exists already is fine. is_private: others have no access to a new one; else as the umask says. */
+bool kw_port_make_folder(const char *path, bool is_private, int *error);
 /* The path from the root, without links; false when that does not fit or cannot be found. */
 bool kw_port_full_path(const char *path, char *out, size_t cap);
 void kw_port_remove_folder(const char *path); /* an empty one */

@@ -130,9 +130,9 @@ bool kw_port_rename(const char *from, const char *to, int *error)
 
 void kw_port_remove(const char *path) { (void)unlink(path); }
 
-bool kw_port_make_folder(const char *path, int *error)
+bool kw_port_make_folder(const char *path, bool is_private, int *error)
 {
-    return done(mkdir(path, 0700) == 0 || errno == EEXIST, error);
+    return done(mkdir(path, is_private ? 0700 : 0777) == 0 || errno == EEXIST, error);
 }
 
 void kw_port_remove_folder(const char *path) { (void)rmdir(path); }

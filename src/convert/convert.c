@@ -63,7 +63,7 @@ static kw_status find_target(const char *out, const kw_convert_options *o, targe
     memcpy(t->path, out, n);
     t->kind = says_gguf ? AS_GGUF : says_tensors ? AS_TENSORS : AS_FOLDER;
     if (asks_gguf && t->kind == AS_FOLDER) {
-        kw_status st = kw_folder_make(t->path);
+        kw_status st = kw_folder_make(t->path, false);
         if (st) return st;
         memcpy(t->path + n, "/model.gguf", sizeof "/model.gguf");
         t->kind = AS_GGUF;
@@ -212,7 +212,7 @@ static kw_status create(kw_convert_job *j, const target *t, kw_tensor_writer **w
 static kw_status make_folder(kw_convert_job *j, const target *t)
 {
     kw_folder_remove(t->folder); /* what a killed run left */
-    kw_status st = kw_folder_make(t->folder);
+    kw_status st = kw_folder_make(t->folder, false);
     return st ? st : kw_convert_folder(j, t->folder);
 }
 

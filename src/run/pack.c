@@ -130,7 +130,7 @@ static kw_status make_file(kw_model *m, const char *source, const char *path,
     kw_status st = kw_pack_adopt(m, path, o);
     if (!st) return KW_OK;
     if (st != KW_ENOTFOUND) kw_log(KW_LOG_INFO, "%s: made anew", kw_error_message());
-    st = kw_folder_make(o->pack_dir);
+    st = kw_folder_make(o->pack_dir, true);
     if (!st) st = kw_pack_write(m, source, path, o);
     return st ? st : kw_pack_adopt(m, path, o);
 }

@@ -72,6 +72,19 @@ def answer(model, ids, folder):
     return open(o, "rb").read()
 
 
+def test_llama_cpp_says_what_we_say_of_our_file():
+    program = os.environ.get("LLAMA_COMPLETION")
+    if not program: raise Skip("LLAMA_COMPLETION names no llama-completion")
+    with tempfile.TemporaryDirectory() as d:
+        prompt = "The capital of France is"
+        convert(smollm2(), d + "/hf", "--dtype", "f16")
+        convert(d + "/hf", d + "/m.gguf")
+        ours = ok("generate", d + "/m.gguf", "-p", prompt, "-n", 12, "--temp", 0, "--exact").decode().strip()
+        got = subprocess.run([program, "-m", d + "/m.gguf", "-p", prompt, "-n", "12", "--temp", "0", "-no-cnv", "--no-display-prompt"],
+                             capture_output=True, text=True, timeout=120)
+        assert got.returncode == 0 and got.stdout.strip() == ours, (got.stdout, ours)
+
+
 def test_every_family_computes_the_same_bits_in_every_form():
     seen = []
     for name in FOLDERS:

@@ -275,7 +275,7 @@ TEST(where_no_file_can_be_written_the_weights_are_packed_in_memory)
     expect(&q, "auto", "memory", &want);
     assert_int_equal(load(&q, "file", &m), KW_EINVAL);
     assert_int_equal(load(&q, "sideways", &m), KW_EINVAL);
-    assert_int_equal(kw_folder_make(p.pack), KW_OK); /* a folder where the pack should be */
+    assert_int_equal(kw_folder_make(p.pack, true), KW_OK); /* a folder where the pack should be */
     expect(&p, "auto", "memory", &want);
     assert_int_equal(rmdir(p.pack), 0);
     expect(&p, "auto", "file", &want);
@@ -309,7 +309,7 @@ TEST(what_a_killed_writer_left_is_overwritten_and_a_living_one_is_left_alone)
     SET_UP(&p, "left.gguf");
     answer want = ask(&p, "memory");
     snprintf(temporary, sizeof temporary, "%s.tmp", p.pack);
-    assert_int_equal(kw_folder_make(p.dir), KW_OK);
+    assert_int_equal(kw_folder_make(p.dir, true), KW_OK);
     copy_file(p.model, temporary);
     assert_int_equal(kw_file_create_alone(p.pack, &w), KW_OK);
     assert_non_null(w);
