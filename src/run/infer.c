@@ -135,8 +135,10 @@ static kw_status read_matrix(infer *f, infer_text *x, const kw_tensor_file *in, 
         if (n == 0) return kw_fail(KW_EFORMAT, "input \"%s\" is empty", name);
     }
     if ((size_t)kw_tensor_rows(&t->tensor) * (size_t)kw_tensor_cols(&t->tensor) != n)
-        return kw_fail(KW_EFORMAT, "input \"%s\" is not [%zu, %zu]: input_ids have %zu rows", name,
-                       f->b, x->n, f->b);
+        return kw_fail(
+            KW_EFORMAT,
+            "input \"%s\" does not have the shape [%zu, %zu]: a row for each of input_ids", name,
+            f->b, x->n);
     *out = kw_arena_alloc(&f->arena, n, sizeof **out);
     return *out ? read_ints(t, *out, n) : KW_ENOMEM;
 }

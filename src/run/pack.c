@@ -24,6 +24,12 @@ static bool has(const kw_packed *p, const kw_tensor *t)
     return false;
 }
 
+/* F32 are packed as F16: sentence vectors keep their direction, but a decoder in F32 was meant to be one. */
+static bool is_worth(const kw_family *f, const kw_tensor *t)
+{
+    return t->dtype != KW_F32 || f->is_encoder;
+}
+
 /* Every matrix of a stack of layers once; out: with room for all, or NULL to count only. */
 static size_t walk_stack(const kw_model *m, const kw_family *f, kw_packed *out)
 {
@@ -33,7 +39,8 @@ static size_t walk_stack(const kw_model *m, const kw_family *f, kw_packed *out)
         for (int il = 0; il < layers && is_matrix(row); il++) {
             const char *home = row->flags & KW_W_LAYER ? kw_model_layer(m, f, il) : m->weights;
             const kw_weight_ref *ref = (const kw_weight_ref *)(const void *)(home + row->at);
-            if (!ref->t || !kw_cpu_packs(m->engine->device, ref->t)) continue;
+            if (!ref->t || !is_worth(f, ref->t) || !kw_cpu_packs(m->engine->device, ref->t))
+                continue;
             n++;
             if (out && !has(out, ref->t))
                 out->matrices[out->n++] = (kw_matrix){ ref->name, (kw_tensor *)(uintptr_t)ref->t };

@@ -297,11 +297,13 @@ static int by_score(const void *a_, const void *b_)
                               : (a->right > b->right) - (a->right < b->right);
 }
 
-/* Some of SentencePiece's user-defined pieces are made by merges too (runs of spaces); the others have no score. */
+/* Some of SentencePiece's user-defined pieces are made by merges too (runs of spaces, of newlines); the others have no score, nor
+ * have the letters that runs begin with. */
 static bool is_part(const kw_tokenizer *t, int64_t id)
 {
     const kw_token *k = &t->tokens[id];
-    return k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && k->score < 0);
+    return k->type == KW_TOKEN_NORMAL ||
+           (k->type == KW_TOKEN_USER && (k->score < 0 || k->text.n == 1));
 }
 
 static bool is_mergeable(const kw_tokenizer *t, int32_t id)

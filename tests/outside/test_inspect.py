@@ -90,7 +90,7 @@ def test_verify_compares_hashes():
         path = os.path.join(d, "m.gguf")
         shutil.copy(local("golden/gguf-tiny-llama/q8_0.gguf"), path)
         want = hashlib.sha256(open(path, "rb").read()).hexdigest()
-        out = json.loads(ok("verify", path, "--json"))
+        out = json.loads(ok("verify", path, "--json", "--pack-dir", d))
         assert out["files"] == [{"path": path, "sha256": want, "compared": False}] and out["pack"] is None, out
         assert want.encode() in ok("verify", path, "--sha256", want.upper())
         code, _, err = run("verify", path, "--sha256", "0" * 64)
