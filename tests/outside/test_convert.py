@@ -207,7 +207,7 @@ def order(scores):
 
 def test_tokenizers_give_the_same_ids_in_every_form():
     seen = []
-    for name in ("llama3", "qwen3", "mistral1", "gemma3"):
+    for name in ("llama3", "gemma3"):
         try: source, config = data("tokenizers/%s-tokenizer.json" % name), data("tokenizers/%s-tokenizer_config.json" % name)
         except Skip: continue
         model = json.load(open(source))
