@@ -100,12 +100,17 @@ static void print_logprobs(const generation *g)
     printf("]");
 }
 
+static void print_ids(const generation *g)
+{
+    for (size_t i = 0; i < g->n_ids; i++) printf("%s%d", i ? "," : "", (int)g->ids[i]);
+}
+
 static void print_json(const generation *g, const kw_generate_result *r, size_t n_prompt,
                        double prompt_ms)
 {
     double decode_ms = r->total_ms - r->first_ms;
     printf("{\"ids\":[");
-    for (size_t i = 0; i < g->n_ids; i++) printf("%s%d", i ? "," : "", (int)g->ids[i]);
+    print_ids(g);
     printf("],\"text\":");
     if (kw_model_tokenizer(g->c->open_model)) out_json_string(g->text ? g->text : "", g->len);
     else printf("null");
@@ -175,7 +180,10 @@ static int continue_text(generation *g, const int32_t *ids, size_t n)
         return out_status(st, NULL);
     }
     if (c->json) print_json(g, &r, n, prompt_ms);
-    else putchar('\n');
+    else {
+        if (!kw_model_tokenizer(c->open_model)) print_ids(g);
+        putchar('\n');
+    }
     char guesses[96];
     if (c->verbose && r.total_ms > 0)
         out_remark("[ %zu prompt tokens · %d new at %.1f tok/s · first after %.0f ms%s ]", n,

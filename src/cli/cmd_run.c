@@ -49,11 +49,11 @@ int cmd_run(cli *c)
     kw_session *s = NULL;
     char *chat_template = NULL;
     int code = cli_open_model(c);
+    if (!code) code = cli_open_session(c, &s); /* says first what cannot write at all */
     if (!code && !kw_model_tokenizer(c->open_model))
         code = out_fail(EXIT_DATA, "the model has no tokenizer, so it cannot chat\ntry: "
                                    "--tokenizer FILE, or kwaai generate MODEL --ids 1,2,3");
     if (!code) code = cli_chat_template(c, &chat_template);
-    if (!code) code = cli_open_session(c, &s);
     bool talks =
         !code && c->n_args == 0 && !cli_was_set(c, "prompt") && !c->file[0] && isatty(STDIN_FILENO);
     if (talks) code = cli_chat_loop(c, s, chat_template);

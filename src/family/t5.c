@@ -247,7 +247,7 @@ static kw_status derive(const void *config_, void *weights_, kw_arena *arena)
     const config *c = config_;
     weights *w = weights_;
     kw_status st = check_gates(c, w->decoder, c->n_decoder);
-    if (!st && c->start >= c->n_vocab)
+    if (!st && (c->start < 0 || c->start >= c->n_vocab))
         st = kw_fail(KW_EFORMAT, "the decoder starts with id %d, the vocabulary has %d", c->start,
                      c->n_vocab);
     if (!st) st = derive_encoder(c, w, arena);

@@ -169,18 +169,26 @@ static kw_status encode(const kw_embedder *e, kw_text text, kw_ids *out)
                                KW_TEXT_PARSE_SPECIAL, out);
 }
 
-/* Room for a text's own tokens beside n special ones. */
-static size_t room(const kw_embedder *e, size_t n)
+/* Room for a text's own tokens beside n special ones: at least one. */
+static kw_status room(const kw_embedder *e, size_t n, size_t *out)
 {
-    return e->max_tokens > n ? e->max_tokens - n : 0;
+    if (e->max_tokens <= n)
+        return kw_fail(KW_EINVAL,
+                       "texts of at most %zu tokens: the special ones around them are %zu, which "
+                       "leaves no room",
+                       e->max_tokens, n);
+    *out = e->max_tokens - n;
+    return KW_OK;
 }
 
 /* e->one: the text between its special tokens. */
 static kw_status encode_one(kw_embedder *e, kw_text text, size_t number)
 {
     kw_around a = kw_tokenizer_around(e->m->tokenizer);
-    kw_status st = encode(e, text, &e->two);
-    size_t most = room(e, a.n_before + a.n_after), n = e->two.n < most ? e->two.n : most;
+    size_t most = 0;
+    kw_status st = room(e, a.n_before + a.n_after, &most);
+    if (!st) st = encode(e, text, &e->two);
+    size_t n = e->two.n < most ? e->two.n : most;
     e->one.n = 0;
     if (!st) st = push_all(&e->one, a.before, a.n_before);
     if (!st) st = push_all(&e->one, e->two.ids, n);
@@ -207,9 +215,11 @@ static kw_status encode_pair(kw_embedder *e, const kw_ids *query, kw_text text, 
 {
     kw_around a = kw_tokenizer_around(e->m->tokenizer);
     size_t between = (size_t)e->m->shape.n_between;
-    kw_status st = encode(e, text, &e->two);
+    size_t most = 0;
+    kw_status st = room(e, a.n_before + a.n_after * (1 + between), &most);
+    if (!st) st = encode(e, text, &e->two);
     size_t n[2] = { query->n, e->two.n };
-    cut_pair(room(e, a.n_before + a.n_after * (1 + between)), &n[0], &n[1]);
+    cut_pair(most, &n[0], &n[1]);
     e->one.n = 0;
     if (!st) st = push_all(&e->one, a.before, a.n_before);
     if (!st) st = push_all(&e->one, query->ids, n[0]);

@@ -184,6 +184,18 @@ static kw_status read_config(const examiner *x)
     return st == KW_ENOMEM ? st : KW_OK;
 }
 
+/* The layers of f, which is the model's family or its encoder's. */
+static void look_at_stack(const examiner *x, const kw_family *f)
+{
+    int n_layers = kw_model_layers(x->m, f);
+    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
+        unsigned only = row->flags >> 16;
+        if (only && !(only >> x->m->member & 1)) continue;
+        for (int il = 0; il < (row->flags & KW_W_LAYER ? n_layers : 1); il++)
+            look_at_weight(x, row, il);
+    }
+}
+
 static kw_status look_at_names(examiner *x)
 {
     kw_model *m = x->m;
@@ -192,13 +204,7 @@ static kw_status look_at_names(examiner *x)
     if (st || !m->config) return st;
     x->used = kw_arena_alloc(&x->arena, n + 1, sizeof *x->used);
     if (!x->used) return KW_ENOMEM;
-    int n_layers = *(const int *)(const void *)((const char *)m->config + m->family->n_layers_at);
-    for (const kw_weight_row *row = m->family->weights; row->at != KW_TABLE_END; row++) {
-        unsigned only = row->flags >> 16;
-        if (only && !(only >> m->member & 1)) continue;
-        for (int il = 0; il < (row->flags & KW_W_LAYER ? n_layers : 1); il++)
-            look_at_weight(x, row, il);
-    }
+    for (const kw_family *f = m->family; f; f = f->encoder) look_at_stack(x, f);
     for (size_t i = 0; i < n; i++)
         if (!x->used[i])
             report(x, "unused", false, "\"%.*s\" is not used by %s models",

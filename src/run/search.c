@@ -24,6 +24,8 @@ static kw_status check(const kw_session *s, const kw_beam_args *a)
         return kw_fail(KW_EINVAL, "a length penalty of %g: expected -100 to 100",
                        (double)a->length_penalty);
     if (a->max_tokens == 0) return kw_fail(KW_EINVAL, "a search for 0 new ids");
+    if (a->n_end_ids && !a->end_ids)
+        return kw_fail(KW_EINVAL, "%zu end ids, and none of them given", a->n_end_ids);
     if (a->n_end_ids > KW_BEAMS_MAX)
         return kw_fail(KW_EINVAL, "%zu end ids: expected at most %d", a->n_end_ids, KW_BEAMS_MAX);
     for (size_t i = 0; i < a->n_end_ids; i++)

@@ -24,6 +24,8 @@ def test_generate_prints_one_json_object():
 
 def test_text_is_null_without_a_tokenizer():
     assert json.loads(ok("generate", FOLDER, "--ids", "1,2,3", "-n", 2, "--json"))["text"] is None
+    ids = json.loads(ok("generate", FOLDER, "--ids", "1,2,3", "-n", 3, "--temp", 0, "--json"))["ids"]
+    assert ok("generate", FOLDER, "--ids", "1,2,3", "-n", 3, "--temp", 0).decode() == ",".join(map(str, ids)) + "\n"
 
 
 def test_generate_zero_tokens_is_an_empty_line():

@@ -205,6 +205,25 @@ def test_an_encoder_says_what_it_is_and_what_fits():
             code, _, err = run(*args)
             if args[0] == "perplexity": continue
             assert code == 64 and b"encoder" in err and b"kwaai embed" in err, (args, code, err)
+    refused(64, [b"encoder", b"kwaai embed"], "run", data("golden/bert-pooler"), "hello") # without a tokenizer too
+
+
+def test_texts_need_room_beside_their_special_tokens():
+    with tempfile.TemporaryDirectory() as d:
+        folder = tiny(d)
+        for ctx in (1, 2): refused(64, [b"special", b"no room"], "embed", folder, "w1", "-c", ctx)
+        assert vectors(folder, ["w1 w2"], "-c", 3) == vectors(folder, ["w1"])
+    with tempfile.TemporaryDirectory() as d: # a model of one position
+        folder = tiny(d)
+        path = os.path.join(folder, "model.safetensors")
+        weights = {n: ("F32",) + t for n, t in read_tensors(path).items()}
+        name = next(n for n in weights if n.endswith("position_embeddings.weight"))
+        weights[name] = ("F32", [1, 72], weights[name][2][:72])
+        write_tensors(path, weights)
+        config = dict(json.load(open(os.path.join(folder, "config.json"))), max_position_embeddings=1)
+        json.dump(config, open(os.path.join(folder, "config.json"), "w"))
+        refused(64, [b"special", b"no room"], "embed", folder, "w1")
+        refused(64, [b"special", b"no room"], "rerank", folder, "w1", "w2")
 
 
 def test_empty_input_and_odd_forms_are_refused():

@@ -85,6 +85,20 @@ def test_a_treemap_shows_every_tensor_as_large_as_it_is():
         assert run("inspect", local(MHA), "--svg", os.path.join(d, "none", "x.svg"))[0] == 73
 
 
+def test_both_stacks_of_an_encoder_decoder_are_looked_at():
+    lost = "encoder.block.1.layer.0.SelfAttention.k.weight"
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copy(data("golden/t5-v1.1/config.json"), d)
+        tensors = read_tensors(data("golden/t5-v1.1/model.safetensors"))
+        path = os.path.join(d, "model.safetensors")
+        for gone in (None, lost):
+            write_tensors(path, {n: ("F32", s, x) for n, (s, x) in tensors.items() if n != gone})
+            found = [f for f in json.loads(ok("inspect", d, "--json"))["findings"] if f["kind"] in ("unused", "missing")]
+            assert not [f for f in found if f["kind"] == "unused" and "encoder.block.0" in f["text"].replace("decoder", "")], found
+            assert [f["text"] for f in found if f["bad"]] == (['"%s" is missing: t5 models have it' % lost] if gone else []), found
+            assert run("verify", d)[0] == (65 if gone else 0)
+
+
 def test_verify_compares_hashes():
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "m.gguf")

@@ -125,7 +125,8 @@ def test_configurations_that_cannot_be_are_refused_with_the_values():
              ({"num_layers": 0}, "layers of the encoder is 0"), ({"num_layers": 10 ** 9}, "layers of the encoder is 1000000000"),
              ({"num_decoder_layers": -1}, "layers of the decoder is -1"), ({"num_decoder_layers": 10 ** 9}, "1000000000"),
              ({"num_decoder_layers": 3}, "decoder.block.2."), ({"num_heads": 0}, "heads is 0"), ({"d_kv": 10 ** 9}, "1000000000"),
-             ({"decoder_start_token_id": 5000}, "5000"), ({"feed_forward_proj": "gated-tanh"}, "gated-tanh"),
+             ({"decoder_start_token_id": 5000}, "5000"), ({"decoder_start_token_id": -1, "pad_token_id": -1}, "starts with id -1"),
+             ({"feed_forward_proj": "gated-tanh"}, "gated-tanh"),
              ({"feed_forward_proj": "relu"}, "gate"), ({"vocab_size": 10}, "wanted [10, 48]")]
     for settings, said in table:
         with edited(folder, **settings) as d:

@@ -237,6 +237,7 @@ TEST(a_search_that_cannot_be_is_refused_by_name)
         { { .beams = 2, .max_tokens = 0 }, "0 new ids" },
         { { .beams = 2, .max_tokens = 4, .length_penalty = NAN }, "length penalty" },
         { { .beams = 2, .max_tokens = 4, .end_ids = &outside, .n_end_ids = 1 }, "end id 5000" },
+        { { .beams = 2, .max_tokens = 4, .n_end_ids = 1 }, "1 end ids" },
     };
     fixture f = open_fixture("golden/llama2-mha");
     kw_session *s = begun(&f, 64), *empty = open_session(&f, true, 64, 0);
