@@ -3,6 +3,7 @@
  * Fields of the family's table that have a GGUF key are written with it, after the family has derived what the file left
  * out. Zero, infinity and the empty word mean "not there" in these tables and are not written. */
 #include "convert/convert.h"
+#include "run/pooling.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -160,6 +161,26 @@ static kw_status check_unsaid(const kw_convert_job *j)
     return KW_OK;
 }
 
+/* How a text's states become one vector: beside the model in one form, a key in the other. */
+static kw_status put_pooling(keys *w)
+{
+    static const int numbers[KW_POOL_KINDS] = {
+        [KW_POOL_MEAN] = 1, [KW_POOL_CLS] = 2, [KW_POOL_LAST] = 3
+    };
+    kw_pooling how;
+    if (!w->j->m->family->is_encoder) return KW_OK;
+    kw_status st = kw_pooling_load(w->j->m, &how);
+    if (st) return st;
+    if (!numbers[how.kind])
+        return kw_fail(KW_EUNSUPPORTED, "the model pools by \"%s\", which GGUF has no number for",
+                       kw_pooling_name(how.kind));
+    if (!how.normalise)
+        kw_log(KW_LOG_WARN, "GGUF cannot say that embeddings are not of length 1: they will be");
+    name_key(w, "pooling_type");
+    kw_gguf_put_int(w->k, w->key, KW_GGUF_U32, numbers[how.kind]);
+    return KW_OK;
+}
+
 /* ---- divisors of rope ---- */
 
 static kw_status add_divisors(kw_convert_job *j, const char *name, float *values, int n)
@@ -267,6 +288,7 @@ kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k)
     kw_gguf_put_int(k, "general.file_type", KW_GGUF_U32, file_type(j));
     kw_gguf_put_int(k, "general.quantization_version", KW_GGUF_U32, 2);
     st = put_fields(&w);
+    if (!st) st = put_pooling(&w);
     if (!st) st = put_tokenizer(j, k);
     return st ? st : k->bytes.status;
 }

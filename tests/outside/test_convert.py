@@ -247,6 +247,23 @@ def test_transformers_computes_the_same_from_our_folders():
 
 # ---- what goes wrong ----
 
+def test_how_a_sentence_encoder_pools_goes_with_it():
+    with tempfile.TemporaryDirectory() as d:
+        at = lambda n: os.path.join(d, n)
+        shutil.copytree(data("golden/bert-pooler"), at("in"))
+        path = at("in/1_Pooling/config.json")
+        os.chmod(path, 0o644)
+        modes = json.load(open(path))
+        for mode, number in (("mean_tokens", 1), ("cls_token", 2)):
+            json.dump({k: k == "pooling_mode_" + mode if type(v) is bool else v for k, v in modes.items()}, open(path, "w"))
+            convert(at("in"), at("x.gguf"), "--force")
+            assert read_gguf(at("x.gguf"))[0]["bert.pooling_type"] == number
+        code, _, err = run("convert", at("x.gguf"), at("out"))
+        assert code == 0 and b"--pooling" in err, err
+        json.dump({k: k == "pooling_mode_max_tokens" if type(v) is bool else v for k, v in modes.items()}, open(path, "w"))
+        fails([at("in"), at("y.gguf")], '"max"')
+
+
 def test_parts_of_a_split_are_not_overwritten():
     source = local("golden/llama2-mha")
     with tempfile.TemporaryDirectory() as d:
