@@ -131,6 +131,34 @@ static kw_status put_fields(keys *w)
     return st;
 }
 
+static kw_status fail_unsaid(const kw_convert_job *j, const char *json, const char *value)
+{
+    return kw_fail(
+        KW_EUNSUPPORTED,
+        "config.json says %s is %s\nwhy: GGUF cannot say that of a %s, and whoever reads "
+        "the file would compute something else",
+        json, value, j->arch->gguf);
+}
+
+/* Of T5 and BERT, whose other readers know one value. */
+static kw_status check_unsaid_values(const kw_convert_job *j)
+{
+    const kw_field *act = kw_convert_field(j, "hidden_act", NULL),
+                   *proj = kw_convert_field(j, "feed_forward_proj", NULL),
+                   *most = kw_convert_field(j, "relative_attention_max_distance", NULL),
+                   *scales = kw_convert_field(j, "scale_decoder_outputs", NULL);
+    const char *word = act ? kw_convert_value(j, act) : "";
+    if (j->m->family->is_encoder && *word && strcmp(word, "gelu"))
+        return fail_unsaid(j, "hidden_act", word);
+    if (proj && !strcmp(kw_convert_value(j, proj), "gated-silu"))
+        return fail_unsaid(j, "feed_forward_proj", "gated-silu");
+    if (most && *(const int *)kw_convert_value(j, most) != 128)
+        return fail_unsaid(j, "relative_attention_max_distance", "not 128");
+    if (scales && *(const bool *)kw_convert_value(j, scales) == j->has_head)
+        return fail_unsaid(j, "scale_decoder_outputs", j->has_head ? "true" : "false");
+    return KW_OK;
+}
+
 /* What the config says and GGUF has no key for. */
 static kw_status check_unsaid(const kw_convert_job *j)
 {
@@ -153,12 +181,9 @@ static kw_status check_unsaid(const kw_convert_job *j)
         if (is_window && j->arch->gguf_interleaved) continue; /* there all windows count */
         if (!strcmp(flags[i].json, "norm_topk_prob") && !kw_convert_field(j, "num_experts", NULL))
             continue;
-        return kw_fail(KW_EUNSUPPORTED,
-                       "config.json says %s is %s\nwhy: GGUF cannot say that of a %s, and whoever "
-                       "reads the file would compute something else",
-                       flags[i].json, flags[i].usual ? "false" : "true", j->arch->gguf);
+        return fail_unsaid(j, flags[i].json, flags[i].usual ? "false" : "true");
     }
-    return KW_OK;
+    return check_unsaid_values(j);
 }
 
 /* How a text's states become one vector: beside the model in one form, a key in the other. */

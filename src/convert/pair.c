@@ -286,16 +286,30 @@ static kw_status check_blocks(const kw_convert_job *j)
     return KW_OK;
 }
 
-/* What stands once, then layer by layer. */
-static kw_status pair_all(kw_convert_job *j)
+/* What stands once, then layer by layer. A table that both stacks name is the first one's. */
+static kw_status pair_stack(kw_convert_job *j, const kw_family *f)
 {
-    const kw_family *f = j->m->family;
     kw_status st = KW_OK;
-    if (!j->renames) return pair_same(j);
     int n_layers = *(const int *)(const void *)((const char *)j->m->config + f->n_layers_at);
     for (int il = -1; il < n_layers; il++)
-        for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END && !st; row++)
-            if ((il >= 0) == (bool)(row->flags & KW_W_LAYER)) st = pair_row(j, row, il);
+        for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END && !st; row++) {
+            bool is_shared = f != j->m->family && row->at == j->m->family->weights->at &&
+                             !(row->flags & KW_W_LAYER);
+            if ((il >= 0) == (bool)(row->flags & KW_W_LAYER) && !is_shared)
+                st = pair_row(j, row, il);
+        }
+    return st;
+}
+
+static kw_status pair_all(kw_convert_job *j)
+{
+    kw_status st = KW_OK;
+    if (!j->renames) return pair_same(j);
+    if (j->m->family->encoder && !j->to_gguf)
+        return kw_try(kw_fail(KW_EUNSUPPORTED, "a %s of GGUF is not written as safetensors yet",
+                              j->m->arch_name),
+                      "--to gguf");
+    for (const kw_family *f = j->m->family; f && !st; f = f->encoder) st = pair_stack(j, f);
     return st;
 }
 
