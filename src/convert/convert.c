@@ -209,6 +209,11 @@ static kw_status learn(kw_convert_job *j)
     if (!st) st = find_rows(j);
     if (st) return st;
     m->shape = m->family->shape(m->config);
+    if (j->to_gguf && m->family->is_encoder && !m->family->archs[m->member].gguf)
+        return kw_fail(KW_EUNSUPPORTED,
+                       "a %s is not written as GGUF yet\nwhy: there it goes by the name of a %s, "
+                       "whose positions and segments are others",
+                       m->arch_name, m->family->archs[0].gguf);
     j->arch = output_arch(j);
     if (!(j->to_gguf ? j->arch->gguf : j->arch->hf))
         return kw_fail(KW_EUNSUPPORTED, "architecture \"%s\" has no name in %s", m->arch_name,

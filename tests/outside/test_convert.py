@@ -262,6 +262,7 @@ def test_how_a_sentence_encoder_pools_goes_with_it():
         assert code == 0 and b"--pooling" in err, err
         json.dump({k: k == "pooling_mode_max_tokens" if type(v) is bool else v for k, v in modes.items()}, open(path, "w"))
         fails([at("in"), at("y.gguf")], '"max"')
+        fails([data("golden/xlm-roberta"), at("y.gguf")], "roberta is not written as GGUF")
 
 
 def test_parts_of_a_split_are_not_overwritten():
