@@ -428,6 +428,7 @@ void cli_free(cli *c)
     free(c->args);
     free(c->stop.items);
     free(c->lora.items);
+    free(c->tensor.items);
 }
 
 bool cli_was_set(const cli *c, const char *name)

@@ -4,6 +4,7 @@
  * the family's table under all their names that stand at the top of config.json, and rope's scaling as the object that
  * transformers has read in all its versions. */
 #include "convert/convert.h"
+#include "run/pooling.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -306,6 +307,20 @@ static kw_status write_tokenizers(const texts *t)
     return KW_OK;
 }
 
+/* A sentence encoder's folders are not written: whoever embeds with the output has to be told. */
+static void tell_of_pooling(const kw_convert_job *j)
+{
+    char path[4096];
+    kw_pooling how = { .kind = KW_POOL_MEAN };
+    snprintf(path, sizeof path, "%s/modules.json", kw_checkpoint_folder(j->m->ck));
+    bool is_gguf = j->renames && j->m->family->is_encoder;
+    if (is_gguf ? kw_pooling_load(j->m, &how) != KW_OK || how.kind == KW_POOL_MEAN
+                : kw_checkpoint_naming(j->m->ck) != KW_NAMING_HF || !kw_path_exists(path))
+        return;
+    kw_log(KW_LOG_WARN, "modules.json and its folders, which say how embeddings are pooled, are "
+                        "not written: copy them, or give embed --pooling");
+}
+
 kw_status kw_convert_folder(kw_convert_job *j, const char *folder)
 {
     static const char *const copied[] = {
@@ -323,6 +338,7 @@ kw_status kw_convert_folder(kw_convert_job *j, const char *folder)
     };
     texts t = { .j = j, .folder = folder };
     kw_status st = write_config(&t);
+    tell_of_pooling(j);
     if (j->renames) {
         if (!st && j->m->tokenizer) st = write_generation(&t);
         return st ? st : write_tokenizers(&t);

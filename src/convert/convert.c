@@ -48,6 +48,28 @@ static kw_status find_dtype(const kw_convert_options *o, bool to_gguf, kw_dtype 
     return st;
 }
 
+/* ".", "..", "a/..": a folder, but not by its name. */
+static bool is_dots(const char *path)
+{
+    const char *last = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    return !strcmp(last, ".") || !strcmp(last, "..");
+}
+
+/* A folder's place, without links: what they lead to is replaced, and they stay. */
+static kw_status find_folder(target *t)
+{
+    char full[PATH_BYTES] = "";
+    if (is_dots(t->path))
+        return kw_try(kw_fail(KW_EINVAL, "the folder %s cannot be replaced from inside", t->path),
+                      "its name, from outside");
+    if (kw_path_is_dir(t->path)) kw_path_full(t->path, full, sizeof full);
+    if (full[0]) memcpy(t->path, full, sizeof full);
+    size_t n = strlen(t->path);
+    if (n + 32 > PATH_BYTES) return kw_fail(KW_EINVAL, "a path of %zu bytes", n);
+    snprintf(t->folder, sizeof t->folder, "%.*s.tmp", (int)n, t->path);
+    return KW_OK;
+}
+
 static kw_status find_target(const char *out, const kw_convert_options *o, target *t)
 {
     kw_str name = kw_str_of(out);
@@ -68,17 +90,15 @@ static kw_status find_target(const char *out, const kw_convert_options *o, targe
         memcpy(t->path + n, "/model.gguf", sizeof "/model.gguf");
         t->kind = AS_GGUF;
     }
-    snprintf(t->folder, sizeof t->folder, "%.*s.tmp", (int)n, t->path);
-    return KW_OK;
+    return t->kind == AS_FOLDER ? find_folder(t) : KW_OK;
 }
 
 /* ---- may it be written there ---- */
 
 static bool note_foreign(void *user, const char *name)
 {
-    static const char *const ours[] = {
-        ".safetensors", ".json", ".jinja", ".txt", ".model", ".tmp"
-    };
+    static const char *const ours[] = { ".safetensors", ".json",  ".jinja", "vocab.txt",
+                                        "merges.txt",   ".model", ".tmp" };
     char *foreign = user;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (kw_str_ends(kw_str_of(name), ours[i])) return true;
@@ -113,16 +133,31 @@ static kw_status check_folder(const target *t, const kw_convert_options *o)
     return KW_OK;
 }
 
+/* FOLDER.tmp is emptied: it may only be what a killed run left there. */
+static kw_status check_left(const target *t, kw_status st)
+{
+    char foreign[256] = "";
+    if (st || !kw_path_exists(t->folder)) return st;
+    if (kw_path_is_dir(t->folder)) st = kw_folder_list(t->folder, note_foreign, foreign);
+    else snprintf(foreign, sizeof foreign, "a file of that name");
+    if (st || !foreign[0]) return st;
+    return kw_try(kw_fail(KW_EINVAL,
+                          "%s is there already (%s)\nwhy: the folder is made under that name and "
+                          "then renamed, and this is no part of a model",
+                          t->folder, foreign),
+                  "another name for the output");
+}
+
 static kw_status check_target(const char *in, const kw_checkpoint *ck, const target *t,
                               const kw_convert_options *o)
 {
-    const char *file;
-    bool same = t->kind == AS_FOLDER && kw_path_is_same(in, t->path);
-    for (size_t i = 0; (file = kw_checkpoint_file(ck, i)); i++)
-        same = same || kw_path_is_same(file, t->path);
-    same = same || (t->kind == AS_FOLDER && kw_path_is_same(kw_checkpoint_folder(ck), t->path));
+    const char *const taken[] = { t->path, t->folder };
+    bool same = kw_checkpoint_is_at(ck, t->path);
+    for (int i = 0; i < 2 && t->kind == AS_FOLDER; i++)
+        same = same || kw_path_is_same(in, taken[i]) ||
+               kw_path_is_same(kw_checkpoint_folder(ck), taken[i]);
     if (same) return kw_try(kw_fail(KW_EINVAL, "%s is the input itself", t->path), "another name");
-    if (t->kind == AS_FOLDER) return check_folder(t, o);
+    if (t->kind == AS_FOLDER) return check_left(t, check_folder(t, o));
     if (kw_path_exists(t->path) && !kw_path_is_dir(t->path) && !o->force)
         return kw_try(kw_fail(KW_EINVAL, "%s exists already", t->path),
                       "another name, or --force to replace it");
@@ -174,6 +209,11 @@ static kw_status learn(kw_convert_job *j)
     if (!st) st = find_rows(j);
     if (st) return st;
     m->shape = m->family->shape(m->config);
+    if (j->to_gguf && m->family->is_encoder && !m->family->archs[m->member].gguf)
+        return kw_fail(KW_EUNSUPPORTED,
+                       "a %s is not written as GGUF yet\nwhy: there it goes by the name of a %s, "
+                       "whose positions and segments are others",
+                       m->arch_name, m->family->archs[0].gguf);
     j->arch = output_arch(j);
     if (!(j->to_gguf ? j->arch->gguf : j->arch->hf))
         return kw_fail(KW_EUNSUPPORTED, "architecture \"%s\" has no name in %s", m->arch_name,
@@ -193,6 +233,20 @@ static kw_named_tensor *list_outputs(kw_convert_job *j)
     return list;
 }
 
+/* Where the files of a split go is known only now; none of them has been replaced yet. */
+static kw_status check_parts(const kw_convert_job *j, const target *t, const kw_tensor_writer *w)
+{
+    const char *path;
+    for (size_t i = 0; t->kind != AS_FOLDER && (path = kw_tensors_file(w, i)); i++) {
+        if (kw_checkpoint_is_at(j->m->ck, path))
+            return kw_try(kw_fail(KW_EINVAL, "%s is the input itself", path), "another name");
+        if (!j->o->force && kw_path_exists(path))
+            return kw_try(kw_fail(KW_EINVAL, "%s exists already", path),
+                          "another name, or --force to replace it");
+    }
+    return KW_OK;
+}
+
 static kw_status create(kw_convert_job *j, const target *t, kw_tensor_writer **w)
 {
     char path[PATH_BYTES + 32];
@@ -206,7 +260,7 @@ static kw_status create(kw_convert_job *j, const target *t, kw_tensor_writer **w
         st = t->kind == AS_GGUF ? kw_gguf_create(path, &keys, list, j->n, j->o->split_bytes, w)
                                 : kw_safetensors_create(path, list, j->n, j->o->split_bytes, w);
     kw_gguf_keys_free(&keys);
-    return st;
+    return st ? st : check_parts(j, t, *w);
 }
 
 static kw_status make_folder(kw_convert_job *j, const target *t)

@@ -3,6 +3,7 @@
  * Fields of the family's table that have a GGUF key are written with it, after the family has derived what the file left
  * out. Zero, infinity and the empty word mean "not there" in these tables and are not written. */
 #include "convert/convert.h"
+#include "run/pooling.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +131,34 @@ static kw_status put_fields(keys *w)
     return st;
 }
 
+static kw_status fail_unsaid(const kw_convert_job *j, const char *json, const char *value)
+{
+    return kw_fail(
+        KW_EUNSUPPORTED,
+        "config.json says %s is %s\nwhy: GGUF cannot say that of a %s, and whoever reads "
+        "the file would compute something else",
+        json, value, j->arch->gguf);
+}
+
+/* Of T5 and BERT, whose other readers know one value. */
+static kw_status check_unsaid_values(const kw_convert_job *j)
+{
+    const kw_field *act = kw_convert_field(j, "hidden_act", NULL),
+                   *proj = kw_convert_field(j, "feed_forward_proj", NULL),
+                   *most = kw_convert_field(j, "relative_attention_max_distance", NULL),
+                   *scales = kw_convert_field(j, "scale_decoder_outputs", NULL);
+    const char *word = act ? kw_convert_value(j, act) : "";
+    if (j->m->family->is_encoder && *word && strcmp(word, "gelu"))
+        return fail_unsaid(j, "hidden_act", word);
+    if (proj && !strcmp(kw_convert_value(j, proj), "gated-silu"))
+        return fail_unsaid(j, "feed_forward_proj", "gated-silu");
+    if (most && *(const int *)kw_convert_value(j, most) != 128)
+        return fail_unsaid(j, "relative_attention_max_distance", "not 128");
+    if (scales && *(const bool *)kw_convert_value(j, scales) == j->has_head)
+        return fail_unsaid(j, "scale_decoder_outputs", j->has_head ? "true" : "false");
+    return KW_OK;
+}
+
 /* What the config says and GGUF has no key for. */
 static kw_status check_unsaid(const kw_convert_job *j)
 {
@@ -152,11 +181,28 @@ static kw_status check_unsaid(const kw_convert_job *j)
         if (is_window && j->arch->gguf_interleaved) continue; /* there all windows count */
         if (!strcmp(flags[i].json, "norm_topk_prob") && !kw_convert_field(j, "num_experts", NULL))
             continue;
-        return kw_fail(KW_EUNSUPPORTED,
-                       "config.json says %s is %s\nwhy: GGUF cannot say that of a %s, and whoever "
-                       "reads the file would compute something else",
-                       flags[i].json, flags[i].usual ? "false" : "true", j->arch->gguf);
+        return fail_unsaid(j, flags[i].json, flags[i].usual ? "false" : "true");
     }
+    return check_unsaid_values(j);
+}
+
+/* How a text's states become one vector: beside the model in one form, a key in the other. */
+static kw_status put_pooling(keys *w)
+{
+    static const int numbers[KW_POOL_KINDS] = {
+        [KW_POOL_MEAN] = 1, [KW_POOL_CLS] = 2, [KW_POOL_LAST] = 3
+    };
+    kw_pooling how;
+    if (!w->j->m->family->is_encoder) return KW_OK;
+    kw_status st = kw_pooling_load(w->j->m, &how);
+    if (st) return st;
+    if (!numbers[how.kind])
+        return kw_fail(KW_EUNSUPPORTED, "the model pools by \"%s\", which GGUF has no number for",
+                       kw_pooling_name(how.kind));
+    if (!how.normalise)
+        kw_log(KW_LOG_WARN, "GGUF cannot say that embeddings are not of length 1: they will be");
+    name_key(w, "pooling_type");
+    kw_gguf_put_int(w->k, w->key, KW_GGUF_U32, numbers[how.kind]);
     return KW_OK;
 }
 
@@ -267,6 +313,7 @@ kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k)
     kw_gguf_put_int(k, "general.file_type", KW_GGUF_U32, file_type(j));
     kw_gguf_put_int(k, "general.quantization_version", KW_GGUF_U32, 2);
     st = put_fields(&w);
+    if (!st) st = put_pooling(&w);
     if (!st) st = put_tokenizer(j, k);
     return st ? st : k->bytes.status;
 }

@@ -269,15 +269,52 @@ static kw_status pair_row(kw_convert_job *j, const kw_weight_row *row, int il)
     return !is_there || (only && !(only >> j->m->member & 1)) ? KW_OK : pair_one(&w);
 }
 
-/* What stands once, then layer by layer. */
-kw_status kw_convert_pair(kw_convert_job *j)
+/* Blocks of another type would add their errors to those that are there. */
+static kw_status check_blocks(const kw_convert_job *j)
 {
-    const kw_family *f = j->m->family;
+    for (size_t i = 0; i < j->n; i++) {
+        const kw_convert_item *it = &j->items[i];
+        const kw_dtype_info *from = kw_dtype_get(it->in[0]->dtype),
+                            *to = kw_dtype_get(it->out.tensor.dtype);
+        if (from == to || from->block == 1 || to->block == 1) continue;
+        return kw_try(kw_fail(KW_EINVAL,
+                              "tensor \"%.*s\" is %s already\nwhy: as %s its errors would be kept "
+                              "and new ones added",
+                              (int)it->out.name.n, it->out.name.p, from->name, to->name),
+                      "the unquantized model, or kwaai quantize --requantize");
+    }
+    return KW_OK;
+}
+
+/* What stands once, then layer by layer. A table that both stacks name is the first one's. */
+static kw_status pair_stack(kw_convert_job *j, const kw_family *f)
+{
     kw_status st = KW_OK;
-    if (!j->renames) return pair_same(j);
     int n_layers = *(const int *)(const void *)((const char *)j->m->config + f->n_layers_at);
     for (int il = -1; il < n_layers; il++)
-        for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END && !st; row++)
-            if ((il >= 0) == (bool)(row->flags & KW_W_LAYER)) st = pair_row(j, row, il);
+        for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END && !st; row++) {
+            bool is_shared = f != j->m->family && row->at == j->m->family->weights->at &&
+                             !(row->flags & KW_W_LAYER);
+            if ((il >= 0) == (bool)(row->flags & KW_W_LAYER) && !is_shared)
+                st = pair_row(j, row, il);
+        }
     return st;
+}
+
+static kw_status pair_all(kw_convert_job *j)
+{
+    kw_status st = KW_OK;
+    if (!j->renames) return pair_same(j);
+    if (j->m->family->encoder && !j->to_gguf)
+        return kw_try(kw_fail(KW_EUNSUPPORTED, "a %s of GGUF is not written as safetensors yet",
+                              j->m->arch_name),
+                      "--to gguf");
+    for (const kw_family *f = j->m->family; f && !st; f = f->encoder) st = pair_stack(j, f);
+    return st;
+}
+
+kw_status kw_convert_pair(kw_convert_job *j)
+{
+    kw_status st = pair_all(j);
+    return st ? st : check_blocks(j);
 }

@@ -91,9 +91,17 @@ static void read_rows(const stream *s, int64_t first, int64_t n)
         d->decode(row_at(s, first + r), s->values + r * s->cols, (size_t)s->cols);
 }
 
+static bool is_copied(const stream *s)
+{
+    const kw_convert_item *it = s->item;
+    return it->in[0]->dtype == it->out.tensor.dtype && it->plus == 0 && it->order != KW_ROWS_TURNED;
+}
+
 static kw_status check_values(const stream *s, int64_t first, int64_t n)
 {
-    float most = s->item->out.tensor.dtype == KW_F16 ? 65520.0f : INFINITY;
+    const kw_dtype_info *to = kw_dtype_get(s->item->out.tensor.dtype);
+    bool has_f16 = s->item->out.tensor.dtype == KW_F16 || to->block > 1; /* scales of blocks are */
+    float most = has_f16 && !is_copied(s) ? 65520.0f : INFINITY;
     const kw_named_tensor *t = &s->item->out;
     if (s->j->o->allow_nan) return KW_OK;
     for (int64_t i = 0; i < n * s->cols; i++) {
@@ -101,9 +109,9 @@ static kw_status check_values(const stream *s, int64_t first, int64_t n)
         if (fabsf(v) < most) continue;
         return isfinite(v)
                    ? kw_try(kw_fail(KW_EVERIFY,
-                                    "tensor \"%.*s\": %g in row %lld is too large for F16",
+                                    "tensor \"%.*s\": %g in row %lld is too large for %s",
                                     (int)t->name.n, t->name.p, (double)v,
-                                    (long long)(first + i / s->cols)),
+                                    (long long)(first + i / s->cols), to->name),
                             "--dtype bf16, or --allow-nan to write it as infinite")
                    : kw_try(kw_fail(KW_EVERIFY, "tensor \"%.*s\" has the value %g in row %lld",
                                     (int)t->name.n, t->name.p, (double)v,
@@ -111,12 +119,6 @@ static kw_status check_values(const stream *s, int64_t first, int64_t n)
                             "fetch the model again, or --allow-nan to write it as it is");
     }
     return KW_OK;
-}
-
-static bool is_copied(const stream *s)
-{
-    const kw_convert_item *it = s->item;
-    return it->in[0]->dtype == it->out.tensor.dtype && it->plus == 0 && it->order != KW_ROWS_TURNED;
 }
 
 static kw_status write_block(const stream *s, int64_t first, int64_t n)

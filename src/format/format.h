@@ -130,6 +130,8 @@ const char *kw_checkpoint_folder(
 uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck); /* all weight files together */
 const char *kw_checkpoint_file(const kw_checkpoint *ck,
                                size_t i); /* its files; NULL past the last */
+/* Would writing this path, by way of PATH.tmp, overwrite one of its files? Links are followed. */
+bool kw_checkpoint_is_at(const kw_checkpoint *ck, const char *path);
 size_t kw_checkpoint_count(const kw_checkpoint *ck);
 const kw_named_tensor *kw_checkpoint_at(const kw_checkpoint *ck, size_t i);
 const kw_named_tensor *kw_checkpoint_find(const kw_checkpoint *ck,
@@ -241,7 +243,8 @@ kw_status kw_safetensors_create(const char *path, const kw_named_tensor *tensors
                                 uint64_t split_bytes, kw_tensor_writer **out);
 /* The next bytes of the current tensor; when it has all of its own, the next one is current. */
 kw_status kw_tensors_append(kw_tensor_writer *w, const void *data, size_t len);
-uint64_t kw_tensors_bytes(const kw_tensor_writer *w); /* all files, as they will be */
+uint64_t kw_tensors_bytes(const kw_tensor_writer *w);             /* all files, as they will be */
+const char *kw_tensors_file(const kw_tensor_writer *w, size_t i); /* NULL past the last */
 /* Renames every file to its name, the first of a split last. Frees w, also on failure. */
 kw_status kw_tensors_commit(kw_tensor_writer *w);
 void kw_tensors_abort(kw_tensor_writer *w); /* NULL is fine */

@@ -1,5 +1,6 @@
 /* lookup.c - what a checkpoint answers once it is open. */
 #include "format/internal.h"
+#include <stdio.h>
 
 kw_naming kw_checkpoint_naming(const kw_checkpoint *ck) { return ck->naming; }
 
@@ -17,6 +18,17 @@ uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck)
 const char *kw_checkpoint_file(const kw_checkpoint *ck, size_t i)
 {
     return i < ck->n_sources ? ck->sources[i]->name : NULL;
+}
+
+bool kw_checkpoint_is_at(const kw_checkpoint *ck, const char *path)
+{
+    char temporary[4096];
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    for (size_t i = 0; i < ck->n_sources; i++)
+        if (kw_path_is_same(ck->sources[i]->name, path) ||
+            kw_path_is_same(ck->sources[i]->name, temporary))
+            return true;
+    return false;
 }
 
 size_t kw_checkpoint_count(const kw_checkpoint *ck) { return ck->n_tensors; }

@@ -197,6 +197,11 @@ uint64_t kw_tensors_bytes(const kw_tensor_writer *w)
     return bytes;
 }
 
+const char *kw_tensors_file(const kw_tensor_writer *w, size_t i)
+{
+    return i < w->n_parts ? w->parts[i].path : NULL;
+}
+
 /* ---- the end ---- */
 
 static void close_all(kw_tensor_writer *w)

@@ -170,6 +170,11 @@ kw_status kw_imatrix_make(kw_model *m, const int32_t *ids, size_t n, const char 
         st = kw_try(kw_fail(KW_EUNSUPPORTED, "%s is no GGUF file: importances go by its names",
                             m->name),
                     "kwaai convert, which makes one");
+    if (!st &&
+        (kw_checkpoint_is_at(m->ck, out) || (o->dataset && kw_path_is_same(o->dataset, out))))
+        st = kw_try(kw_fail(KW_EINVAL, "%s is the %s itself", out,
+                            kw_checkpoint_is_at(m->ck, out) ? "model" : "text"),
+                    "another name for the output");
     if (!st && n == 0) st = kw_fail(KW_EINVAL, "a text without tokens");
     w.cap = kw_checkpoint_count(m->ck);
     if (!st && !(w.entries = kw_arena_alloc(&w.arena, w.cap + 1, sizeof *w.entries)))

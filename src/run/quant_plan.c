@@ -7,14 +7,13 @@ enum { ALIGNMENT = 32 };
 
 static kw_status open_input(kw_quant_job *j, const char *in, const char *out)
 {
-    char a[4096], b[4096];
-    kw_path_full(in, a, sizeof a);
-    kw_path_full(out, b, sizeof b);
-    if (!strcmp(in, out) || (a[0] && !strcmp(a, b)))
-        return kw_try(kw_fail(KW_EINVAL, "%s would be written over itself", in),
-                      "another name for the output");
     kw_status st = kw_checkpoint_open(in, (kw_file_options){ 0 }, &j->ck);
     if (st) return st;
+    bool is_known = j->o->imatrix && j->o->imatrix[0] && kw_path_is_same(j->o->imatrix, out);
+    if (is_known || kw_checkpoint_is_at(j->ck, out))
+        return kw_try(kw_fail(KW_EINVAL, "%s would be written over itself",
+                              is_known ? j->o->imatrix : in),
+                      "another name for the output");
     j->n = kw_checkpoint_count(j->ck);
     if (kw_checkpoint_naming(j->ck) != KW_NAMING_GGUF)
         return kw_try(kw_fail(KW_EUNSUPPORTED, "%s is %s: only GGUF files are quantized", in,

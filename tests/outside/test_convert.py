@@ -269,6 +269,40 @@ def test_transformers_computes_the_same_from_our_folders():
 
 # ---- what goes wrong ----
 
+def test_how_a_sentence_encoder_pools_goes_with_it():
+    with tempfile.TemporaryDirectory() as d:
+        at = lambda n: os.path.join(d, n)
+        shutil.copytree(data("golden/bert-pooler"), at("in"))
+        path = at("in/1_Pooling/config.json")
+        os.chmod(path, 0o644)
+        modes = json.load(open(path))
+        for mode, number in (("mean_tokens", 1), ("cls_token", 2)):
+            json.dump({k: k == "pooling_mode_" + mode if type(v) is bool else v for k, v in modes.items()}, open(path, "w"))
+            convert(at("in"), at("x.gguf"), "--force")
+            assert read_gguf(at("x.gguf"))[0]["bert.pooling_type"] == number
+        code, _, err = run("convert", at("x.gguf"), at("out"))
+        assert code == 0 and b"--pooling" in err, err
+        json.dump({k: k == "pooling_mode_max_tokens" if type(v) is bool else v for k, v in modes.items()}, open(path, "w"))
+        fails([at("in"), at("y.gguf")], '"max"')
+        fails([data("golden/xlm-roberta"), at("y.gguf")], "roberta is not written as GGUF")
+
+
+def test_parts_of_a_split_are_not_overwritten():
+    source = local("golden/llama2-mha")
+    with tempfile.TemporaryDirectory() as d:
+        at = lambda n: os.path.join(d, n)
+        convert(source, at("a.gguf"), "--split-max-size", "100K")
+        parts = sorted(os.listdir(d))
+        before = [open(at(n), "rb").read() for n in parts]
+        assert len(parts) > 1, parts
+        fails([source, at("a.gguf"), "--split-max-size", "100K"], "exists already", "--force", code=64)
+        fails([at(parts[0]), at("a.gguf"), "--force", "--split-max-size", "100K"], "is the input itself", code=64)
+        fails([at(parts[0]), at(parts[1]), "--force"], "is the input itself", code=64)
+        assert sorted(os.listdir(d)) == parts
+        assert [open(at(n), "rb").read() for n in parts] == before
+        convert(source, at("a.gguf"), "--split-max-size", "100K", "--force")
+        assert [open(at(n), "rb").read() for n in parts] == before
+
 def test_bad_input():
     source = local("golden/llama2-mha")
     with tempfile.TemporaryDirectory() as d:
@@ -294,6 +328,21 @@ def test_bad_input():
         fails([source, at("full")], "diary", "--force")
         fails([source, at("full"), "--force"], "diary", "no part of a model")
         assert os.listdir(at("full")) == ["diary"]
+        os.rename(at("full"), at("new.tmp"))
+        fails([source, at("new")], "diary", "new.tmp", code=64)
+        assert os.listdir(at("new.tmp")) == ["diary"]
+        shutil.rmtree(at("new.tmp"))
+        convert(source, at("in.tmp"))
+        fails([at("in.tmp"), at("in")], "is the input itself", code=64)
+        assert os.path.exists(at("in.tmp/model.safetensors"))
+        os.rename(at("in.tmp"), at("in"))
+        shutil.copy(at("a.gguf"), at("b.gguf.tmp"))
+        fails([at("b.gguf.tmp"), at("b.gguf")], "is the input itself", code=64)
+        os.rename(at("b.gguf.tmp"), at("b.gguf"))
+        os.mkdir(at("real"))
+        os.symlink(at("real"), at("soft"))
+        convert(source, at("soft"))
+        assert os.path.islink(at("soft")) and os.path.exists(at("real/model.safetensors"))
         os.mkdir(at("bare"))
         shutil.copy(os.path.join(source, "model.safetensors"), at("bare"))
         fails([at("bare"), at("x.gguf")], "config.json")
@@ -301,6 +350,14 @@ def test_bad_input():
         fails([at("bare"), at("x.gguf")], "hyena", "llama")
         assert open(at("a.gguf"), "rb").read() == before
         assert not [f for f in os.listdir(d) if f.startswith("x") or "tmp" in f], os.listdir(d)
+
+
+def test_what_is_quantized_is_not_quantized_again():
+    with tempfile.TemporaryDirectory() as d:
+        path, out = data("golden/gguf-tiny-llama/q8_0.gguf"), os.path.join(d, "b.gguf")
+        fails([path, out, "--dtype", "q4_0"], "is Q8_0 already", "quantize --requantize", code=64)
+        assert not os.path.exists(out)
+        convert(path, out, "--dtype", "f16")
 
 
 def test_nan_is_refused_by_the_tensors_name():

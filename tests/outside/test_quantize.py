@@ -178,6 +178,14 @@ def test_bad_input_is_refused_by_name_and_leaves_nothing():
             code, _, err = run("quantize", *args)
             assert code == want and word in err, (args, code, err)
             assert not os.path.exists(out) and not os.path.exists(out + ".tmp"), args
+        kept, again, left = (os.path.join(d, n) for n in ("hard.gguf", "t.gguf", "t.gguf.tmp"))
+        os.link(source, kept)
+        os.link(source, left)
+        before = open(source, "rb").read()
+        for args in ((source, kept), (left, again)):
+            code, _, err = run("quantize", *args, "Q4_0", "--requantize")
+            assert code == 64 and b"over itself" in err, (args, code, err)
+        assert open(source, "rb").read() == before == open(left, "rb").read()
         ok("quantize", os.path.join(d, "p700.gguf"), out, "Q4_0", "--allow-nan")
         code, _, err = run("quantize", out, bad, "Q8_0")
         assert code == 64 and b"--requantize" in err and not os.path.exists(bad), err
@@ -229,6 +237,10 @@ def test_importances_are_the_sums_of_squares_of_what_goes_in():
         open(words, "w").write("The quick brown fox jumps over the lazy dog. " * 3)
         ids = json.loads(ok("tokenize", path, "-f", words, "--no-special", "--json"))
         n = len(ids) // 32 * 32
+        for own, word in ((path, b"model itself"), (words, b"text itself")):
+            before = open(own, "rb").read()
+            code, _, err = run("imatrix", path, "-f", words, "-o", own, "-c", 32)
+            assert code == 64 and word in err and open(own, "rb").read() == before, err
         ok("imatrix", path, "-f", words, "-o", im, "-c", 32, "--exact")
         keys, got, _ = read_gguf(im)
         assert keys["general.type"] == "imatrix" and keys["imatrix.chunk_count"] == n // 32, keys

@@ -89,6 +89,22 @@ def test_gguf_has_the_bits_of_the_checkpoint():
             assert run_infer(folder, question(), want, *more) == run_infer(as_gguf(folder, d), question(), want, *more)
 
 
+def test_convert_writes_both_stacks_with_the_same_bits():
+    want = ["encoder.hidden.final", "decoder.hidden.final", "logits", "beam_ids", "beam_scores"]
+    for name in T5:
+        folder, more = data("golden/" + name), ("--generate", 9, "--beams", 3, "--exact", "--eos", 9)
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "x.gguf")
+            code, _, err = run("convert", folder, path)
+            assert code == 0, err
+            assert run_infer(folder, question(), want, *more) == run_infer(path, question(), want, *more)
+            code, _, err = run("convert", path, os.path.join(d, "x"))
+            assert code == 65 and b"not written as safetensors" in err and not os.path.exists(os.path.join(d, "x")), err
+            with edited(folder, relative_attention_max_distance=100) as e:
+                code, _, err = run("convert", e, path, "--force")
+                assert code == 65 and b"relative_attention_max_distance" in err, err
+
+
 def test_gguf_with_the_names_of_the_checkpoint_and_its_config_beside_it():
     folder = data("golden/t5-v1.1")
     with tempfile.TemporaryDirectory() as d:
