@@ -248,17 +248,29 @@ static void put_processor(const kw_tokenizer *t, kw_json_writer *w)
 
 /* ---- the model ---- */
 
+/* Where added tokens begin that a reader numbers as they stand: behind all others, without a hole. Their list has no say in
+ * numbers: a reader counts on from the vocabulary's size, and where that is not so they have to be in it, as GPT-2's. */
+static int32_t count_plain(const kw_tokenizer *t)
+{
+    int32_t n = 0, i;
+    while (n < t->n && t->tokens[n].text.p && t->tokens[n].type != KW_TOKEN_UNUSED &&
+           !is_added(t, n))
+        n++;
+    for (i = n; i < t->n && is_added(t, i);) i++;
+    while (i < t->n && (t->tokens[i].type == KW_TOKEN_UNUSED || !t->tokens[i].text.p)) i++;
+    return t->byte_level && i == t->n ? n : t->n;
+}
+
 static void put_vocabulary(const kw_tokenizer *t, kw_json_writer *w)
 {
     kw_buf scratch = KW_BUF(1 << 20, KW_PAY_TEXT);
     kw_json_key(w, "vocab");
     kw_json_begin_object(w);
-    for (int32_t i = 0; i < t->n; i++) {
+    for (int32_t i = 0, n = count_plain(t); i < n; i++) {
         const kw_token *k = &t->tokens[i];
         int64_t first;
         bool is_again = kw_map_get(&t->by_text, k->text, &first) && first != i;
         if (!k->text.p || is_again || k->type == KW_TOKEN_UNUSED) continue;
-        if (t->byte_level && is_added(t, i)) continue;
         kw_json_key_str(w, kw_tokenizer_stored(t, i, &scratch));
         kw_json_put_int(w, i);
     }

@@ -230,6 +230,37 @@ def test_tokenizers_give_the_same_ids_in_every_form():
     return ", ".join(seen)
 
 
+def numbers_of_added(tokenizer):
+    """As the library tokenizers gives them: the vocabulary's, or else counted on from its size; the list's are not read."""
+    vocabulary, got = tokenizer["model"]["vocab"], {}
+    for t in tokenizer["added_tokens"]:
+        last = max(got.values(), default=-1)
+        got[t["content"]] = vocabulary.get(t["content"], last + 1 if last >= len(vocabulary) else len(vocabulary))
+    return got
+
+
+def test_added_tokens_have_their_numbers_wherever_they_stand():
+    source = json.load(open(data("tokenizers/qwen3-tokenizer.json")))
+    n_plain, added = len(source["model"]["vocab"]), source["added_tokens"]
+    for place in ("behind", "first", "with a hole"):
+        words = dict(source["model"]["vocab"])
+        tokens = [dict(t, id=n_plain + i + 5 * (i > 2 and place == "with a hole")) for i, t in enumerate(added)]
+        if place == "first":
+            tokens = [dict(t, id=i) for i, t in enumerate(added)]
+            words = {k: v + len(added) for k, v in words.items()}
+        if place != "behind": words.update((t["content"], t["id"]) for t in tokens)
+        with tempfile.TemporaryDirectory() as d:
+            first, a, b = (os.path.join(d, x) for x in ("first", "a.gguf", "b"))
+            path = os.path.join(d, "tokenizer.json")
+            json.dump(dict(source, added_tokens=tokens, model=dict(source["model"], vocab=words)), open(path, "w"))
+            tiny_model(first, path, None, n_plain + len(added) + 8)
+            convert(first, a)
+            convert(a, b)
+            got = json.load(open(os.path.join(b, "tokenizer.json")))
+            assert numbers_of_added(got) == {t["content"]: t["id"] for t in tokens}, place
+            for text in TEXTS: assert ids_of(b, text) == ids_of(first, text), (place, text)
+
+
 # ---- other programs ----
 
 def test_gguf_py_reads_it():
