@@ -118,7 +118,7 @@ static kw_status look_at_tensors(examiner *x)
     for (size_t i = 0; i < n; i++) {
         const kw_tensor *t = &kw_checkpoint_at(x->m->ck, i)->tensor;
         size_t cols = (size_t)kw_tensor_cols(t);
-        if (kw_dtype_get(t->dtype)->decode && cols > widest) widest = cols;
+        if (bytes_of(t) && kw_dtype_get(t->dtype)->decode && cols > widest) widest = cols;
         x->total += bytes_of(t);
     }
     x->row = kw_arena_alloc(&x->arena, widest, sizeof *x->row);

@@ -134,7 +134,7 @@ static kw_status read_matrix(infer *f, infer_text *x, const kw_tensor_file *in, 
         n = f->b * x->n;
         if (n == 0) return kw_fail(KW_EFORMAT, "input \"%s\" is empty", name);
     }
-    if ((size_t)kw_tensor_rows(&t->tensor) * (size_t)kw_tensor_cols(&t->tensor) != n)
+    if ((size_t)kw_tensor_rows(&t->tensor) != f->b || (size_t)kw_tensor_cols(&t->tensor) != x->n)
         return kw_fail(
             KW_EFORMAT,
             "input \"%s\" does not have the shape [%zu, %zu]: a row for each of input_ids", name,

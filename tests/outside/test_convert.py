@@ -461,11 +461,11 @@ def test_fifty_killed_runs_leave_the_old_or_the_new():
     rng, source, notes = random.Random(7), local("golden/llama2-mha"), []
     with tempfile.TemporaryDirectory() as d:
         big = os.path.join(d, "big.gguf")
-        convert(source, os.path.join(d, "old.gguf"), "--dtype", "q8_0")
+        convert(source, os.path.join(d, "old.gguf"), "--dtype", "bf16")
         convert(source, os.path.join(d, "old"), "--dtype", "f16")
         try: model = smollm2()
         except Skip: model = source
-        for form, old, args in (("gguf", "old.gguf", ["--dtype", "q8_0"]), ("folder", "old", ["--dtype", "bf16"])):
+        for form, old, args in (("gguf", "old.gguf", ["--dtype", "bf16"]), ("folder", "old", ["--dtype", "bf16"])):
             room = os.path.join(d, form)
             os.mkdir(room)
             out = os.path.join(room, "x.gguf" if form == "gguf" else "x")

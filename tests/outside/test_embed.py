@@ -205,6 +205,10 @@ def test_an_encoder_says_what_it_is_and_what_fits():
             code, _, err = run(*args)
             if args[0] == "perplexity": continue
             assert code == 64 and b"encoder" in err and b"kwaai embed" in err, (args, code, err)
+        i = os.path.join(d, "in.safetensors")
+        for name in ("attention_mask", "token_type_ids"): # as many values as there are ids, in another shape
+            write_tensors(i, {"input_ids": ("I64", [2, 3], [5, 6, 7, 8, 9, 10]), name: ("I64", [3, 2], [1] * 6)})
+            refused(65, [name.encode(), b"[2, 3]"], "infer", folder, i, os.path.join(d, "out.safetensors"))
     refused(64, [b"encoder", b"kwaai embed"], "run", data("golden/bert-pooler"), "hello") # without a tokenizer too
 
 

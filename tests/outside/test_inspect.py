@@ -99,6 +99,14 @@ def test_both_stacks_of_an_encoder_decoder_are_looked_at():
             assert run("verify", d)[0] == (65 if gone else 0)
 
 
+def test_a_tensor_without_rows_takes_no_memory_however_wide():
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "wide.npy")
+        head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 576460752303423487), }\n"
+        open(path, "wb").write(b"\x93NUMPY\x01\0" + struct.pack("<H", len(head)) + head)
+        assert b"nothing odd" in ok("inspect", path)
+
+
 def test_verify_compares_hashes():
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "m.gguf")

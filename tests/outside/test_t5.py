@@ -163,7 +163,7 @@ def test_inputs_that_cannot_be_are_refused_by_name():
     fails(65, ['"decoder_input_ids" is missing'], model, {"input_ids": text}, "--want", "logits")
     fails(65, ["decoder_input_ids[0][1] is 235", "235"], model, {"input_ids": text, "decoder_input_ids": ([1, 2], [0, 235])})
     fails(65, ["decoder_input_ids[0][0] is -1"], model, {"input_ids": text, "decoder_input_ids": ([1, 2], [-1, 0])})
-    fails(65, ["decoder_input_ids", "a row for each"], model, {"input_ids": text, "decoder_input_ids": ([2, 2], [0, 1, 0, 1])})
+    fails(65, ["decoder_input_ids", "[1, 2]", "a row for each"], model, {"input_ids": text, "decoder_input_ids": ([2, 2], [0, 1, 0, 1])})
     fails(65, ["decoder_input_ids", "empty"], model, {"input_ids": text, "decoder_input_ids": ([1, 0], [])})
     fails(64, ["encoder.hidden.0 to encoder.hidden.2", "decoder.hidden.2"], model, {"input_ids": text}, "--want", "hidden.0")
     fails(64, ["from 0 to 64"], model, {"input_ids": text}, "--generate", 4, "--beams", 1000000)
