@@ -206,6 +206,7 @@ def order(scores):
 
 
 def test_tokenizers_give_the_same_ids_in_every_form():
+    if os.environ.get("SANITIZE"): raise Skip("two vocabularies in four forms are minutes with a sanitizer")
     seen = []
     for name in ("llama3", "gemma3"):
         try: source, config = data("tokenizers/%s-tokenizer.json" % name), data("tokenizers/%s-tokenizer_config.json" % name)
@@ -459,7 +460,7 @@ def killed_runs(source, out, old, args, n, rng):
 
 def test_killed_runs_leave_the_old_or_the_new():
     """KWAAI_KILLS runs of each form: 50 take minutes, for each has 270 MB to write."""
-    kills = int(os.environ.get("KWAAI_KILLS", 4))
+    kills = int(os.environ.get("KWAAI_KILLS", 2))
     rng, source, notes = random.Random(7), local("golden/llama2-mha"), []
     with tempfile.TemporaryDirectory() as d:
         big = os.path.join(d, "big.gguf")
