@@ -63,7 +63,7 @@ static void put_line(FILE *f, const box *b, int line, const char *text, int n, i
 /* On one line, or its last part below the others: "blk.7" and "ffn_gate". */
 static void put_label(const picture *p, const kw_tensor_info *t, const box *b)
 {
-    int room = (int)((b->w - 6) / LETTER), n = (int)t->name_len, lines = (int)((b->h - 4) / LINE);
+    int room = ((int)b->w - 6) / LETTER, n = (int)t->name_len, lines = ((int)b->h - 4) / LINE;
     if (n > 7 && !memcmp(t->name + n - 7, ".weight", 7)) n -= 7;
     if (room < 5 || lines < 1) return;
     int dot = n, line = 1;
