@@ -1,4 +1,4 @@
-/* test_quantize.c - which tensor becomes what, that experts are told apart, and that every allocation may fail. */
+/* test_quantize_posix.c - which tensor becomes what, that experts are told apart, and that every allocation may fail. */
 #include "base/base.h"
 #include "fixture.h"
 #include "format/format.h"

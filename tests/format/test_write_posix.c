@@ -1,4 +1,4 @@
-/* test_write.c - what the writers of GGUF and safetensors write is read back as it was, whole or split; what fails leaves
+/* test_write_posix.c - what the writers of GGUF and safetensors write is read back as it was, whole or split; what fails leaves
  * nothing behind. */
 #include "format/format.h"
 #include "test.h"
