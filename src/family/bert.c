@@ -9,7 +9,7 @@
  * layer of RoBERTa's classifier), and scores of that where the file has a classifier, as rerankers do.
  *
  * Sources: transformers modeling_bert, modeling_xlm_roberta and modeling_distilbert for the order of operations. */
-#include "family/family.h"
+#include "family/tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +34,6 @@ typedef struct weights {
 } weights;
 
 /* clang-format off */
-#define F(m, type, required, dflt, json, gguf) { offsetof(config, m), KW_FIELD_##type, required, dflt, json, gguf }
 static const kw_field fields[] = {
     F(member,      MEMBER, false, 0,     NULL,                            NULL),
     F(dim,         INT,    true,  0,     "hidden_size|dim",               "embedding_length"),
@@ -53,10 +52,8 @@ static const kw_field fields[] = {
     { .at = KW_TABLE_END },
 };
 
-#define C(m) offsetof(config, m)
 #define EACH(name) name "|bert." name "|roberta." name "|distilbert." name
-#define T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, EACH(hf), gguf, { C(d0), C(d1) } }
-#define W(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf, gguf, { C(d0), C(d1) } }
+#define E(m, flags, hf, gguf, d0, d1) T(m, flags, EACH(hf), gguf, d0, d1)
 /* A matrix and its bias, or a norm's two vectors; own: BERT's name, distil: DistilBERT's. */
 #define L(m, flags, own, distil, gguf, d0, d1) \
     { offsetof(layer, m), (flags) | KW_W_LAYER, EACH("encoder.layer.%d." own) "|" EACH("transformer.layer.%d." distil), \
@@ -69,15 +66,15 @@ static const kw_field fields[] = {
     L(b_##m, KW_W_F32, own ".bias", distil ".bias", gguf ".bias", one, dim)
 #define MAYBE KW_W_OPTIONAL
 static const kw_weight_row rows[] = {
-    T(embed,     KW_W_TABLE,         "embeddings.word_embeddings.weight",       "token_embd.weight",      n_vocab,     dim),
-    T(positions, KW_W_TABLE,         "embeddings.position_embeddings.weight",   "position_embd.weight",   n_positions, dim),
-    T(types,     KW_W_TABLE | MAYBE, "embeddings.token_type_embeddings.weight", "token_types.weight",     n_types,     dim),
-    T(norm,      KW_W_F32,           "embeddings.LayerNorm.weight",             "token_embd_norm.weight", one,         dim),
-    T(b_norm,    KW_W_F32,           "embeddings.LayerNorm.bias",               "token_embd_norm.bias",   one,         dim),
-    W(pool,      MAYBE, EACH("pooler.dense.weight") "|classifier.dense.weight", "cls.weight",             dim,         dim),
-    W(b_pool,    MAYBE | KW_W_F32, EACH("pooler.dense.bias") "|classifier.dense.bias", "cls.bias",        one,         dim),
-    W(labels,    MAYBE,            "classifier.weight|classifier.out_proj.weight",     "cls.output.weight", n_labels, dim),
-    W(b_labels,  MAYBE | KW_W_F32, "classifier.bias|classifier.out_proj.bias",         "cls.output.bias",   one,      n_labels),
+    E(embed,     KW_W_TABLE,         "embeddings.word_embeddings.weight",       "token_embd.weight",      n_vocab,     dim),
+    E(positions, KW_W_TABLE,         "embeddings.position_embeddings.weight",   "position_embd.weight",   n_positions, dim),
+    E(types,     KW_W_TABLE | MAYBE, "embeddings.token_type_embeddings.weight", "token_types.weight",     n_types,     dim),
+    E(norm,      KW_W_F32,           "embeddings.LayerNorm.weight",             "token_embd_norm.weight", one,         dim),
+    E(b_norm,    KW_W_F32,           "embeddings.LayerNorm.bias",               "token_embd_norm.bias",   one,         dim),
+    T(pool,      MAYBE, EACH("pooler.dense.weight") "|classifier.dense.weight", "cls.weight",             dim,         dim),
+    T(b_pool,    MAYBE | KW_W_F32, EACH("pooler.dense.bias") "|classifier.dense.bias", "cls.bias",        one,         dim),
+    T(labels,    MAYBE,            "classifier.weight|classifier.out_proj.weight",     "cls.output.weight", n_labels, dim),
+    T(b_labels,  MAYBE | KW_W_F32, "classifier.bias|classifier.out_proj.bias",         "cls.output.bias",   one,      n_labels),
     PAIR(q, "attention.self.query", "attention.q_lin", "attn_q", dim, dim),
     PAIR(k, "attention.self.key",   "attention.k_lin", "attn_k", dim, dim),
     PAIR(v, "attention.self.value", "attention.v_lin", "attn_v", dim, dim),
@@ -233,11 +230,7 @@ const kw_family kw_family_bert = {
     .name = "bert",
     .is_encoder = true,
     .archs = archs,
-    .config_size = sizeof(config),
-    .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights),
-    .layers_at = offsetof(weights, layers),
-    .n_layers_at = offsetof(config, n_layers),
+    KW_LAYOUT(layers, n_layers),
     .fields = fields,
     .weights = rows,
     .check = check,

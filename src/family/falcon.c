@@ -10,7 +10,7 @@
  *   RW         one for each           one after the other            alibi, scaled like q . k
  *
  * Which norms and biases there are is seen from the file. Source: transformers modeling_falcon. */
-#include "family/family.h"
+#include "family/tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -38,7 +38,6 @@ typedef struct weights {
 } weights;
 
 /* clang-format off */
-#define F(m, type, required, dflt, json, gguf) { offsetof(config, m), KW_FIELD_##type, required, dflt, json, gguf }
 static const kw_field fields[] = {
     F(dim,         INT,   true,  0,     "hidden_size",                  "embedding_length"),
     F(ffn,         INT,   false, 0,     "ffn_hidden_size",              "feed_forward_length"),
@@ -61,8 +60,6 @@ static const kw_field fields[] = {
     { .at = KW_TABLE_END },
 };
 
-#define C(m) offsetof(config, m)
-#define T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf, gguf, { C(d0), C(d1) } }
 #define L(m, flags, hf, gguf, d0, d1) \
     { offsetof(layer, m), (flags) | KW_W_LAYER, "transformer.h.%d." hf, gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
@@ -262,11 +259,7 @@ static kw_val head(kw_plan *p, const void *config_, const void *weights_, kw_val
 const kw_family kw_family_falcon = {
     .name = "falcon",
     .archs = archs,
-    .config_size = sizeof(config),
-    .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights),
-    .layers_at = offsetof(weights, layers),
-    .n_layers_at = offsetof(config, n_layers),
+    KW_LAYOUT(layers, n_layers),
     .fields = fields,
     .weights = rows,
     .check = check,

@@ -15,7 +15,7 @@
  * Constants are taken in f32: the embedding's factor is sqrt(width) itself, not its bf16 neighbour.
  * Sources: arXiv 2403.08295, 2408.00118, 2503.19786; transformers modeling_gemma, _gemma2, _gemma3 for the order of
  * operations. */
-#include "family/family.h"
+#include "family/tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -42,7 +42,6 @@ typedef struct weights {
 } weights;
 
 /* clang-format off */
-#define F(m, type, required, dflt, json, gguf) { offsetof(config, m), KW_FIELD_##type, required, dflt, json, gguf }
 #define ROPE(key) "rope_parameters.full_attention." key "|rope_parameters." key "|rope_scaling." key
 static const kw_field fields[] = {
     F(member,     MEMBER, false, 0,   NULL,                      NULL),
@@ -71,8 +70,6 @@ static const kw_field fields[] = {
     { .at = KW_TABLE_END },
 };
 
-#define C(m) offsetof(config, m)
-#define T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf, gguf, { C(d0), C(d1) } }
 #define L(m, flags, hf, gguf, d0, d1) \
     { offsetof(layer, m), (flags) | KW_W_LAYER, "model.layers.%d." hf, "blk.%d." gguf, { C(d0), C(d1) } }
 #define NORM (KW_W_F32 | KW_W_ONE_LESS)
@@ -302,11 +299,7 @@ static kw_val head(kw_plan *p, const void *config_, const void *weights_, kw_val
 const kw_family kw_family_gemma = {
     .name = "gemma",
     .archs = archs,
-    .config_size = sizeof(config),
-    .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights),
-    .layers_at = offsetof(weights, layers),
-    .n_layers_at = offsetof(config, n_layers),
+    KW_LAYOUT(layers, n_layers),
     .fields = fields,
     .weights = rows,
     .check = check,

@@ -9,7 +9,7 @@
  * after fine-tuning begins with "transformer.". Left-over buffers (attn.bias, attn.masked_bias) are masks, not biases.
  *
  * Source: transformers modeling_gpt2 for the order of operations. */
-#include "family/family.h"
+#include "family/tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -32,7 +32,6 @@ typedef struct weights {
 } weights;
 
 /* clang-format off */
-#define F(m, type, required, dflt, json, gguf) { offsetof(config, m), KW_FIELD_##type, required, dflt, json, gguf }
 static const kw_field fields[] = {
     F(dim,            INT,   true,  0,    "n_embd|hidden_size",           "embedding_length"),
     F(ffn,            INT,   false, 0,    "n_inner",                      "feed_forward_length"),
@@ -47,17 +46,17 @@ static const kw_field fields[] = {
     { .at = KW_TABLE_END },
 };
 
-#define C(m) offsetof(config, m)
-#define T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf "|transformer." hf, gguf, { C(d0), C(d1) } }
+/* With or without the name of the model in front. */
+#define E(m, flags, hf, gguf, d0, d1) T(m, flags, hf "|transformer." hf, gguf, d0, d1)
 #define L(m, flags, hf, gguf, d0, d1) \
     { offsetof(layer, m), (flags) | KW_W_LAYER, "h.%d." hf "|transformer.h.%d." hf, "blk.%d." gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
 static const kw_weight_row rows[] = {
-    T(embed,       KW_W_TABLE,  "wte.weight",         "token_embd.weight",    n_vocab, dim),
-    T(positions,   KW_W_TABLE,  "wpe.weight",         "position_embd.weight", ctx,     dim),
-    T(norm,        VECTOR,      "ln_f.weight",        "output_norm.weight",   one,     dim),
-    T(b_norm,      VECTOR,      "ln_f.bias",          "output_norm.bias",     one,     dim),
-    { offsetof(weights, head), KW_W_TIED, "lm_head.weight", "output.weight", { C(n_vocab), C(dim) } },
+    E(embed,       KW_W_TABLE,  "wte.weight",         "token_embd.weight",    n_vocab, dim),
+    E(positions,   KW_W_TABLE,  "wpe.weight",         "position_embd.weight", ctx,     dim),
+    E(norm,        VECTOR,      "ln_f.weight",        "output_norm.weight",   one,     dim),
+    E(b_norm,      VECTOR,      "ln_f.bias",          "output_norm.bias",     one,     dim),
+    T(head,        KW_W_TIED,   "lm_head.weight",     "output.weight",        n_vocab, dim),
     L(attn_norm,   VECTOR,      "ln_1.weight",        "attn_norm.weight",     one,     dim),
     L(b_attn_norm, VECTOR,      "ln_1.bias",          "attn_norm.bias",       one,     dim),
     L(qkv,         KW_W_TURNED, "attn.c_attn.weight", "attn_qkv.weight",      qkv_dim, dim),
@@ -186,11 +185,7 @@ static kw_val head(kw_plan *p, const void *config_, const void *weights_, kw_val
 const kw_family kw_family_gpt2 = {
     .name = "gpt2",
     .archs = archs,
-    .config_size = sizeof(config),
-    .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights),
-    .layers_at = offsetof(weights, layers),
-    .n_layers_at = offsetof(config, n_layers),
+    KW_LAYOUT(layers, n_layers),
     .fields = fields,
     .weights = rows,
     .check = check,

@@ -9,7 +9,7 @@
  *
  * Sources: arXiv 2302.13971, 2307.09288, 2407.21783, 2310.06825, 2404.14219; transformers modeling_llama, modeling_mistral,
  * modeling_qwen2, modeling_qwen3 and modeling_phi3 for the order of operations. */
-#include "family/family.h"
+#include "family/tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -44,7 +44,6 @@ typedef struct weights {
 } weights;
 
 /* clang-format off */
-#define F(m, type, required, dflt, json, gguf) { offsetof(config, m), KW_FIELD_##type, required, dflt, json, gguf }
 #define ROPE(key) "rope_parameters." key "|rope_scaling." key
 static const kw_field fields[] = {
     F(dim,        INT,   true,  0,     "hidden_size",             "embedding_length"),
@@ -85,8 +84,6 @@ static const kw_field fields[] = {
     { .at = KW_TABLE_END },
 };
 
-#define C(m) offsetof(config, m)
-#define T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf, gguf, { C(d0), C(d1) } }
 #define L(m, flags, hf, gguf, d0, d1) \
     { offsetof(layer, m), (flags) | KW_W_LAYER, "model.layers.%d." hf, "blk.%d." gguf, { C(d0), C(d1) } }
 #define VECTOR KW_W_F32
@@ -398,11 +395,7 @@ static kw_val head(kw_plan *p, const void *config_, const void *weights_, kw_val
 const kw_family kw_family_llama = {
     .name = "llama",
     .archs = archs,
-    .config_size = sizeof(config),
-    .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights),
-    .layers_at = offsetof(weights, layers),
-    .n_layers_at = offsetof(config, n_layers),
+    KW_LAYOUT(layers, n_layers),
     .fields = fields,
     .weights = rows,
     .check = check,

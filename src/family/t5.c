@@ -10,7 +10,7 @@
  * gated one and a head of their own. GGUF files say neither: a file without gates is 1.0, one with its own head is later.
  *
  * Source: transformers modeling_t5 for the order of operations; "attention.relative_buckets_count" as llama.cpp writes it. */
-#include "family/family.h"
+#include "family/tables.h"
 #include <math.h>
 #include <string.h>
 
@@ -18,8 +18,7 @@ typedef struct config {
     int dim, ffn, n_encoder, n_decoder, n_heads, head_dim, n_vocab, ctx;
     int n_buckets, most, inner, one, start, pad, gguf_layers;
     double eps;
-    bool
-        scales; /* what the head sees by d^-0.5; older files say it by tying the head to the embedding */
+    bool scales; /* what the head sees by d^-0.5; older files say so by a tied head */
     char activation[KW_WORD_MAX];
 } config;
 
@@ -36,7 +35,6 @@ typedef struct weights {
 } weights;
 
 /* clang-format off */
-#define F(m, type, required, dflt, json, gguf) { offsetof(config, m), KW_FIELD_##type, required, dflt, json, gguf }
 static const kw_field fields[] = {
     F(dim,         INT,   true,  0,    "d_model",               "embedding_length"),
     F(ffn,         INT,   true,  0,    "d_ff",                  "feed_forward_length"),
@@ -57,8 +55,6 @@ static const kw_field fields[] = {
     { .at = KW_TABLE_END },
 };
 
-#define C(m) offsetof(config, m)
-#define T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), flags, hf, gguf, { C(d0), C(d1) } }
 #define L(m, flags, hf, gguf, d0, d1) { offsetof(layer, m), (flags) | KW_W_LAYER, hf, gguf, { C(d0), C(d1) } }
 #define BUCKETS(stack) stack ".block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 #define SELF(s, g) \
@@ -154,7 +150,7 @@ static kw_status check(void *config_, bool interleaved)
                        "%d buckets for distances up to %d: expected 4 or more, and more "
                        "distances than half of them",
                        c->n_buckets, c->most);
-    if (c->activation[0] && strcmp(activations[activation_of(c, 0)].name, c->activation) != 0)
+    if (c->activation[0] && strcmp(activations[activation_of(c, false)].name, c->activation) != 0)
         return kw_fail(KW_EUNSUPPORTED,
                        "feed-forward network \"%s\" in a T5\nwhy: known are relu, "
                        "gated-gelu, gated-silu",
@@ -264,12 +260,6 @@ static kw_val enter(kw_plan *p, const void *config_, const void *weights_,
     return kw_embed(p, in->ids, kw_bind(p, w->embed));
 }
 
-static kw_val begin(kw_plan *p, const void *config_, const kw_decoder_inputs *in)
-{
-    (void)p, (void)config_, (void)in;
-    return KW_NONE;
-}
-
 static kw_val norm(kw_plan *p, const config *c, kw_val x, kw_weight_ref w)
 {
     return kw_rms_norm(p, x, kw_bind(p, w), (float)c->eps);
@@ -361,18 +351,14 @@ const kw_family kw_family_t5_encoder = {
     .name = "t5",
     .is_encoder = true,
     .archs = encoder_archs,
-    .config_size = sizeof(config),
-    .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights),
-    .layers_at = offsetof(weights, encoder),
-    .n_layers_at = offsetof(config, n_encoder),
+    KW_LAYOUT(encoder, n_encoder),
     .fields = fields,
     .weights = encoder_rows,
     .check = check,
     .derive = derive_encoder,
     .shape = encoder_shape,
     .enter = enter,
-    .begin = begin,
+    .begin = kw_begin_nothing,
     .block = block,
     .leave = leave_encoder,
 };
@@ -380,11 +366,7 @@ const kw_family kw_family_t5_encoder = {
 const kw_family kw_family_t5 = {
     .name = "t5",
     .archs = archs,
-    .config_size = sizeof(config),
-    .layer_size = sizeof(layer),
-    .weights_size = sizeof(weights),
-    .layers_at = offsetof(weights, decoder),
-    .n_layers_at = offsetof(config, n_decoder),
+    KW_LAYOUT(decoder, n_decoder),
     .encoder = &kw_family_t5_encoder,
     .fields = fields,
     .weights = decoder_rows,
@@ -392,7 +374,7 @@ const kw_family kw_family_t5 = {
     .derive = derive,
     .shape = shape,
     .enter = enter,
-    .begin = begin,
+    .begin = kw_begin_nothing,
     .block = block,
     .leave = leave,
     .head = head,
