@@ -54,32 +54,42 @@ typedef struct machine {
     float scores[MOST_ROWS * EXPERTS], x[MOST_ROWS * WIDTH], got[MOST_ROWS * WIDTH];
 } machine;
 
+static kw_plan *plan_of(const machine *m)
+{
+    kw_plan *p = NULL;
+    must(kw_plan_new(&(kw_plan_options){ .has = kw_backend_cpu.has, .device = m->device }, &p));
+    return p;
+}
+
+/* Runs a plan once, n rows alive, and frees it. */
+static void execute(machine *m, kw_plan *p, bool exact, kw_binding b, int n)
+{
+    const kw_backend *cpu = &kw_backend_cpu;
+    kw_program *program = NULL;
+    must(kw_plan_seal(p));
+    must(cpu->prepare(m->device, p, exact, &program));
+    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &b.scratch));
+    b.live[KW_DIM_ROWS] = n;
+    must(cpu->submit(program, &b));
+    must(cpu->poll(program));
+    cpu->free(m->device, b.scratch);
+    cpu->drop(program);
+    kw_plan_free(p);
+}
+
 /* Rows of scores and x, n of them alive of `recorded`: up, then down, then mixed. */
 static void run(machine *m, bool exact, int recorded, int n)
 {
-    const kw_backend *cpu = &kw_backend_cpu;
-    kw_plan *p = NULL;
-    kw_program *program = NULL;
-    kw_memory *scratch = NULL;
-    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
+    kw_plan *p = plan_of(m);
     kw_val scores = kw_input(p, "scores", KW_F32, KW_DIM_ROWS, recorded, EXPERTS);
     kw_val x = kw_input(p, "x", KW_F32, KW_DIM_ROWS, recorded, WIDTH);
     kw_val route = kw_route(p, scores, args), groups = kw_group(p, route, args);
     kw_val h = kw_experts(p, x, kw_weight(p, "up", &m->up.t), groups, args);
     h = kw_experts(p, h, kw_weight(p, "down", &m->down.t), groups, args);
     kw_output(p, kw_mix(p, h, route), "y");
-    must(kw_plan_seal(p));
-    must(cpu->prepare(m->device, p, exact, &program));
-    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
     const void *inputs[] = { m->scores, m->x };
     void *outputs[] = { m->got };
-    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch, .check = true };
-    b.live[KW_DIM_ROWS] = n;
-    must(cpu->submit(program, &b));
-    must(cpu->poll(program));
-    cpu->free(m->device, scratch);
-    cpu->drop(program);
-    kw_plan_free(p);
+    execute(m, p, exact, (kw_binding){ .inputs = inputs, .outputs = outputs, .check = true }, n);
 }
 
 static void times(const stack *s, int e, const double *x, double *out)
@@ -195,36 +205,24 @@ TEST(a_row_has_the_same_bits_in_any_company_and_on_every_row_of_kernels)
 TEST(scores_that_are_no_numbers_still_choose_experts_that_exist)
 {
     machine *m = open_machine("");
-    const kw_backend *cpu = &kw_backend_cpu;
     make(&m->up, KW_F32, FFN, WIDTH, false);
     make(&m->down, KW_F32, WIDTH, FFN, false);
     fill(m, false);
     static const float odd[] = { NAN, INFINITY, -INFINITY, NAN, 0, NAN, 3e38f };
     for (int i = 0; i < MOST_ROWS * EXPERTS; i++) m->scores[i] = i < 60 ? NAN : odd[i % 7];
-    kw_plan *p = NULL;
-    kw_program *program = NULL;
-    kw_memory *scratch = NULL;
+    kw_plan *p = plan_of(m);
     static float out[MOST_ROWS * 2 * USED];
-    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
     kw_val scores = kw_input(p, "scores", KW_F32, KW_DIM_ROWS, MOST_ROWS, EXPERTS);
     kw_output(p, kw_route(p, scores, args), "route");
-    must(kw_plan_seal(p));
-    must(cpu->prepare(m->device, p, true, &program));
-    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
     const void *inputs[] = { m->scores };
     void *outputs[] = { out };
-    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch };
-    b.live[KW_DIM_ROWS] = MOST_ROWS;
-    must(cpu->submit(program, &b));
+    execute(m, p, true, (kw_binding){ .inputs = inputs, .outputs = outputs }, MOST_ROWS);
     for (int i = 0; i < MOST_ROWS; i++) {
         const float *e = out + (size_t)i * 2 * USED;
         int first = (int)e[0], second = (int)e[1];
         assert_true(first >= 0 && first < EXPERTS && second >= 0 && second < EXPERTS &&
                     first != second);
     }
-    cpu->free(m->device, scratch);
-    cpu->drop(program);
-    kw_plan_free(p);
     close_machine(m);
 }
 
@@ -246,30 +244,17 @@ static bool pack(machine *m, stack *s)
 /* out[n][rows] = x[n][cols] times expert e's matrix, by LINEAR. */
 static void linear(machine *m, const stack *s, int e, const float *x, int n, float *out)
 {
-    const kw_backend *cpu = &kw_backend_cpu;
-    kw_plan *p = NULL;
-    kw_program *program = NULL;
-    kw_memory *scratch = NULL;
     kw_tensor t = { .dtype = s->t.dtype,
                     .rank = 2,
                     .shape = { s->t.shape[1], s->t.shape[2], 1, 1 } };
     t.data = kw_tensor_row(&s->t, e * s->t.shape[1]);
     t.packed = s->packed + (size_t)e * kw_cpu_panels(&t) * kw_cpu_panel_bytes(&t);
-    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
+    kw_plan *p = plan_of(m);
     kw_val in = kw_input(p, "x", KW_F32, KW_DIM_ROWS, n, t.shape[1]);
     kw_output(p, kw_linear(p, in, kw_weight(p, "w", &t), KW_NONE), "y");
-    must(kw_plan_seal(p));
-    must(cpu->prepare(m->device, p, false, &program));
-    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
     const void *inputs[] = { x };
     void *outputs[] = { out };
-    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch };
-    b.live[KW_DIM_ROWS] = n;
-    must(cpu->submit(program, &b));
-    must(cpu->poll(program));
-    cpu->free(m->device, scratch);
-    cpu->drop(program);
-    kw_plan_free(p);
+    execute(m, p, false, (kw_binding){ .inputs = inputs, .outputs = outputs }, n);
 }
 
 typedef struct traced {
@@ -278,11 +263,7 @@ typedef struct traced {
 
 static void trace(machine *m, int n, traced *out)
 {
-    const kw_backend *cpu = &kw_backend_cpu;
-    kw_plan *p = NULL;
-    kw_program *program = NULL;
-    kw_memory *scratch = NULL;
-    must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = m->device }, &p));
+    kw_plan *p = plan_of(m);
     kw_val scores = kw_input(p, "scores", KW_F32, KW_DIM_ROWS, n, EXPERTS);
     kw_val x = kw_input(p, "x", KW_F32, KW_DIM_ROWS, n, WIDTH);
     kw_val route = kw_route(p, scores, args), groups = kw_group(p, route, args);
@@ -290,18 +271,9 @@ static void trace(machine *m, int n, traced *out)
     kw_output(p, route, "route");
     kw_output(p, up, "up");
     kw_output(p, kw_experts(p, up, kw_weight(p, "down", &m->down.t), groups, args), "down");
-    must(kw_plan_seal(p));
-    must(cpu->prepare(m->device, p, false, &program));
-    must(cpu->alloc(m->device, program->scratch_bytes, KW_PAY_SCRATCH, &scratch));
     const void *inputs[] = { m->scores, m->x };
     void *outputs[] = { out->route, out->up, out->down };
-    kw_binding b = { .inputs = inputs, .outputs = outputs, .scratch = scratch };
-    b.live[KW_DIM_ROWS] = n;
-    must(cpu->submit(program, &b));
-    must(cpu->poll(program));
-    cpu->free(m->device, scratch);
-    cpu->drop(program);
-    kw_plan_free(p);
+    execute(m, p, false, (kw_binding){ .inputs = inputs, .outputs = outputs }, n);
 }
 
 /* Every row that expert e has, through LINEAR: the same bits as EXPERTS left in `got`. */
