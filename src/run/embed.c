@@ -251,7 +251,6 @@ static kw_status embed_by_decoder(kw_embedder *e, float *out)
     if (e->m->family->encoder) return embed_by_encoder(e, out);
     s->n_done = 0;
     kw_status st = kw_session_replace(s, e->one.ids, e->one.n);
-    s->n_done = 0;
     while (!st && s->n_done < e->one.n) {
         size_t left = e->one.n - s->n_done, batch = (size_t)s->options.batch;
         size_t n = left < batch ? left : batch;
@@ -260,7 +259,6 @@ static kw_status embed_by_decoder(kw_embedder *e, float *out)
         if (!st) kw_pool_add(&sum, e->pooling.kind, states[0], n);
         if (!st) s->n_done += n;
     }
-    s->n_done = 0;
     if (!st) kw_pool_finish(&sum, &e->pooling, out);
     return st;
 }

@@ -18,7 +18,7 @@ enum { MOST_TAKINGS = WAVE_BYTES / 2048 }; /* the least is half a unit at 2.6 bi
 /* What a thread saw in the units it took at once. */
 typedef struct seen {
     double error, square;
-    float most_error, most;
+    float most_error;
     int64_t bad_row, bad_col; /* the first value that is not finite, or too large; -1 */
     float bad;
 } seen;
@@ -57,11 +57,9 @@ static void look(const tensor_work *w, float *x, size_t n, seen *s, int64_t at[2
 {
     const kw_dtype_info *to = kw_dtype_get(w->it->to);
     bool is_wide = w->it->to == KW_F32 || w->it->to == KW_BF16 || w->it->to == KW_F64;
-    float limit = is_wide ? FLT_MAX : 65504.0f, most = 0;
+    float limit = is_wide ? FLT_MAX : 65504.0f;
     size_t bad = n;
-    for (size_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     for (size_t i = 0; i < n; i++) bad = !(fabsf(x[i]) <= limit) && bad == n ? i : bad;
-    s->most = most > s->most ? most : s->most;
     if (bad == n) return;
     bool is_odd = !(fabsf(x[bad]) <= FLT_MAX);
     if (!(w->j->o->allow_nan && is_odd) && s->bad_row < 0) {
