@@ -207,7 +207,7 @@ static void work(void *ctx, int worker)
             add_row(j, (size_t)i, room, room + j->f->cols);
 }
 
-/* bytes: what the changed tensor takes in memory. */
+/* W + s B A in the tensor's place. */
 static kw_status add(kw_model *m, const kw_named_tensor *t, const factors *f, kw_arena *arena,
                      job *j)
 {
@@ -229,6 +229,7 @@ static kw_status add(kw_model *m, const kw_named_tensor *t, const factors *f, kw
     return KW_OK;
 }
 
+/* bytes: counts what the changed tensors take in memory. */
 static kw_status merge_pair(kw_model *m, const kw_lora *l, const kw_lora_pair *p, float scale,
                             uint64_t *bytes)
 {

@@ -147,7 +147,6 @@ typedef struct kw_encoded {
     float *kv,
         **at; /* k and v of each decoder layer: at[2 * n_layers], each [n][kv heads * width] */
 } kw_encoded;
-/* KW_ENOMEM; the kv cells stay unset until kw_encode. */
 kw_encoded *kw_encoded_retain(kw_encoded *x); /* returns x; NULL is fine */
 void kw_encoded_release(kw_encoded *x);       /* NULL is fine */
 
@@ -213,7 +212,7 @@ typedef struct kw_text_states {
 kw_status kw_eval_texts(kw_eval *e, bool trace, const kw_text_part *text, size_t n,
                         kw_text_states *out);
 void kw_texts_record(const kw_model *m, bool trace, kw_plan *p, int64_t rows); /* for eval.c */
-/* KW_EINVAL for an encoder that is asked to write, or a decoder asked for what encoders do; says what fits. */
+/* KW_EINVAL for an encoder, which writes nothing; says what fits. */
 kw_status kw_model_check_writes(const kw_model *m);
 
 /* ---- encode.c, for a decoder with an encoder ---- */
@@ -225,7 +224,7 @@ void kw_encode_record(const kw_model *m, kw_eval_mode mode, kw_plan *p,
                       int64_t rows); /* for eval.c */
 int64_t kw_encode_rows(size_t n);    /* the rows of the class for n */
 
-/* The logarithm of the sum of their exponentials, in double; NaN where a logit is none. */
+/* The logarithm of the sum of the logits' exponentials, in double; NaN where one is no number. */
 double kw_log_total(const float *logits, size_t n);
 
 /* KW_EUNSUPPORTED for a model with an encoder, which does not predict the text that it reads. */
