@@ -125,8 +125,7 @@ kw_status kw_model_identify(kw_model *m)
     m->family = kw_family_find(m->arch, is_gguf, &arch);
     if (!m->family) return unknown_arch(m);
     m->member = (int)(arch - m->family->archs);
-    st = kw_load_config(m);
-    return st ? st : m->family->check(m->config, is_gguf && arch->gguf_interleaved);
+    return kw_load_config(m);
 }
 
 static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)

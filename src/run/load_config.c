@@ -1,4 +1,4 @@
-/* load_config.c - fills a family's config struct from its table of fields.
+/* load_config.c - fills a family's config struct from its table of fields, and has the family check it.
  *
  * A Hugging Face file answers by a path in config.json, a GGUF file by "<architecture>.<key>". An absent optional field
  * keeps its default; a field of the wrong type is an error that names it. */
@@ -167,5 +167,5 @@ kw_status kw_load_config(kw_model *m)
         kw_status st = put_field(m, f, is_gguf ? from_meta(m, f) : from_json(m, f));
         if (st) return st;
     }
-    return KW_OK;
+    return m->family->check(m->config, is_gguf && m->family->archs[m->member].gguf_interleaved);
 }

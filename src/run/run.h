@@ -56,9 +56,20 @@ static inline const void *kw_model_layer(const kw_model *m, const kw_family *f, 
         (const char *const *)(const void *)((const char *)m->weights + f->layers_at);
     return *layers + (size_t)il * f->layer_size;
 }
+/* The int member of the config at this offset. */
+static inline int kw_model_number(const kw_model *m, size_t at)
+{
+    return *(const int *)(const void *)((const char *)m->config + at);
+}
 static inline int kw_model_layers(const kw_model *m, const kw_family *f)
 {
-    return *(const int *)(const void *)((const char *)m->config + f->n_layers_at);
+    return kw_model_number(m, f->n_layers_at);
+}
+/* Whether the model is of the members that have this weight. */
+static inline bool kw_model_has(const kw_model *m, const kw_weight_row *row)
+{
+    unsigned only = row->flags >> 16;
+    return !only || only >> m->member & 1;
 }
 
 /* weight_names.c: what a row of the family's table is called in files. */
