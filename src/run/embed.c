@@ -252,10 +252,9 @@ static kw_status embed_by_decoder(kw_embedder *e, float *out)
     s->n_done = 0;
     kw_status st = kw_session_replace(s, e->one.ids, e->one.n);
     while (!st && s->n_done < e->one.n) {
-        size_t left = e->one.n - s->n_done, batch = (size_t)s->options.batch;
-        size_t n = left < batch ? left : batch;
+        size_t n;
         float *const *states;
-        st = kw_session_hidden(s, KW_EVAL_ALL, n, &states);
+        st = kw_session_hidden(s, KW_EVAL_ALL, &n, &states);
         if (!st) kw_pool_add(&sum, e->pooling.kind, states[0], n);
         if (!st) s->n_done += n;
     }

@@ -105,10 +105,9 @@ static kw_status read_chunk(kw_session *s, const int32_t *ids, size_t n)
     kw_status st = kw_session_replace(s, ids, n);
     while (!st && s->n_done < n) {
         float *const *states = NULL;
-        size_t left = n - s->n_done, batch = (size_t)s->options.batch,
-               rows = left < batch ? left : batch;
+        size_t rows;
         st = kw_session_take_cancel(s);
-        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, rows, &states);
+        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, &rows, &states);
         if (!st) s->n_done += rows;
     }
     return st;

@@ -250,20 +250,20 @@ static bool wants(const infer *f, want_kind kind)
     return false;
 }
 
-static kw_status forward_chunk(infer *f, size_t row, size_t n)
+static kw_status forward_chunk(infer *f, size_t row)
 {
     bool trace = wants(f, WANT_HIDDEN);
     kw_eval_mode mode = trace ? KW_EVAL_TRACE : KW_EVAL_ALL;
-    span x = { decoded(f), row, f->s->n_done, n };
+    span x = { decoded(f), row, f->s->n_done, 0 };
     float *const *out = NULL;
-    kw_status st = kw_session_hidden(f->s, mode, n, &out);
+    kw_status st = kw_session_hidden(f->s, mode, &x.n, &out);
     for (size_t i = 0; i < f->n_want && !st; i++) {
         const want *w = &f->want[i];
         if (w->kind == WANT_HIDDEN) scatter(w, x, out[w->layer]);
         if (w->kind == WANT_LOGITS)
             st = take_logits(f, w, x, out[trace ? f->m->shape.n_layers + 1 : 0]);
     }
-    if (!st) f->s->n_done += n;
+    if (!st) f->s->n_done += x.n;
     return st;
 }
 
@@ -274,10 +274,7 @@ static kw_status forward(infer *f, size_t row)
     kw_status st = kw_session_replace(f->s, f->text.real_ids, f->text.n_real);
     if (!st && has_encoder(f)) st = kw_session_replace_text(f->s, x->real_ids, x->n_real);
     f->s->n_done = 0;
-    while (!st && f->s->n_done < x->n_real) {
-        size_t left = x->n_real - f->s->n_done, batch = (size_t)f->s->options.batch;
-        st = forward_chunk(f, row, left < batch ? left : batch);
-    }
+    while (!st && f->s->n_done < x->n_real) st = forward_chunk(f, row);
     f->s->n_done = 0;
     return st;
 }
