@@ -206,6 +206,9 @@ kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **l
 kw_status kw_eval_ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
                         kw_recorded **out);
 kw_status kw_eval_run(kw_eval *e, kw_recorded *r, kw_binding *b); /* b.outputs: by the caller */
+/* The layers of f, which is the model's family or its encoder's, in a plan; trace: hidden.0 .. hidden.L leave it. */
+kw_val kw_record_stack(const kw_model *m, const kw_family *f, kw_plan *p, kw_decoder_inputs *in,
+                       bool trace);
 
 /* ---- texts.c: whole texts through an encoder, side by side ---- */
 typedef struct kw_text_part {
