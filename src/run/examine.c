@@ -34,11 +34,6 @@ static void report(const examiner *x, const char *kind, bool is_bad, const char 
 
 static int shown(kw_str name) { return name.n < 160 ? (int)name.n : 160; }
 
-static size_t bytes_of(const kw_tensor *t)
-{
-    return (size_t)kw_tensor_rows(t) * kw_tensor_row_bytes(t);
-}
-
 /* ---- values ---- */
 
 typedef struct counts {
@@ -95,7 +90,7 @@ static kw_status look_for_twin(examiner *x, kw_map *seen, size_t i)
 {
     enum { LEAST = 64 }; /* bytes: tiny tensors are often equal */
     const kw_named_tensor *t = kw_checkpoint_at(x->m->ck, i), *twin;
-    size_t bytes = bytes_of(&t->tensor);
+    size_t bytes = kw_tensor_size(&t->tensor);
     int64_t at;
     if (bytes < LEAST || t->tensor.rank < 2) return KW_OK;
     uint64_t *hash = kw_arena_alloc(&x->arena, 1, sizeof *hash);
@@ -104,7 +99,7 @@ static kw_status look_for_twin(examiner *x, kw_map *seen, size_t i)
     kw_str key = { (const char *)hash, sizeof *hash };
     if (!kw_map_get(seen, key, &at)) return kw_map_put(seen, key, (int64_t)i);
     twin = kw_checkpoint_at(x->m->ck, (size_t)at);
-    if (bytes_of(&twin->tensor) == bytes && !memcmp(twin->tensor.data, t->tensor.data, bytes))
+    if (kw_tensor_size(&twin->tensor) == bytes && !memcmp(twin->tensor.data, t->tensor.data, bytes))
         report(x, "duplicate", false, "\"%.*s\" has the %zu bytes of \"%.*s\"", shown(t->name),
                t->name.p, bytes, shown(twin->name), twin->name.p);
     return KW_OK;
@@ -118,8 +113,8 @@ static kw_status look_at_tensors(examiner *x)
     for (size_t i = 0; i < n; i++) {
         const kw_tensor *t = &kw_checkpoint_at(x->m->ck, i)->tensor;
         size_t cols = (size_t)kw_tensor_cols(t);
-        if (bytes_of(t) && kw_dtype_get(t->dtype)->decode && cols > widest) widest = cols;
-        x->total += bytes_of(t);
+        if (kw_tensor_size(t) && kw_dtype_get(t->dtype)->decode && cols > widest) widest = cols;
+        x->total += kw_tensor_size(t);
     }
     x->row = kw_arena_alloc(&x->arena, widest, sizeof *x->row);
     if (!x->row) st = KW_ENOMEM;
@@ -128,7 +123,7 @@ static kw_status look_at_tensors(examiner *x)
         look_at_values(x, t);
         st = look_for_twin(x, &seen, i);
         kw_checkpoint_forget(x->m->ck, t);
-        x->done += bytes_of(&t->tensor);
+        x->done += kw_tensor_size(&t->tensor);
         if (x->on_progress && x->done < x->total)
             x->on_progress(x->progress_user, "reading", x->done, x->total);
     }

@@ -179,14 +179,12 @@ static kw_status code_waves(tensor_work *w, unsigned char *out[2], int64_t wave,
 static void tell(const kw_quant_job *j, const kw_quant_item *it, const seen *all)
 {
     const kw_tensor *t = &it->from->tensor;
-    size_t bytes = 0, n = (size_t)(kw_tensor_rows(t) * kw_tensor_cols(t));
-    kw_dtype_size(it->to, n, &bytes);
     kw_quantized_tensor told = {
         .name = it->from->name.p,
         .name_len = it->from->name.n,
         .from = kw_dtype_get(t->dtype)->name,
         .to = kw_dtype_get(it->to)->name,
-        .bytes = bytes,
+        .bytes = kw_quant_bytes(it),
         .has_importance = it->importance != NULL,
         .is_fallback = it->is_fallback,
         .rms = all->square > 0 ? sqrt(all->error / all->square) : 0,
@@ -200,13 +198,11 @@ static kw_status code_tensor(kw_quant_job *j, tensor_work *w, const kw_quant_ite
 {
     int64_t wave;
     seen all = { 0 };
-    size_t bytes = 0;
     plan_waves(w, it, &wave);
     kw_status st = code_waves(w, out, wave, &all);
     if (st) return st;
-    kw_dtype_size(it->from->tensor.dtype, (size_t)(w->rows * w->cols), &bytes);
     kw_checkpoint_forget(j->ck, it->from);
-    j->done += bytes;
+    j->done += kw_tensor_size(&it->from->tensor);
     tell(j, it, &all);
     if (j->o->on_progress && j->done < j->total)
         j->o->on_progress(j->o->user, "quantizing", j->done, j->total);
