@@ -64,14 +64,6 @@ kw_status kw_recipe_unknown(const char *name)
 
 typedef enum role { OTHER, OUTPUT, EMBEDDING, V, K, DOWN, ATTN_OUT } role;
 
-static bool holds(kw_str name, const char *part)
-{
-    size_t n = strlen(part);
-    for (size_t i = 0; i + n <= name.n; i++)
-        if (memcmp(name.p + i, part, n) == 0) return true;
-    return false;
-}
-
 static role role_of(kw_str name)
 {
     static const struct {
@@ -86,7 +78,7 @@ static role role_of(kw_str name)
                   { "ffn_down", DOWN } };
     if (kw_str_is(name, "output.weight")) return OUTPUT;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (holds(name, roles[i].part)) return roles[i].role;
+        if (kw_str_find(name, roles[i].part)) return roles[i].role;
     return OTHER;
 }
 
@@ -99,7 +91,7 @@ static bool is_kept(const kw_named_tensor *t)
                                         "per_layer_model_proj" };
     if (t->tensor.rank < 2 || !kw_str_ends(t->name, "weight")) return true;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        if (holds(t->name, kept[i])) return true;
+        if (kw_str_find(t->name, kept[i])) return true;
     return !kw_dtype_get(t->tensor.dtype)->decode;
 }
 

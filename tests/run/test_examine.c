@@ -5,7 +5,7 @@
 static void count(void *user, const kw_finding *f)
 {
     if (strcmp(f->kind, "missing") != 0 && strcmp(f->kind, "unused") != 0) return;
-    print_error("%s: %s\n", f->kind, f->text);
+    printf("%s: %s\n", f->kind, f->text);
     ++*(int *)user;
 }
 
