@@ -40,13 +40,12 @@ static kw_status fill(kw_embedder *e, kw_model *m, const kw_embed_options *o)
 {
     e->m = kw_model_retain(m);
     e->options = o->session;
-    if (!m->tokenizer)
-        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s has no tokenizer that is known", m->name),
-                      "--tokenizer FILE");
+    kw_status st = kw_model_check_tokenizer(m);
+    if (st) return st;
     if (o->session.ctx < 0 || o->session.batch < 1 || o->session.batch > 65536)
         return kw_fail(KW_EINVAL, "texts of %d tokens, runs of %d", o->session.ctx,
                        o->session.batch);
-    kw_status st = kw_pooling_load(m, &e->pooling);
+    st = kw_pooling_load(m, &e->pooling);
     if (!st && o->pooling && *o->pooling) st = kw_pooling_named(o->pooling, &e->pooling.kind);
     if (o->keep_length) e->pooling.normalise = false;
     size_t most = (size_t)m->shape.ctx_train, said = (size_t)e->pooling.max_tokens,

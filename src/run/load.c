@@ -189,6 +189,13 @@ kw_status kw_model_check_engine(const kw_model *m)
                      : kw_fail(KW_EINVAL, "%s was opened to look at it, not to run", m->name);
 }
 
+kw_status kw_model_check_tokenizer(const kw_model *m)
+{
+    if (m->tokenizer) return KW_OK;
+    return kw_try(kw_fail(KW_EUNSUPPORTED, "%s has no tokenizer that is known", m->name),
+                  "--tokenizer FILE");
+}
+
 kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o, kw_model **out)
 {
     kw_model_options all = o ? *o : kw_model_defaults();

@@ -43,13 +43,18 @@ static void from_array(const kw_meta *v, answer *a)
     a->number = first;
 }
 
+const kw_meta *kw_meta_of_arch(const kw_checkpoint *ck, kw_str arch, const char *key)
+{
+    char name[160];
+    if (arch.n + strlen(key) + 2 > sizeof name) return NULL;
+    snprintf(name, sizeof name, "%.*s.%s", (int)arch.n, arch.p, key);
+    return kw_checkpoint_meta(ck, name);
+}
+
 static answer from_meta(const kw_model *m, const kw_field *f)
 {
     answer a = { 0 };
-    char key[160];
-    if (!f->gguf) return a;
-    snprintf(key, sizeof key, "%.*s.%s", (int)m->arch.n, m->arch.p, f->gguf);
-    const kw_meta *v = kw_checkpoint_meta(m->ck, key);
+    const kw_meta *v = f->gguf ? kw_meta_of_arch(m->ck, m->arch, f->gguf) : NULL;
     if (!v) return a;
     a.has = true;
     a.meta = v;

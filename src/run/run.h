@@ -83,10 +83,14 @@ const kw_named_tensor *kw_weight_find(const kw_model *m, const kw_weight_row *ro
 
 /* KW_EINVAL for a model that was only opened to be shown. */
 kw_status kw_model_check_engine(const kw_model *m);
+/* KW_EUNSUPPORTED without a tokenizer. */
+kw_status kw_model_check_tokenizer(const kw_model *m);
 
 /* The family that the checkpoint's architecture belongs to, and its config. */
 kw_status kw_model_identify(kw_model *m);
 
+/* load_config.c: the metadata "<arch>.<key>" of a GGUF file; NULL: there is none. */
+const kw_meta *kw_meta_of_arch(const kw_checkpoint *ck, kw_str arch, const char *key);
 /* load_config.c, load_weights.c, end_ids.c: the three things a checkpoint is asked for. */
 kw_status kw_load_config(kw_model *m);
 kw_status kw_load_weights(kw_model *m);
