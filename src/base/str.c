@@ -32,6 +32,14 @@ bool kw_str_ends(kw_str a, const char *suffix)
     return a.n >= b.n && (!b.n || kw_str_eq((kw_str){ a.p + (a.n - b.n), b.n }, b));
 }
 
+const char *kw_str_find(kw_str a, const char *part)
+{
+    kw_str b = kw_str_of(part);
+    for (size_t i = 0; b.n && i + b.n <= a.n; i++)
+        if (memcmp(a.p + i, b.p, b.n) == 0) return a.p + i;
+    return NULL;
+}
+
 bool kw_str_i64(kw_str a, int64_t *out)
 {
     bool negative = a.n && a.p[0] == '-';

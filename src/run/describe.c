@@ -3,11 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t bytes_of(const kw_tensor *t)
-{
-    return (uint64_t)kw_tensor_rows(t) * kw_tensor_row_bytes(t);
-}
-
 /* The dtype that most weight bytes have. */
 static const char *main_dtype(const kw_model *m)
 {
@@ -15,7 +10,7 @@ static const char *main_dtype(const kw_model *m)
     int best = 0;
     for (size_t i = 0; i < kw_checkpoint_count(m->ck); i++) {
         const kw_tensor *t = &kw_checkpoint_at(m->ck, i)->tensor;
-        bytes[t->dtype] += bytes_of(t);
+        bytes[t->dtype] += kw_tensor_size(t);
     }
     for (int t = 0; t < KW_DTYPE_COUNT; t++) best = bytes[t] > bytes[best] ? t : best;
     return kw_dtype_get((kw_dtype)best)->name;
@@ -63,7 +58,7 @@ bool kw_model_tensor(const kw_model *m, size_t i, kw_tensor_info *out)
         .name_len = t->name.n,
         .dtype = kw_dtype_get(t->tensor.dtype)->name,
         .rank = t->tensor.rank,
-        .bytes = bytes_of(&t->tensor),
+        .bytes = kw_tensor_size(&t->tensor),
     };
     memcpy(out->shape, t->tensor.shape, sizeof out->shape);
     return true;

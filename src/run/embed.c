@@ -40,13 +40,12 @@ static kw_status fill(kw_embedder *e, kw_model *m, const kw_embed_options *o)
 {
     e->m = kw_model_retain(m);
     e->options = o->session;
-    if (!m->tokenizer)
-        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s has no tokenizer that is known", m->name),
-                      "--tokenizer FILE");
+    kw_status st = kw_model_check_tokenizer(m);
+    if (st) return st;
     if (o->session.ctx < 0 || o->session.batch < 1 || o->session.batch > 65536)
         return kw_fail(KW_EINVAL, "texts of %d tokens, runs of %d", o->session.ctx,
                        o->session.batch);
-    kw_status st = kw_pooling_load(m, &e->pooling);
+    st = kw_pooling_load(m, &e->pooling);
     if (!st && o->pooling && *o->pooling) st = kw_pooling_named(o->pooling, &e->pooling.kind);
     if (o->keep_length) e->pooling.normalise = false;
     size_t most = (size_t)m->shape.ctx_train, said = (size_t)e->pooling.max_tokens,
@@ -251,16 +250,13 @@ static kw_status embed_by_decoder(kw_embedder *e, float *out)
     if (e->m->family->encoder) return embed_by_encoder(e, out);
     s->n_done = 0;
     kw_status st = kw_session_replace(s, e->one.ids, e->one.n);
-    s->n_done = 0;
     while (!st && s->n_done < e->one.n) {
-        size_t left = e->one.n - s->n_done, batch = (size_t)s->options.batch;
-        size_t n = left < batch ? left : batch;
+        size_t n;
         float *const *states;
-        st = kw_session_hidden(s, KW_EVAL_ALL, n, &states);
+        st = kw_session_hidden(s, KW_EVAL_ALL, &n, &states);
         if (!st) kw_pool_add(&sum, e->pooling.kind, states[0], n);
         if (!st) s->n_done += n;
     }
-    s->n_done = 0;
     if (!st) kw_pool_finish(&sum, &e->pooling, out);
     return st;
 }

@@ -64,12 +64,7 @@ void kw_encode_record(const kw_model *m, kw_eval_mode mode, kw_plan *p, int64_t 
     bool states = mode == KW_EVAL_ENCODER;
     kw_decoder_inputs in = { .ids = kw_input(p, "ids", KW_I32, KW_DIM_ROWS, rows, 1),
                              .rows = kw_input(p, "rows", KW_I32, KW_DIM_ROWS, rows, 2) };
-    kw_val x = f->enter(p, m->config, m->weights, &in), shared = f->begin(p, m->config, &in), kv[2];
-    for (int il = 0; il < kw_model_layers(m, f); il++) {
-        if (states) kw_output(p, x, "hidden");
-        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, shared, &in);
-    }
-    if (states) kw_output(p, x, "hidden");
+    kw_val x = kw_record_stack(m, f, p, &in, states), kv[2];
     x = f->leave(p, m->config, m->weights, x);
     if (states) kw_output(p, x, "hidden.final");
     for (int il = 0; il < m->shape.n_layers && !states; il++) {

@@ -69,12 +69,24 @@ static decoder_values record_inputs(const kw_eval *e, kw_eval_mode mode, kw_plan
     return v;
 }
 
-static void record_memory(const kw_eval *e, kw_plan *p, kw_val kv[2])
+static void record_memory(const kw_model *m, kw_plan *p, kw_val kv[2])
 {
-    int64_t width = (int64_t)e->m->shape.n_kv_heads * e->m->shape.head_dim;
-    if (!e->m->family->encoder) return;
+    int64_t width = (int64_t)m->shape.n_kv_heads * m->shape.head_dim;
     kv[0] = kw_input(p, "memory.k", KW_F32, KW_DIM_OTHER, MEMORY_MOST, width);
     kv[1] = kw_input(p, "memory.v", KW_F32, KW_DIM_OTHER, MEMORY_MOST, width);
+}
+
+kw_val kw_record_stack(const kw_model *m, const kw_family *f, kw_plan *p, kw_decoder_inputs *in,
+                       bool trace)
+{
+    kw_val x = f->enter(p, m->config, m->weights, in), shared = f->begin(p, m->config, in);
+    for (int il = 0; il < kw_model_layers(m, f); il++) {
+        if (trace) kw_output(p, x, "hidden");
+        if (f->encoder) record_memory(m, p, in->memory);
+        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, shared, in);
+    }
+    if (trace) kw_output(p, x, "hidden");
+    return x;
 }
 
 static void record_body(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t rows,
@@ -83,13 +95,7 @@ static void record_body(const kw_eval *e, kw_eval_mode mode, kw_plan *p, int64_t
     const kw_model *m = e->m;
     const kw_family *f = m->family;
     decoder_values v = record_inputs(e, mode, p, rows, rope_scale);
-    kw_val x = f->enter(p, m->config, m->weights, &v.in), shared = f->begin(p, m->config, &v.in);
-    for (int il = 0; il < m->shape.n_layers; il++) {
-        if (mode == KW_EVAL_TRACE) kw_output(p, x, "hidden");
-        record_memory(e, p, v.in.memory);
-        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, shared, &v.in);
-    }
-    if (mode == KW_EVAL_TRACE) kw_output(p, x, "hidden");
+    kw_val x = kw_record_stack(m, f, p, &v.in, mode == KW_EVAL_TRACE);
     if (most_out(mode)) x = kw_rows(p, x, v.out_rows);
     x = f->leave(p, m->config, m->weights, x);
     if (most_out(mode)) x = f->head(p, m->config, m->weights, x);

@@ -34,11 +34,6 @@ static void report(const examiner *x, const char *kind, bool is_bad, const char 
 
 static int shown(kw_str name) { return name.n < 160 ? (int)name.n : 160; }
 
-static size_t bytes_of(const kw_tensor *t)
-{
-    return (size_t)kw_tensor_rows(t) * kw_tensor_row_bytes(t);
-}
-
 /* ---- values ---- */
 
 typedef struct counts {
@@ -95,7 +90,7 @@ static kw_status look_for_twin(examiner *x, kw_map *seen, size_t i)
 {
     enum { LEAST = 64 }; /* bytes: tiny tensors are often equal */
     const kw_named_tensor *t = kw_checkpoint_at(x->m->ck, i), *twin;
-    size_t bytes = bytes_of(&t->tensor);
+    size_t bytes = kw_tensor_size(&t->tensor);
     int64_t at;
     if (bytes < LEAST || t->tensor.rank < 2) return KW_OK;
     uint64_t *hash = kw_arena_alloc(&x->arena, 1, sizeof *hash);
@@ -104,7 +99,7 @@ static kw_status look_for_twin(examiner *x, kw_map *seen, size_t i)
     kw_str key = { (const char *)hash, sizeof *hash };
     if (!kw_map_get(seen, key, &at)) return kw_map_put(seen, key, (int64_t)i);
     twin = kw_checkpoint_at(x->m->ck, (size_t)at);
-    if (bytes_of(&twin->tensor) == bytes && !memcmp(twin->tensor.data, t->tensor.data, bytes))
+    if (kw_tensor_size(&twin->tensor) == bytes && !memcmp(twin->tensor.data, t->tensor.data, bytes))
         report(x, "duplicate", false, "\"%.*s\" has the %zu bytes of \"%.*s\"", shown(t->name),
                t->name.p, bytes, shown(twin->name), twin->name.p);
     return KW_OK;
@@ -118,8 +113,8 @@ static kw_status look_at_tensors(examiner *x)
     for (size_t i = 0; i < n; i++) {
         const kw_tensor *t = &kw_checkpoint_at(x->m->ck, i)->tensor;
         size_t cols = (size_t)kw_tensor_cols(t);
-        if (bytes_of(t) && kw_dtype_get(t->dtype)->decode && cols > widest) widest = cols;
-        x->total += bytes_of(t);
+        if (kw_tensor_size(t) && kw_dtype_get(t->dtype)->decode && cols > widest) widest = cols;
+        x->total += kw_tensor_size(t);
     }
     x->row = kw_arena_alloc(&x->arena, widest, sizeof *x->row);
     if (!x->row) st = KW_ENOMEM;
@@ -128,7 +123,7 @@ static kw_status look_at_tensors(examiner *x)
         look_at_values(x, t);
         st = look_for_twin(x, &seen, i);
         kw_checkpoint_forget(x->m->ck, t);
-        x->done += bytes_of(&t->tensor);
+        x->done += kw_tensor_size(&t->tensor);
         if (x->on_progress && x->done < x->total)
             x->on_progress(x->progress_user, "reading", x->done, x->total);
     }
@@ -139,31 +134,30 @@ static kw_status look_at_tensors(examiner *x)
 
 /* ---- names ---- */
 
-static bool is_routed(const examiner *x, int il)
+static bool is_routed(const examiner *x, const kw_family *f, int il)
 {
     char name[KW_NAME_MAX];
-    for (const kw_weight_row *row = x->m->family->weights; row->at != KW_TABLE_END; row++)
+    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++)
         if (row->flags & KW_W_ROUTER && kw_weight_find(x->m, row, il, 0, name)) return true;
     return false;
 }
 
 /* May a file leave this out? */
-static bool is_optional(const examiner *x, const kw_weight_row *row, int il)
+static bool is_optional(const examiner *x, const kw_family *f, const kw_weight_row *row, int il)
 {
     if (row->flags & (KW_W_OPTIONAL | KW_W_ROUTER | KW_W_TIED)) return true;
-    if (row->flags & KW_W_EXPERTS) return !is_routed(x, il);
-    return row->flags & KW_W_DENSE && is_routed(x, il);
+    if (row->flags & KW_W_EXPERTS) return !is_routed(x, f, il);
+    return row->flags & KW_W_DENSE && is_routed(x, f, il);
 }
 
-static void look_at_weight(const examiner *x, const kw_weight_row *row, int il)
+static void look_at_weight(const examiner *x, const kw_family *f, const kw_weight_row *row, int il)
 {
     char name[KW_NAME_MAX] = "";
-    bool is_stack = row->flags & KW_W_EXPERTS;
-    int n = is_stack ? *(const int *)(const void *)((const char *)x->m->config + row->dim[2]) : 1;
+    int n = row->flags & KW_W_EXPERTS ? kw_model_number(x->m, row->dim[2]) : 1;
     for (int expert = 0; expert < n; expert++) {
         const kw_named_tensor *t = kw_weight_find(x->m, row, il, expert, name);
         if (t) x->used[t - kw_checkpoint_at(x->m->ck, 0)] = true;
-        else if (!is_optional(x, row, il))
+        else if (!is_optional(x, f, row, il))
             report(x, "missing", true, "\"%s\" is missing: %s models have it", name,
                    x->m->family->name);
     }
@@ -172,12 +166,7 @@ static void look_at_weight(const examiner *x, const kw_weight_row *row, int il)
 static kw_status read_config(const examiner *x)
 {
     kw_model *m = x->m;
-    const kw_arch *arch = &m->family->archs[m->member];
-    if (m->config) return KW_OK;
-    kw_status st = kw_load_config(m);
-    if (!st)
-        st = m->family->check(m->config, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF &&
-                                             arch->gguf_interleaved);
+    kw_status st = m->config ? KW_OK : kw_load_config(m);
     if (!st) return KW_OK;
     m->config = NULL;
     if (st != KW_ENOMEM) report(x, "config", true, "%s", kw_error_message());
@@ -189,10 +178,9 @@ static void look_at_stack(const examiner *x, const kw_family *f)
 {
     int n_layers = kw_model_layers(x->m, f);
     for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
-        unsigned only = row->flags >> 16;
-        if (only && !(only >> x->m->member & 1)) continue;
+        if (!kw_model_has(x->m, row)) continue;
         for (int il = 0; il < (row->flags & KW_W_LAYER ? n_layers : 1); il++)
-            look_at_weight(x, row, il);
+            look_at_weight(x, f, row, il);
     }
 }
 

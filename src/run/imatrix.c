@@ -10,8 +10,7 @@
 #include <string.h>
 
 typedef struct entry {
-    const void *data; /* of the weight: what tells it from others */
-    const kw_named_tensor *tensor;
+    const kw_named_tensor *tensor; /* its data tells a weight from others */
     size_t cols, mats;
     double *sum2; /* [mats][cols] */
     float *count; /* [mats] rows */
@@ -38,11 +37,11 @@ static kw_status entry_of(watcher *w, const kw_tensor *t, entry **out)
 {
     *out = NULL;
     for (size_t i = 0; i < w->n; i++)
-        if (w->entries[i].data == t->data) return *out = &w->entries[i], KW_OK;
+        if (w->entries[i].tensor->tensor.data == t->data) return *out = &w->entries[i], KW_OK;
     const kw_named_tensor *of = tensor_at(w->ck, t->data);
     if (!of || w->n == w->cap) return KW_OK;
     entry *e = &w->entries[w->n];
-    *e = (entry){ .data = t->data, .tensor = of, .cols = (size_t)kw_tensor_cols(t) };
+    *e = (entry){ .tensor = of, .cols = (size_t)kw_tensor_cols(t) };
     e->mats = t->rank == 3 ? (size_t)t->shape[0] : 1;
     e->sum2 = kw_arena_alloc(&w->arena, e->cols * e->mats, sizeof *e->sum2);
     e->count = kw_arena_alloc(&w->arena, e->mats, sizeof *e->count);
@@ -106,10 +105,9 @@ static kw_status read_chunk(kw_session *s, const int32_t *ids, size_t n)
     kw_status st = kw_session_replace(s, ids, n);
     while (!st && s->n_done < n) {
         float *const *states = NULL;
-        size_t left = n - s->n_done, batch = (size_t)s->options.batch,
-               rows = left < batch ? left : batch;
+        size_t rows;
         st = kw_session_take_cancel(s);
-        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, rows, &states);
+        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, &rows, &states);
         if (!st) s->n_done += rows;
     }
     return st;

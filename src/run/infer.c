@@ -13,18 +13,21 @@
 
 /* ---- what may be asked for ---- */
 
-/* "<stack>hidden.2" of a stack of n layers. */
-static bool is_hidden(kw_str name, const char *stack, int n_layers, int *il)
+/* What follows a beginning; false when it is not there. */
+static bool skip(kw_str *s, const char *prefix)
+{
+    if (!kw_str_starts(*s, prefix)) return false;
+    *s = (kw_str){ s->p + strlen(prefix), s->n - strlen(prefix) };
+    return true;
+}
+
+bool kw_infer_is_hidden(kw_str name, const char *stack, int n_layers, int *il)
 {
     int64_t n;
-    size_t skip = strlen(stack) + strlen("hidden.");
-    if (!kw_str_starts(name, stack)) return false;
-    kw_str rest = { name.p + strlen(stack), name.n - strlen(stack) };
-    if (!kw_str_starts(rest, "hidden.")) return false;
-    rest = (kw_str){ name.p + skip, name.n - skip };
+    if (!skip(&name, stack) || !skip(&name, "hidden.")) return false;
     *il = n_layers + 1;
-    if (kw_str_is(rest, "final")) return true;
-    if (!kw_str_i64(rest, &n) || n < 0 || n > n_layers) return false;
+    if (kw_str_is(name, "final")) return true;
+    if (!kw_str_i64(name, &n) || n < 0 || n > n_layers) return false;
     *il = (int)n;
     return true;
 }
@@ -65,9 +68,10 @@ static kw_status add_want(infer *f, const char *name)
         if (!st) f->want[f->n_want++] = w;
         return st;
     }
-    bool decoder = is_hidden(s, has_encoder(f) ? "decoder." : "", f->m->shape.n_layers, &w.layer);
+    bool decoder =
+        kw_infer_is_hidden(s, has_encoder(f) ? "decoder." : "", f->m->shape.n_layers, &w.layer);
     if (!decoder && has_encoder(f) &&
-        is_hidden(s, "encoder.", f->m->shape.n_encoder_layers, &w.layer))
+        kw_infer_is_hidden(s, "encoder.", f->m->shape.n_encoder_layers, &w.layer))
         w.kind = WANT_ENCODER;
     else if (!decoder) {
         while (i < n && !kw_str_is(s, names[i])) i++;
@@ -246,20 +250,20 @@ static bool wants(const infer *f, want_kind kind)
     return false;
 }
 
-static kw_status forward_chunk(infer *f, size_t row, size_t n)
+static kw_status forward_chunk(infer *f, size_t row)
 {
     bool trace = wants(f, WANT_HIDDEN);
     kw_eval_mode mode = trace ? KW_EVAL_TRACE : KW_EVAL_ALL;
-    span x = { decoded(f), row, f->s->n_done, n };
+    span x = { decoded(f), row, f->s->n_done, 0 };
     float *const *out = NULL;
-    kw_status st = kw_session_hidden(f->s, mode, n, &out);
+    kw_status st = kw_session_hidden(f->s, mode, &x.n, &out);
     for (size_t i = 0; i < f->n_want && !st; i++) {
         const want *w = &f->want[i];
         if (w->kind == WANT_HIDDEN) scatter(w, x, out[w->layer]);
         if (w->kind == WANT_LOGITS)
             st = take_logits(f, w, x, out[trace ? f->m->shape.n_layers + 1 : 0]);
     }
-    if (!st) f->s->n_done += n;
+    if (!st) f->s->n_done += x.n;
     return st;
 }
 
@@ -270,10 +274,7 @@ static kw_status forward(infer *f, size_t row)
     kw_status st = kw_session_replace(f->s, f->text.real_ids, f->text.n_real);
     if (!st && has_encoder(f)) st = kw_session_replace_text(f->s, x->real_ids, x->n_real);
     f->s->n_done = 0;
-    while (!st && f->s->n_done < x->n_real) {
-        size_t left = x->n_real - f->s->n_done, batch = (size_t)f->s->options.batch;
-        st = forward_chunk(f, row, left < batch ? left : batch);
-    }
+    while (!st && f->s->n_done < x->n_real) st = forward_chunk(f, row);
     f->s->n_done = 0;
     return st;
 }
@@ -373,7 +374,7 @@ static kw_status perform(infer *f, const char *in_path, const char *out_path,
 {
     kw_status st = read_want(f, o);
     if (!st) st = read_inputs(f, in_path, o->n_want);
-    if (!st) st = kw_infer_check_beams(f, o);
+    if (!st) st = kw_infer_check_beams(f);
     if (!st) st = open_session(f, o);
     for (size_t i = 0; i < f->n_want && !st; i++) st = make_out(f, &f->want[i]);
     for (size_t row = 0; row < f->b && !st; row++) {

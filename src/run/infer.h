@@ -1,4 +1,4 @@
-/* infer.h - the types of infer.c and infer_beam.c. */
+/* infer.h - what infer.c, infer_texts.c and infer_beam.c share. */
 #ifndef KW_RUN_INFER_H
 #define KW_RUN_INFER_H
 
@@ -36,12 +36,6 @@ typedef struct infer_text {
     size_t *real_at, n_real;        /* columns where they stand */
 } infer_text;
 
-/* What a row's beam search found: [beams] whole texts. */
-typedef struct infer_beams {
-    kw_hypothesis *at;
-    size_t n;
-} infer_beams;
-
 typedef struct infer {
     kw_model *m;
     kw_session *s;
@@ -52,7 +46,7 @@ typedef struct infer {
     kw_beam_args beam;       /* beams 0: no search */
     size_t b;                /* rows of input_ids */
     infer_text text, forced; /* input_ids, decoder_input_ids */
-    infer_beams *found;      /* [b] */
+    kw_beams *found;         /* [b] of whole texts */
     kw_eval eval;            /* of encoders, in place of a session */
     kw_pooling pooling;
     double *sums; /* [dim] */
@@ -63,11 +57,13 @@ kw_status kw_infer_want_of_text(const infer *f, want *w);
 const char *const *kw_infer_text_names(const kw_model *m, size_t *n); /* what is given unasked */
 kw_status kw_infer_open_texts(infer *f, const kw_infer_options *o);
 kw_status kw_infer_text(infer *f, size_t row); /* the row in work: computed and put into place */
-/* infer.c for it: all real tokens of the row in work to their places. */
+/* infer.c for it. "<stack>hidden.2" of a stack of n layers; hidden.final is *il = n_layers + 1. */
+bool kw_infer_is_hidden(kw_str name, const char *stack, int n_layers, int *il);
+/* All real tokens of the row in work to their places. */
 void kw_infer_scatter(const infer *f, const want *w, size_t row, const float *src);
 
 /* ---- infer_beam.c ---- */
-kw_status kw_infer_check_beams(infer *f, const kw_infer_options *o);
+kw_status kw_infer_check_beams(infer *f);
 /* Searches from the row in work. */
 kw_status kw_infer_search(infer *f, size_t row);
 /* Makes the outputs when all rows have been searched. */

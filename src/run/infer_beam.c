@@ -4,9 +4,8 @@
 #include "run/infer.h"
 #include <string.h>
 
-kw_status kw_infer_check_beams(infer *f, const kw_infer_options *o)
+kw_status kw_infer_check_beams(infer *f)
 {
-    f->beam = o->beam;
     if (f->beam.beams == 0) return KW_OK;
     if (!f->generate)
         return kw_try(kw_fail(KW_EINVAL, "beams without a number of ids to generate"),
@@ -17,21 +16,21 @@ kw_status kw_infer_check_beams(infer *f, const kw_infer_options *o)
     return f->found ? KW_OK : KW_ENOMEM;
 }
 
-static kw_status keep(infer *f, const kw_beams *beams, infer_beams *out)
+static kw_status keep(infer *f, const kw_beams *beams, kw_beams *out)
 {
     size_t n = 0;
     const int32_t *ids = kw_session_ids(f->s, &n);
-    out->at = kw_arena_alloc(&f->arena, beams->n, sizeof *out->at);
-    out->n = beams->n;
-    for (size_t i = 0; out->at && i < beams->n; i++) {
+    kw_hypothesis *at = kw_arena_alloc(&f->arena, beams->n, sizeof *at);
+    *out = (kw_beams){ at, beams->n };
+    for (size_t i = 0; at && i < beams->n; i++) {
         const kw_hypothesis *h = &beams->at[i];
         int32_t *whole = kw_arena_alloc(&f->arena, n + h->n, sizeof *whole);
         if (!whole) return KW_ENOMEM;
         memcpy(whole, ids, n * sizeof *ids);
         memcpy(whole + n, h->ids, h->n * sizeof *ids);
-        out->at[i] = (kw_hypothesis){ whole, n + h->n, h->score };
+        at[i] = (kw_hypothesis){ whole, n + h->n, h->score };
     }
-    return out->at ? KW_OK : KW_ENOMEM;
+    return at ? KW_OK : KW_ENOMEM;
 }
 
 kw_status kw_infer_search(infer *f, size_t row)

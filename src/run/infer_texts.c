@@ -21,9 +21,8 @@ enum { N_NAMES = sizeof names / sizeof *names };
 kw_status kw_infer_want_of_text(const infer *f, want *w)
 {
     const int n_layers = f->m->shape.n_layers;
-    const size_t skip = strlen("hidden.");
     kw_str name = kw_str_of(w->name);
-    int64_t il;
+    int il;
     if (f->generate || f->beam.beams) return kw_model_check_writes(f->m);
     w->layer = n_layers + (f->m->family->leave != NULL);
     if (kw_str_starts(name, "encoder.")) name = (kw_str){ name.p + 8, name.n - 8 };
@@ -32,10 +31,8 @@ kw_status kw_infer_want_of_text(const infer *f, want *w)
             w->kind = names[i].kind;
             return KW_OK;
         }
-    kw_str rest = { name.p + skip, kw_str_starts(name, "hidden.") ? name.n - skip : 0 };
-    if (rest.n && kw_str_is(rest, "final")) return KW_OK;
-    if (rest.n && kw_str_i64(rest, &il) && il >= 0 && il <= n_layers) {
-        w->layer = (int)il;
+    if (kw_infer_is_hidden(name, "", n_layers, &il)) {
+        if (il <= n_layers) w->layer = il;
         return KW_OK;
     }
     return kw_fail(KW_EINVAL,
@@ -46,12 +43,10 @@ kw_status kw_infer_want_of_text(const infer *f, want *w)
 
 const char *const *kw_infer_text_names(const kw_model *m, size_t *n)
 {
-    static const char *const plain[] = { "last_hidden_state", "sentence_embedding",
-                                         "cls_embedding" };
-    static const char *const scoring[] = { "last_hidden_state", "sentence_embedding",
-                                           "cls_embedding", "logits" };
+    static const char *const all[] = { "last_hidden_state", "sentence_embedding", "cls_embedding",
+                                       "logits" };
     *n = m->shape.n_labels ? 4 : 3;
-    return m->shape.n_labels ? scoring : plain;
+    return all;
 }
 
 kw_status kw_infer_open_texts(infer *f, const kw_infer_options *o)

@@ -115,18 +115,20 @@ static kw_status check_is_model(const kw_model *m)
                   "kwaai run MODEL --lora ADAPTER");
 }
 
-kw_status kw_model_identify(kw_model *m)
+static void find_family(kw_model *m)
 {
     const kw_arch *arch = NULL;
-    bool is_gguf = kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF;
+    m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
+    if (m->family) m->member = (int)(arch - m->family->archs);
+}
+
+kw_status kw_model_identify(kw_model *m)
+{
     kw_status st = check_is_model(m);
     if (!st) st = read_arch(m);
     if (st) return st;
-    m->family = kw_family_find(m->arch, is_gguf, &arch);
-    if (!m->family) return unknown_arch(m);
-    m->member = (int)(arch - m->family->archs);
-    st = kw_load_config(m);
-    return st ? st : m->family->check(m->config, is_gguf && arch->gguf_interleaved);
+    find_family(m);
+    return m->family ? kw_load_config(m) : unknown_arch(m);
 }
 
 static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
@@ -159,12 +161,10 @@ static kw_model *new_model(kw_engine *e)
 
 static kw_status list(kw_model *m, const char *path, const kw_model_options *o)
 {
-    const kw_arch *arch = NULL;
     kw_status st = kw_checkpoint_open(path, (kw_file_options){ .no_mmap = o->no_mmap }, &m->ck);
     if (st) return st;
     m->arch = KW_STR("");
-    if (!is_adapter(m) && read_arch(m) == KW_OK)
-        m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
+    if (!is_adapter(m) && read_arch(m) == KW_OK) find_family(m);
     return name_model(m, path);
 }
 
@@ -187,6 +187,13 @@ kw_status kw_model_check_engine(const kw_model *m)
 {
     return m->engine ? KW_OK
                      : kw_fail(KW_EINVAL, "%s was opened to look at it, not to run", m->name);
+}
+
+kw_status kw_model_check_tokenizer(const kw_model *m)
+{
+    if (m->tokenizer) return KW_OK;
+    return kw_try(kw_fail(KW_EUNSUPPORTED, "%s has no tokenizer that is known", m->name),
+                  "--tokenizer FILE");
 }
 
 kw_status kw_model_load(kw_engine *e, const char *path, const kw_model_options *o, kw_model **out)

@@ -1,4 +1,4 @@
-/* load_config.c - fills a family's config struct from its table of fields.
+/* load_config.c - fills a family's config struct from its table of fields, and has the family check it.
  *
  * A Hugging Face file answers by a path in config.json, a GGUF file by "<architecture>.<key>". An absent optional field
  * keeps its default; a field of the wrong type is an error that names it. */
@@ -43,13 +43,18 @@ static void from_array(const kw_meta *v, answer *a)
     a->number = first;
 }
 
+const kw_meta *kw_meta_of_arch(const kw_checkpoint *ck, kw_str arch, const char *key)
+{
+    char name[160];
+    if (arch.n + strlen(key) + 2 > sizeof name) return NULL;
+    snprintf(name, sizeof name, "%.*s.%s", (int)arch.n, arch.p, key);
+    return kw_checkpoint_meta(ck, name);
+}
+
 static answer from_meta(const kw_model *m, const kw_field *f)
 {
     answer a = { 0 };
-    char key[160];
-    if (!f->gguf) return a;
-    snprintf(key, sizeof key, "%.*s.%s", (int)m->arch.n, m->arch.p, f->gguf);
-    const kw_meta *v = kw_checkpoint_meta(m->ck, key);
+    const kw_meta *v = f->gguf ? kw_meta_of_arch(m->ck, m->arch, f->gguf) : NULL;
     if (!v) return a;
     a.has = true;
     a.meta = v;
@@ -167,5 +172,5 @@ kw_status kw_load_config(kw_model *m)
         kw_status st = put_field(m, f, is_gguf ? from_meta(m, f) : from_json(m, f));
         if (st) return st;
     }
-    return KW_OK;
+    return m->family->check(m->config, is_gguf && m->family->archs[m->member].gguf_interleaved);
 }

@@ -9,6 +9,7 @@
 
 typedef struct binding_of {
     kw_model *m;
+    const kw_family *f; /* m's, or its encoder's */
     const kw_weight_row *row;
     int il, expert;
     char name[KW_NAME_MAX];
@@ -32,10 +33,10 @@ static int *dimension(const binding_of *b, int i)
 static int64_t find_part(const binding_of *b, int64_t *start)
 {
     int64_t total = 0;
-    for (const kw_weight_row *row = b->m->family->weights; row->at != KW_TABLE_END; row++) {
+    for (const kw_weight_row *row = b->f->weights; row->at != KW_TABLE_END; row++) {
         if (!(row->flags & KW_W_PART) || strcmp(row->hf, b->row->hf) != 0) continue;
         if (row == b->row) *start = total;
-        total += *(const int *)(const void *)((const char *)b->m->config + row->dim[0]);
+        total += kw_model_number(b->m, row->dim[0]);
     }
     return total;
 }
@@ -208,9 +209,9 @@ static kw_status bind_experts(binding_of *b, kw_weight_ref *ref)
 }
 
 /* Whether the layer, as far as it is bound, has a router. */
-static bool is_routed(const kw_model *m, const char *layer)
+static bool is_routed(const kw_family *f, const char *layer)
 {
-    for (const kw_weight_row *row = m->family->weights; row->at != KW_TABLE_END; row++)
+    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++)
         if (row->flags & KW_W_ROUTER)
             return ((const kw_weight_ref *)(const void *)(layer + row->at))->t;
     return false;
@@ -220,8 +221,8 @@ static bool is_routed(const kw_model *m, const char *layer)
 static bool is_idle(const binding_of *b, const char *home)
 {
     if (b->row->flags & KW_W_ROUTER) return *dimension(b, 0) == 0;
-    if (b->row->flags & KW_W_EXPERTS) return !is_routed(b->m, home);
-    return b->row->flags & KW_W_DENSE && is_routed(b->m, home);
+    if (b->row->flags & KW_W_EXPERTS) return !is_routed(b->f, home);
+    return b->row->flags & KW_W_DENSE && is_routed(b->f, home);
 }
 
 static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
@@ -230,7 +231,7 @@ static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
     if (!found && (b->row->flags & (KW_W_OPTIONAL | KW_W_ROUTER))) return KW_OK;
     if (!found && (b->row->flags & KW_W_TIED)) {
         *ref = *(const kw_weight_ref *)(const void *)((const char *)b->m->weights +
-                                                      b->m->family->weights[0].at);
+                                                      b->f->weights[0].at);
         return KW_OK;
     }
     if (!found) return missing(b);
@@ -252,14 +253,13 @@ static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
     return ref->name && ref->t ? KW_OK : KW_ENOMEM;
 }
 
-static kw_status bind_row(kw_model *m, const kw_weight_row *row, char *layers, int n_layers)
+static kw_status bind_row(kw_model *m, const kw_family *f, const kw_weight_row *row, char *layers)
 {
     bool per_layer = row->flags & KW_W_LAYER;
-    unsigned only = row->flags >> 16;
-    if (only && !(only >> m->member & 1)) return KW_OK;
-    for (int il = 0; il < (per_layer ? n_layers : 1); il++) {
-        binding_of b = { .m = m, .row = row, .il = il };
-        char *home = per_layer ? layers + (size_t)il * m->family->layer_size : m->weights;
+    if (!kw_model_has(m, row)) return KW_OK;
+    for (int il = 0; il < (per_layer ? kw_model_layers(m, f) : 1); il++) {
+        binding_of b = { .m = m, .f = f, .row = row, .il = il };
+        char *home = per_layer ? layers + (size_t)il * f->layer_size : m->weights;
         kw_weight_ref *ref = (kw_weight_ref *)(void *)(home + row->at);
         if (is_idle(&b, home)) continue;
         kw_status st = row->flags & KW_W_EXPERTS ? bind_experts(&b, ref) : bind_one(&b, ref);
@@ -271,12 +271,11 @@ static kw_status bind_row(kw_model *m, const kw_weight_row *row, char *layers, i
 /* The layers of f, which is the model's family or its encoder's. */
 static kw_status bind_stack(kw_model *m, const kw_family *f)
 {
-    int n_layers = kw_model_layers(m, f);
-    char *layers = kw_arena_alloc(&m->arena, (size_t)n_layers, f->layer_size);
+    char *layers = kw_arena_alloc(&m->arena, (size_t)kw_model_layers(m, f), f->layer_size);
     if (!layers) return KW_ENOMEM;
     memcpy((char *)m->weights + f->layers_at, &layers, sizeof layers);
     for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
-        kw_status st = bind_row(m, row, layers, n_layers);
+        kw_status st = bind_row(m, f, row, layers);
         if (st) return st;
     }
     return KW_OK;

@@ -63,13 +63,12 @@ static const kw_named_tensor *find_wrapped(const kw_model *m, const char *name)
     return found;
 }
 
-static kw_status other_model(const kw_model *m, const kw_lora *l, const char *what)
+/* The reason of what is then said to be wrong. */
+static kw_status other_model(const kw_model *m, const kw_lora *l)
 {
     kw_status st =
-        kw_fail(KW_ESHAPE,
-                "%s\nwhy: the adapter is for another model: it says \"%.*s\", this is "
-                "%s (%.*s)",
-                what, (int)(l->config.base.n < 200 ? l->config.base.n : 200), l->config.base.p,
+        kw_fail(KW_ESHAPE, "the adapter is for another model: it says \"%.*s\", this is %s (%.*s)",
+                (int)(l->config.base.n < 200 ? l->config.base.n : 200), l->config.base.p,
                 m->name ? m->name : "a model", (int)m->arch.n, m->arch.p);
     return kw_try(st, "the model that the adapter was trained on");
 }
@@ -78,16 +77,12 @@ static kw_status find_target(const kw_model *m, const kw_lora *l, const kw_lora_
                              const kw_named_tensor **out)
 {
     bool is_gguf = kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF;
-    char name[KW_NAME_MAX] = "", text[KW_NAME_MAX + 64];
+    char name[KW_NAME_MAX] = "";
     if (is_gguf == l->is_gguf) *out = find_wrapped(m, p->target.p);
     else *out = translate(m, p->target, l->is_gguf, name) ? find_wrapped(m, name) : NULL;
     if (*out) return KW_OK;
-    kw_buf what = KW_BUF(sizeof text, KW_PAY_MISC);
-    kw_buf_printf(&what, "it changes \"%.*s\", which the model does not have",
-                  (int)(p->target.n < 100 ? p->target.n : 100), p->target.p);
-    kw_status st = what.status ? what.status : other_model(m, l, kw_buf_text(&what));
-    kw_buf_free(&what);
-    return st;
+    return kw_because(other_model(m, l), "it changes \"%.*s\", which the model does not have",
+                      (int)(p->target.n < 100 ? p->target.n : 100), p->target.p);
 }
 
 static kw_status check_target(const kw_model *m, const kw_lora *l, const kw_lora_pair *p,
@@ -100,13 +95,10 @@ static kw_status check_target(const kw_model *m, const kw_lora *l, const kw_lora
     if (w->rank == 2 && w->shape[0] == (rows_of_a ? a : b) && w->shape[1] == (rows_of_a ? b : a) &&
         kw_dtype_get(w->dtype)->decode)
         return KW_OK;
-    kw_buf what = KW_BUF(1024, KW_PAY_MISC);
-    kw_buf_printf(&what, "A %s and B %s do not fit \"%.*s\" %s", kw_tensor_shape_text(p->a, sa),
-                  kw_tensor_shape_text(p->b, sb), (int)(t->name.n < 100 ? t->name.n : 100),
-                  t->name.p, kw_tensor_shape_text(w, sw));
-    kw_status st = what.status ? what.status : other_model(m, l, kw_buf_text(&what));
-    kw_buf_free(&what);
-    return st;
+    return kw_because(other_model(m, l), "A %s and B %s do not fit \"%.*s\" %s",
+                      kw_tensor_shape_text(p->a, sa), kw_tensor_shape_text(p->b, sb),
+                      (int)(t->name.n < 100 ? t->name.n : 100), t->name.p,
+                      kw_tensor_shape_text(w, sw));
 }
 
 /* ---- the two matrices in f32 ---- */
@@ -207,7 +199,7 @@ static void work(void *ctx, int worker)
             add_row(j, (size_t)i, room, room + j->f->cols);
 }
 
-/* bytes: what the changed tensor takes in memory. */
+/* W + s B A in the tensor's place. */
 static kw_status add(kw_model *m, const kw_named_tensor *t, const factors *f, kw_arena *arena,
                      job *j)
 {
@@ -229,6 +221,7 @@ static kw_status add(kw_model *m, const kw_named_tensor *t, const factors *f, kw
     return KW_OK;
 }
 
+/* bytes: counts what the changed tensors take in memory. */
 static kw_status merge_pair(kw_model *m, const kw_lora *l, const kw_lora_pair *p, float scale,
                             uint64_t *bytes)
 {
@@ -256,7 +249,7 @@ static kw_status check_arch(const kw_model *m, const kw_lora *l)
     if (kw_family_find(l->config.base, true, &row) == m->family &&
         row == &m->family->archs[m->member])
         return KW_OK;
-    return other_model(m, l, "it does not fit the model's architecture");
+    return kw_because(other_model(m, l), "it does not fit the model's architecture");
 }
 
 kw_status kw_lora_merge(kw_model *m, const kw_lora *l, float scale)

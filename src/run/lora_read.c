@@ -5,7 +5,6 @@
  *
  * Whatever else a file holds would be lost without a word: it is refused by its name. */
 #include "run/lora.h"
-#include <stdio.h>
 #include <string.h>
 
 enum { MAX_CONFIG = 16 << 20, MAX_PATH_BYTES = 8192 };
@@ -121,14 +120,6 @@ static const struct {
     { { ".lora_a", ".lora_b", false } },
 };
 
-static const char *find_mark(kw_str name, const char *mark)
-{
-    size_t n = strlen(mark);
-    for (size_t i = 0; mark[0] && i + n <= name.n; i++)
-        if (memcmp(name.p + i, mark, n) == 0) return name.p + i;
-    return NULL;
-}
-
 /* base_model.model.<module> -> <module>.weight */
 static kw_status name_target(kw_lora *l, kw_str module, kw_lora_pair *pair)
 {
@@ -185,13 +176,13 @@ static kw_status add_pair(kw_lora *l, const kw_named_tensor *t, const char *at, 
 static kw_status read_tensor(kw_lora *l, const kw_named_tensor *t, size_t *n_b)
 {
     for (size_t i = 0; i < 2 && marks[l->is_gguf][i].a; i++) {
-        const char *a = find_mark(t->name, marks[l->is_gguf][i].a);
+        const char *a = kw_str_find(t->name, marks[l->is_gguf][i].a);
         if (a) return add_pair(l, t, a, i);
-        if (!find_mark(t->name, marks[l->is_gguf][i].b)) continue;
+        if (!kw_str_find(t->name, marks[l->is_gguf][i].b)) continue;
         ++*n_b;
         return KW_OK;
     }
-    bool is_dora = find_mark(t->name, "lora_magnitude_vector");
+    bool is_dora = kw_str_find(t->name, "lora_magnitude_vector");
     return kw_try(kw_fail(KW_EUNSUPPORTED, "tensor \"%.*s\" is %s", (int)t->name.n, t->name.p,
                           is_dora ? "DoRA's: only plain LoRA is applied" : "no part of a LoRA"),
                   "merge it with PEFT (merge_and_unload) and save the model");

@@ -152,11 +152,7 @@ static void read_meta(const kw_model *m, kw_pooling *out)
 {
     static const kw_pooling_kind kinds[] = { KW_POOL_MEAN, KW_POOL_MEAN, KW_POOL_CLS,
                                              KW_POOL_LAST };
-    char key[128] = "";
-    if (m->arch.n > 64) return;
-    memcpy(key, m->arch.p, m->arch.n);
-    memcpy(key + m->arch.n, ".pooling_type", sizeof ".pooling_type");
-    const kw_meta *v = kw_checkpoint_meta(m->ck, key);
+    const kw_meta *v = kw_meta_of_arch(m->ck, m->arch, "pooling_type");
     if (v && v->type == KW_META_INT && v->integer >= 0 && v->integer < 4)
         out->kind = kinds[v->integer];
 }

@@ -6,6 +6,7 @@
  *
  * Vectors, norms, routers and the like stay as they are. */
 #include "run/quant_mix.h"
+#include "run/run.h"
 #include <string.h>
 
 enum { F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K_M, Q5_K_S, Q4_1, Q4_K_M, Q4_K_S, Q4_0 };
@@ -64,14 +65,6 @@ kw_status kw_recipe_unknown(const char *name)
 
 typedef enum role { OTHER, OUTPUT, EMBEDDING, V, K, DOWN, ATTN_OUT } role;
 
-static bool holds(kw_str name, const char *part)
-{
-    size_t n = strlen(part);
-    for (size_t i = 0; i + n <= name.n; i++)
-        if (memcmp(name.p + i, part, n) == 0) return true;
-    return false;
-}
-
 static role role_of(kw_str name)
 {
     static const struct {
@@ -86,7 +79,7 @@ static role role_of(kw_str name)
                   { "ffn_down", DOWN } };
     if (kw_str_is(name, "output.weight")) return OUTPUT;
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (holds(name, roles[i].part)) return roles[i].role;
+        if (kw_str_find(name, roles[i].part)) return roles[i].role;
     return OTHER;
 }
 
@@ -99,7 +92,7 @@ static bool is_kept(const kw_named_tensor *t)
                                         "per_layer_model_proj" };
     if (t->tensor.rank < 2 || !kw_str_ends(t->name, "weight")) return true;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        if (holds(t->name, kept[i])) return true;
+        if (kw_str_find(t->name, kept[i])) return true;
     return !kw_dtype_get(t->tensor.dtype)->decode;
 }
 
@@ -243,14 +236,9 @@ kw_dtype kw_recipe_choose(const kw_recipe *mix, const kw_recipe_facts *f, const 
 
 /* ---- the model ---- */
 
-static int number(const kw_checkpoint *ck, const char *key)
+static int number(const kw_checkpoint *ck, kw_str arch, const char *key)
 {
-    char name[160];
-    const kw_meta *arch = kw_checkpoint_meta(ck, "general.architecture");
-    if (!arch || arch->type != KW_META_STRING || arch->string.n > 80) return 0;
-    memcpy(name, arch->string.p, arch->string.n);
-    memcpy(name + arch->string.n, key, strlen(key) + 1);
-    const kw_meta *m = kw_checkpoint_meta(ck, name);
+    const kw_meta *m = kw_meta_of_arch(ck, arch, key);
     double v = 0;
     if (m && m->type == KW_META_INT) v = (double)m->integer;
     if (m && m->type == KW_META_ARRAY) {
@@ -263,12 +251,13 @@ static int number(const kw_checkpoint *ck, const char *key)
 void kw_recipe_ask(const kw_checkpoint *ck, kw_recipe_facts *f)
 {
     const kw_meta *arch = kw_checkpoint_meta(ck, "general.architecture");
-    f->n_layers = number(ck, ".block_count");
-    f->n_heads = number(ck, ".attention.head_count");
-    f->n_kv_heads = number(ck, ".attention.head_count_kv");
-    f->n_experts = number(ck, ".expert_count");
+    kw_str name = arch && arch->type == KW_META_STRING ? arch->string : KW_STR("");
+    f->n_layers = number(ck, name, "block_count");
+    f->n_heads = number(ck, name, "attention.head_count");
+    f->n_kv_heads = number(ck, name, "attention.head_count_kv");
+    f->n_experts = number(ck, name, "expert_count");
     f->has_output = kw_checkpoint_find(ck, "output.weight") != NULL;
-    f->is_falcon = arch && arch->type == KW_META_STRING && kw_str_is(arch->string, "falcon");
+    f->is_falcon = kw_str_is(name, "falcon");
     if (!f->n_kv_heads) f->n_kv_heads = f->n_heads;
 }
 

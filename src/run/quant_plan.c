@@ -74,6 +74,13 @@ static void choose(const kw_quant_job *j, const kw_recipe *mix, const kw_named_t
     it->is_fallback = it->to != want;
 }
 
+uint64_t kw_quant_bytes(const kw_quant_item *it)
+{
+    kw_tensor t = it->from->tensor;
+    t.dtype = it->to;
+    return kw_tensor_size(&t);
+}
+
 static uint64_t aligned(uint64_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
 /* Of the output, as it will be. */
@@ -82,14 +89,11 @@ static uint64_t file_size(const kw_quant_job *j, const kw_recipe *mix)
     uint64_t header = 24 + j->keys.bytes.len, data = 0;
     for (size_t i = 0; i < j->n; i++) {
         kw_quant_item it;
-        size_t bytes = 0;
         const kw_named_tensor *t = kw_checkpoint_at(j->ck, i);
         choose(j, mix, t, &it);
         size_t rank = t->tensor.rank ? (size_t)t->tensor.rank : 1;
-        size_t values = (size_t)(kw_tensor_rows(&t->tensor) * kw_tensor_cols(&t->tensor));
         header += 8 + t->name.n + 4 + 8 * rank + 4 + 8;
-        kw_dtype_size(it.to, values, &bytes);
-        data += aligned(bytes);
+        data += aligned(kw_quant_bytes(&it));
     }
     return aligned(header) + data;
 }
@@ -202,14 +206,9 @@ kw_status kw_quant_decide(kw_quant_job *j, const char *in, const char *out)
     if (!st) st = choose_mix(j);
     if (!st && !(j->items = kw_calloc(j->n + 1, sizeof *j->items, KW_PAY_FILE))) st = KW_ENOMEM;
     for (size_t i = 0; i < j->n && !st; i++) {
-        size_t bytes = 0;
         choose(j, j->mix, kw_checkpoint_at(j->ck, i), &j->items[i]);
         st = find_importance(j, &j->items[i]);
-        kw_dtype_size(j->items[i].from->tensor.dtype,
-                      (size_t)(kw_tensor_rows(&j->items[i].from->tensor) *
-                               kw_tensor_cols(&j->items[i].from->tensor)),
-                      &bytes);
-        j->total += bytes;
+        j->total += kw_tensor_size(&j->items[i].from->tensor);
         j->n_fallbacks += j->items[i].is_fallback;
     }
     return st ? st : check_requantizing(j);

@@ -18,7 +18,7 @@ enum { MOST_TAKINGS = WAVE_BYTES / 2048 }; /* the least is half a unit at 2.6 bi
 /* What a thread saw in the units it took at once. */
 typedef struct seen {
     double error, square;
-    float most_error, most;
+    float most_error;
     int64_t bad_row, bad_col; /* the first value that is not finite, or too large; -1 */
     float bad;
 } seen;
@@ -57,11 +57,9 @@ static void look(const tensor_work *w, float *x, size_t n, seen *s, int64_t at[2
 {
     const kw_dtype_info *to = kw_dtype_get(w->it->to);
     bool is_wide = w->it->to == KW_F32 || w->it->to == KW_BF16 || w->it->to == KW_F64;
-    float limit = is_wide ? FLT_MAX : 65504.0f, most = 0;
+    float limit = is_wide ? FLT_MAX : 65504.0f;
     size_t bad = n;
-    for (size_t i = 0; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     for (size_t i = 0; i < n; i++) bad = !(fabsf(x[i]) <= limit) && bad == n ? i : bad;
-    s->most = most > s->most ? most : s->most;
     if (bad == n) return;
     bool is_odd = !(fabsf(x[bad]) <= FLT_MAX);
     if (!(w->j->o->allow_nan && is_odd) && s->bad_row < 0) {
@@ -181,14 +179,12 @@ static kw_status code_waves(tensor_work *w, unsigned char *out[2], int64_t wave,
 static void tell(const kw_quant_job *j, const kw_quant_item *it, const seen *all)
 {
     const kw_tensor *t = &it->from->tensor;
-    size_t bytes = 0, n = (size_t)(kw_tensor_rows(t) * kw_tensor_cols(t));
-    kw_dtype_size(it->to, n, &bytes);
     kw_quantized_tensor told = {
         .name = it->from->name.p,
         .name_len = it->from->name.n,
         .from = kw_dtype_get(t->dtype)->name,
         .to = kw_dtype_get(it->to)->name,
-        .bytes = bytes,
+        .bytes = kw_quant_bytes(it),
         .has_importance = it->importance != NULL,
         .is_fallback = it->is_fallback,
         .rms = all->square > 0 ? sqrt(all->error / all->square) : 0,
@@ -202,13 +198,11 @@ static kw_status code_tensor(kw_quant_job *j, tensor_work *w, const kw_quant_ite
 {
     int64_t wave;
     seen all = { 0 };
-    size_t bytes = 0;
     plan_waves(w, it, &wave);
     kw_status st = code_waves(w, out, wave, &all);
     if (st) return st;
-    kw_dtype_size(it->from->tensor.dtype, (size_t)(w->rows * w->cols), &bytes);
     kw_checkpoint_forget(j->ck, it->from);
-    j->done += bytes;
+    j->done += kw_tensor_size(&it->from->tensor);
     tell(j, it, &all);
     if (j->o->on_progress && j->done < j->total)
         j->o->on_progress(j->o->user, "quantizing", j->done, j->total);

@@ -28,6 +28,7 @@ typedef struct kw_quant_job {
     size_t n_fallbacks;
 } kw_quant_job;
 
+uint64_t kw_quant_bytes(const kw_quant_item *it); /* of the tensor, as it will be */
 /* Opens the input and chooses everything: formats, importances, metadata; says what speaks against it. */
 kw_status kw_quant_decide(kw_quant_job *j, const char *in, const char *out);
 

@@ -56,9 +56,20 @@ static inline const void *kw_model_layer(const kw_model *m, const kw_family *f, 
         (const char *const *)(const void *)((const char *)m->weights + f->layers_at);
     return *layers + (size_t)il * f->layer_size;
 }
+/* The int member of the config at this offset. */
+static inline int kw_model_number(const kw_model *m, size_t at)
+{
+    return *(const int *)(const void *)((const char *)m->config + at);
+}
 static inline int kw_model_layers(const kw_model *m, const kw_family *f)
 {
-    return *(const int *)(const void *)((const char *)m->config + f->n_layers_at);
+    return kw_model_number(m, f->n_layers_at);
+}
+/* Whether the model is of the members that have this weight. */
+static inline bool kw_model_has(const kw_model *m, const kw_weight_row *row)
+{
+    unsigned only = row->flags >> 16;
+    return !only || only >> m->member & 1;
 }
 
 /* weight_names.c: what a row of the family's table is called in files. */
@@ -72,10 +83,14 @@ const kw_named_tensor *kw_weight_find(const kw_model *m, const kw_weight_row *ro
 
 /* KW_EINVAL for a model that was only opened to be shown. */
 kw_status kw_model_check_engine(const kw_model *m);
+/* KW_EUNSUPPORTED without a tokenizer. */
+kw_status kw_model_check_tokenizer(const kw_model *m);
 
 /* The family that the checkpoint's architecture belongs to, and its config. */
 kw_status kw_model_identify(kw_model *m);
 
+/* load_config.c: the metadata "<arch>.<key>" of a GGUF file; NULL: there is none. */
+const kw_meta *kw_meta_of_arch(const kw_checkpoint *ck, kw_str arch, const char *key);
 /* load_config.c, load_weights.c, end_ids.c: the three things a checkpoint is asked for. */
 kw_status kw_load_config(kw_model *m);
 kw_status kw_load_weights(kw_model *m);
@@ -147,7 +162,6 @@ typedef struct kw_encoded {
     float *kv,
         **at; /* k and v of each decoder layer: at[2 * n_layers], each [n][kv heads * width] */
 } kw_encoded;
-/* KW_ENOMEM; the kv cells stay unset until kw_encode. */
 kw_encoded *kw_encoded_retain(kw_encoded *x); /* returns x; NULL is fine */
 void kw_encoded_release(kw_encoded *x);       /* NULL is fine */
 
@@ -196,6 +210,9 @@ kw_status kw_eval_head(kw_eval *e, const float *final, size_t n, const float **l
 kw_status kw_eval_ready(kw_eval *e, kw_eval_mode mode, int64_t n, float rope_scale,
                         kw_recorded **out);
 kw_status kw_eval_run(kw_eval *e, kw_recorded *r, kw_binding *b); /* b.outputs: by the caller */
+/* The layers of f, which is the model's family or its encoder's, in a plan; trace: hidden.0 .. hidden.L leave it. */
+kw_val kw_record_stack(const kw_model *m, const kw_family *f, kw_plan *p, kw_decoder_inputs *in,
+                       bool trace);
 
 /* ---- texts.c: whole texts through an encoder, side by side ---- */
 typedef struct kw_text_part {
@@ -213,7 +230,7 @@ typedef struct kw_text_states {
 kw_status kw_eval_texts(kw_eval *e, bool trace, const kw_text_part *text, size_t n,
                         kw_text_states *out);
 void kw_texts_record(const kw_model *m, bool trace, kw_plan *p, int64_t rows); /* for eval.c */
-/* KW_EINVAL for an encoder that is asked to write, or a decoder asked for what encoders do; says what fits. */
+/* KW_EINVAL for an encoder, which writes nothing; says what fits. */
 kw_status kw_model_check_writes(const kw_model *m);
 
 /* ---- encode.c, for a decoder with an encoder ---- */
@@ -225,7 +242,7 @@ void kw_encode_record(const kw_model *m, kw_eval_mode mode, kw_plan *p,
                       int64_t rows); /* for eval.c */
 int64_t kw_encode_rows(size_t n);    /* the rows of the class for n */
 
-/* The logarithm of the sum of their exponentials, in double; NaN where a logit is none. */
+/* The logarithm of the sum of the logits' exponentials, in double; NaN where one is no number. */
 double kw_log_total(const float *logits, size_t n);
 
 /* KW_EUNSUPPORTED for a model with an encoder, which does not predict the text that it reads. */

@@ -50,10 +50,9 @@ kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, double *
     st = kw_session_replace(s, ids, n);
     while (!st && s->n_done < n) {
         float *const *states = NULL;
-        size_t left = n - s->n_done, batch = (size_t)s->options.batch,
-               rows = left < batch ? left : batch;
+        size_t rows;
         st = kw_session_take_cancel(s);
-        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, rows, &states);
+        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, &rows, &states);
         if (!st) st = score_rows(s, states[0], rows, logprob);
         if (!st) s->n_done += rows;
     }

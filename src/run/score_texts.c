@@ -21,10 +21,8 @@ static kw_status open_scorer(kw_model *m, const kw_session_options *o, scorer *c
 {
     kw_status st = kw_model_check_scores(m);
     if (!st) st = kw_session_open(m, o, &c->s);
+    if (!st) st = kw_model_check_tokenizer(m);
     if (st) return st;
-    if (!m->tokenizer)
-        return kw_try(kw_fail(KW_EUNSUPPORTED, "%s has no tokenizer that is known", m->name),
-                      "--tokenizer FILE");
     size_t rows = (size_t)c->s->options.batch;
     c->next = kw_calloc(rows, sizeof *c->next, KW_PAY_SCRATCH);
     c->owner = kw_calloc(rows, sizeof *c->owner, KW_PAY_SCRATCH);

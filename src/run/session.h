@@ -66,7 +66,7 @@ kw_status kw_session_choose(kw_session *s, int32_t *id);
 /* Alone: runs until it is ready. */
 kw_status kw_session_advance(kw_session *s, size_t most_guesses);
 void kw_session_forget(kw_session *s); /* the window and its logits */
-/* The next n rows through a plan that gives states; n_done stays. */
-kw_status kw_session_hidden(kw_session *s, kw_eval_mode mode, size_t n, float *const **out);
+/* The next rows through a plan that gives states: *n of them, those that are missing or as many as a run takes; n_done stays. */
+kw_status kw_session_hidden(kw_session *s, kw_eval_mode mode, size_t *n, float *const **out);
 
 #endif

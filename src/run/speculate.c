@@ -193,7 +193,6 @@ static kw_status different_ids(const kw_model *m, const kw_model *draft, int n, 
                    n == n_draft ? ", and they stand for other texts" : "");
 }
 
-/* A few unused ids more or less at the end of the embedding are no difference. */
 /* A draft's encoder would have to read the source too. */
 static kw_status check_encoders(const kw_model *m, const kw_model *draft)
 {
@@ -205,6 +204,7 @@ static kw_status check_encoders(const kw_model *m, const kw_model *draft)
                 : KW_OK;
 }
 
+/* A few unused ids more or less at the end of the embedding are no difference. */
 static kw_status check_vocabulary(const kw_model *m, const kw_model *draft)
 {
     const kw_tokenizer *a = m->tokenizer, *b = draft->tokenizer;

@@ -178,15 +178,17 @@ kw_status kw_session_step(kw_session *s, int32_t *id)
     return st ? st : kw_session_choose(s, id);
 }
 
-kw_status kw_session_hidden(kw_session *s, kw_eval_mode mode, size_t n, float *const **out)
+kw_status kw_session_hidden(kw_session *s, kw_eval_mode mode, size_t *n, float *const **out)
 {
+    size_t left = s->ids.n - s->n_done, batch = (size_t)s->options.batch;
+    *n = left < batch ? left : batch;
     kw_eval_part part = { .pages = &s->pages,
                           .angles = &s->angles,
                           .ids = s->ids.ids + s->n_done,
                           .from = s->n_done,
-                          .n = n };
+                          .n = *n };
     kw_status st = kw_session_encode(s);
     part.memory = s->memory;
-    if (!st) st = kw_pages_reach(&s->pages, part.from, part.from + n);
+    if (!st) st = kw_pages_reach(&s->pages, part.from, part.from + *n);
     return st ? st : kw_eval_hidden(&s->eval, mode, &part, 1, out);
 }

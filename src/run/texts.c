@@ -12,12 +12,8 @@ void kw_texts_record(const kw_model *m, bool trace, kw_plan *p, int64_t rows)
                              .rows = kw_input(p, "rows", KW_I32, KW_DIM_ROWS, rows, 2),
                              .types = kw_input(p, "types", KW_I32, KW_DIM_ROWS, rows, 1) };
     kw_val first = kw_input(p, "first", KW_I32, KW_DIM_OUT, rows, 1);
-    kw_val x = f->enter(p, m->config, m->weights, &in), shared = f->begin(p, m->config, &in);
-    for (int il = 0; il < m->shape.n_layers; il++) {
-        if (trace) kw_output(p, x, "hidden");
-        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, shared, &in);
-    }
-    if (trace || !f->leave) kw_output(p, x, "hidden");
+    kw_val x = kw_record_stack(m, f, p, &in, trace);
+    if (!trace && !f->leave) kw_output(p, x, "hidden");
     if (f->leave) x = f->leave(p, m->config, m->weights, x);
     if (f->leave) kw_output(p, x, "hidden.final");
     kw_val pooled = f->pool ? f->pool(p, m->config, m->weights, x, first) : KW_NONE;

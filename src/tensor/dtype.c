@@ -51,6 +51,11 @@ size_t kw_tensor_row_bytes(const kw_tensor *t)
     return (size_t)kw_tensor_cols(t) / dtypes[t->dtype].block * dtypes[t->dtype].bytes;
 }
 
+size_t kw_tensor_size(const kw_tensor *t)
+{
+    return (size_t)kw_tensor_rows(t) * kw_tensor_row_bytes(t);
+}
+
 const void *kw_tensor_row(const kw_tensor *t, int64_t row)
 {
     size_t bytes = kw_tensor_row_bytes(t);

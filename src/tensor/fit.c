@@ -200,18 +200,17 @@ static line refit(const format *f, const part *p, line l)
     return t.qq > 0 && isfinite(next.d) && (next.d > 0 || !f->has_min) ? next : l;
 }
 
-static line best_try(const format *f, const part *p, int n, const float *inverse, float *best)
+static line best_try(const format *f, const part *p, int n, const float *inverse)
 {
     sums s = { 0 };
-    float gain[TRIES];
+    float gain[TRIES], best = 0;
     int at = -1;
     if (f->grid) try_grid(f, p, n, inverse, &s);
     else try_numbers(f, p, n, inverse, &s);
     weigh_tries(f, p, &s, gain);
-    *best = 0;
     for (int c = 0; c < TRIES; c++)
-        if (gain[c] > *best) {
-            *best = gain[c];
+        if (gain[c] > best) {
+            best = gain[c];
             at = c;
         }
     return at < 0 ? (line){ 0 } : fit_line(f, p, s.q[at], s.qq[at], s.qy[at]);
@@ -255,12 +254,12 @@ static void read_part(const format *f, const float *x, const float *w, part *p)
 static line fit_part(const format *f, const float *x, const float *w)
 {
     part p;
-    float inverse[TRIES], gain;
+    float inverse[TRIES];
     read_part(f, x, w, &p);
     line l = { .b = p.from };
     if (fabsf(p.span) < NOTHING) return l;
     spread(f, p.span, inverse);
-    l = best_try(f, &p, f->part, inverse, &gain);
+    l = best_try(f, &p, f->part, inverse);
     if (l.d != 0 && f->has_min) l = refit(f, &p, l);
     l.b += p.from;
     return l;
@@ -273,7 +272,7 @@ static float fit_scales(int lo, int hi, const float *v, const float *w, int n, i
 {
     const format f = { .lo = lo, .hi = hi, .first = -0.9f, .step = 0.1f };
     part p = { 0 };
-    float inverse[TRIES], gain;
+    float inverse[TRIES];
     for (int i = 0; i < n; i++) {
         p.y[i] = v[i];
         p.w[i] = w[i] > 0 ? w[i] : NOTHING;
@@ -282,7 +281,7 @@ static float fit_scales(int lo, int hi, const float *v, const float *w, int n, i
     }
     if (fabsf(p.span) < NOTHING) return 0;
     spread(&f, p.span, inverse);
-    line l = best_try(&f, &p, n, inverse, &gain);
+    line l = best_try(&f, &p, n, inverse);
     for (int i = 0; i < n && l.d != 0; i++)
         out[i] = (int)between(whole(v[i] / l.d), (float)lo, (float)hi);
     return l.d;

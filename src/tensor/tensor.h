@@ -58,6 +58,7 @@ typedef struct kw_tensor {
 int64_t kw_tensor_cols(const kw_tensor *t); /* the last dimension; 1 for rank 0 */
 int64_t kw_tensor_rows(const kw_tensor *t); /* the product of all others */
 size_t kw_tensor_row_bytes(const kw_tensor *t);
+size_t kw_tensor_size(const kw_tensor *t); /* bytes of all rows */
 const void *kw_tensor_row(const kw_tensor *t, int64_t row);
 /* "[32, 64]" */
 const char *kw_tensor_shape_text(const kw_tensor *t, char out[96]);

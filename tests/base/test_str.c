@@ -23,6 +23,18 @@ TEST(prefixes_and_suffixes_include_the_empty_and_the_whole)
     assert_false(kw_str_ends(KW_STR("eight"), ".weight"));
 }
 
+TEST(a_part_is_found_where_it_first_stands)
+{
+    kw_str s = KW_STR("blk.0.ffn_down.ffn_down");
+    assert_ptr_equal(kw_str_find(s, "ffn_down"), s.p + 6);
+    assert_ptr_equal(kw_str_find(s, "blk"), s.p);
+    assert_ptr_equal(kw_str_find((kw_str){ s.p, 14 }, "down"), s.p + 10);
+    assert_null(kw_str_find((kw_str){ s.p, 13 }, "down"));
+    assert_null(kw_str_find(s, "ffn_up"));
+    assert_null(kw_str_find(s, ""));
+    assert_null(kw_str_find((kw_str){ NULL, 0 }, "a"));
+}
+
 static const struct {
     const char *text;
     bool ok;
