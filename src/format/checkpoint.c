@@ -231,19 +231,9 @@ static kw_status join(const kw_checkpoint *ck, const char *name, kw_buf *path)
 static kw_status read_json(kw_checkpoint *ck, const char *name, const kw_json **out)
 {
     kw_buf path = KW_BUF(8192, KW_PAY_FILE);
-    char *text = NULL;
-    size_t len;
     kw_json *root = NULL;
     kw_status st = join(ck, name, &path);
-    if (!st && kw_path_exists(kw_buf_text(&path))) {
-        st = kw_file_read(kw_buf_text(&path), MAX_CONFIG, &text, &len);
-        if (!st) {
-            char *kept = kw_arena_strdup(&ck->arena, text, len); /* the tree borrows from it */
-            st = kept ? kw_json_parse(kept, len, &ck->arena, &root) : KW_ENOMEM;
-        }
-        if (st) kw_note(st, "%s", kw_buf_text(&path));
-    }
-    kw_free(text);
+    if (!st) st = kw_json_read_file(kw_buf_text(&path), MAX_CONFIG, &ck->arena, &root);
     kw_buf_free(&path);
     *out = root;
     return st;
