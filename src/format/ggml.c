@@ -88,11 +88,6 @@ typedef struct vocabulary {
     kw_buf texts, scores, types; /* as GGUF packs them */
 } vocabulary;
 
-static void put_number(kw_buf *b, uint64_t v, int n)
-{
-    for (int i = 0; i < n; i++) kw_buf_byte(b, (char)(v >> (8 * i)));
-}
-
 /* The piece as SentencePiece has it, and its kind in GGUF's numbers: files hold what it stands for. */
 static int put_piece(kw_buf *b, int64_t id, kw_str text)
 {
@@ -103,13 +98,13 @@ static int put_piece(kw_buf *b, int64_t id, kw_str text)
     if (is_byte) snprintf(byte, sizeof byte, "<0x%02X>", (unsigned)(unsigned char)text.p[0]);
     if (id <= 2 || is_byte) {
         kw_str piece = kw_str_of(is_byte ? byte : first[id]);
-        put_number(b, piece.n, 8);
+        kw_buf_number(b, piece.n, 8);
         kw_buf_bytes(b, piece.p, piece.n);
         return is_byte ? BYTE : id == 0 ? UNKNOWN : CONTROL;
     }
     size_t n_spaces = 0;
     for (size_t i = 0; i < text.n; i++) n_spaces += text.p[i] == ' ';
-    put_number(b, text.n + 2 * n_spaces, 8);
+    kw_buf_number(b, text.n + 2 * n_spaces, 8);
     for (size_t i = 0; i < text.n; i++)
         if (text.p[i] == ' ') kw_buf_str(b, "\xe2\x96\x81");
         else kw_buf_byte(b, text.p[i]);
@@ -129,8 +124,8 @@ static kw_status read_pieces(reader *r, vocabulary *v)
         memcpy(&score, &order, sizeof score);
         if (!kw_cursor_bytes(&r->c, len, &text) || (r->has_scores && !kw_cursor_u32(&r->c, &score)))
             return kw_cursor_fail(&r->c);
-        put_number(&v->types, (uint64_t)put_piece(&v->texts, id, text), 4);
-        put_number(&v->scores, score, 4);
+        kw_buf_number(&v->types, (uint64_t)put_piece(&v->texts, id, text), 4);
+        kw_buf_number(&v->scores, score, 4);
     }
     return KW_OK;
 }

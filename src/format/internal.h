@@ -55,8 +55,11 @@ kw_status kw_checkpoint_add_word(kw_checkpoint *ck, const char *key, const char 
 kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first);
 /* Tensors from `first` on that lie where their values cannot be read are copied. */
 kw_status kw_checkpoint_align(kw_checkpoint *ck, size_t first);
+bool kw_source_holds(const kw_source *s, const void *data); /* is this in its map? */
 /* Total bytes of a tensor; false on overflow or a row that is not made of whole blocks. */
 bool kw_tensor_bytes(const kw_tensor *t, size_t *bytes);
+
+size_t kw_gguf_width(kw_gguf_type type); /* bytes of a number; 0: it is none */
 
 /* ---- writing: what differs between the formats (tensor_write.c has the rest) ---- */
 typedef struct kw_write_part {
