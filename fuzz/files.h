@@ -9,12 +9,7 @@
 
 static char fuzz_folder[64];
 
-static void fuzz_leave(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", fuzz_folder);
-    if (system(command)) fuzz_folder[0] = 0;
-}
+static void fuzz_leave(void) { kw_folder_remove(fuzz_folder); }
 
 /* The path of a file with these bytes; it is valid until the 4th call from now. */
 static inline const char *fuzz_file(const char *name, const uint8_t *data, size_t size)

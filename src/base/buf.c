@@ -53,6 +53,11 @@ void kw_buf_codepoint(kw_buf *b, uint32_t cp)
     kw_buf_bytes(b, bytes, kw_utf8_encode(cp, bytes));
 }
 
+void kw_buf_number(kw_buf *b, uint64_t v, size_t n_bytes)
+{
+    for (size_t i = 0; i < n_bytes; i++) kw_buf_byte(b, (char)(v >> (8 * i) & 0xff));
+}
+
 void kw_buf_printf(kw_buf *b, const char *fmt, ...)
 {
     va_list args;

@@ -51,6 +51,8 @@ void kw_file_abort(kw_file_writer *w);       /* NULL is fine */
  * `path`.tmp, held by one process: *out is NULL (with KW_OK) while another has it, and what a killed one left is
  * overwritten. kw_file_reserve takes the disk's space for all of it, so that writing does not fail half-way. */
 kw_status kw_file_create_alone(const char *path, kw_file_writer **out);
+/* The same, but that another process writes it is an error: KW_EWRITE. */
+kw_status kw_file_claim(const char *path, kw_file_writer **out);
 kw_status kw_file_reserve(kw_file_writer *w, uint64_t size);
 kw_status kw_file_write_at(kw_file_writer *w, uint64_t at, const void *data, size_t len);
 /* The whole file from memory, in one step; its temporary is `path`.tmp too. */

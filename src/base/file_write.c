@@ -155,12 +155,18 @@ void kw_file_abort(kw_file_writer *w)
     kw_free(w);
 }
 
+kw_status kw_file_claim(const char *path, kw_file_writer **out)
+{
+    kw_status st = kw_file_create_alone(path, out);
+    if (st || *out) return st;
+    return kw_fail(KW_EWRITE, "%s: another process is writing it (%s.tmp)", path, path);
+}
+
 kw_status kw_file_replace(const char *path, const void *data, size_t len)
 {
     kw_file_writer *w = NULL;
-    kw_status st = kw_file_create_alone(path, &w);
+    kw_status st = kw_file_claim(path, &w);
     if (st) return st;
-    if (!w) return kw_fail(KW_EWRITE, "%s: another process is writing it (%s.tmp)", path, path);
     st = kw_file_append(w, data, len);
     if (!st) return kw_file_commit(w);
     kw_file_abort(w);

@@ -78,6 +78,8 @@ typedef struct kw_json {
 
 /* Everything lives in `arena`. Repeated keys: the last one wins on lookup. */
 kw_status kw_json_parse(const char *text, size_t len, kw_arena *arena, kw_json **out);
+/* A file of at most `max` bytes; *out = NULL with KW_OK when there is none. */
+kw_status kw_json_read_file(const char *path, size_t max, kw_arena *arena, kw_json **out);
 /* The same value read from a pull reader's current position. */
 kw_status kw_json_read_tree(kw_json_reader *r, kw_arena *arena, kw_json **out);
 /* NULL when there is no such key or `object` is NULL or no object. */

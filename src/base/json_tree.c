@@ -4,6 +4,7 @@
  * by the reader's depth limit. Strings are copied, so the tree lives as long as its arena and needs
  * nothing else. Lookup is linear: configurations have dozens of keys, not thousands. */
 #include "base/json.h"
+#include "base/file.h"
 #include <string.h>
 
 typedef struct level {
@@ -104,6 +105,18 @@ kw_status kw_json_parse(const char *text, size_t len, kw_arena *arena, kw_json *
     if (st) *out = NULL;
     kw_json_close(&r);
     return st;
+}
+
+kw_status kw_json_read_file(const char *path, size_t max, kw_arena *arena, kw_json **out)
+{
+    char *text = NULL;
+    size_t len;
+    *out = NULL;
+    if (!kw_path_exists(path)) return KW_OK;
+    kw_status st = kw_file_read(path, max, &text, &len);
+    if (!st) st = kw_json_parse(text, len, arena, out);
+    kw_free(text);
+    return st ? kw_note(st, "%s", path) : KW_OK;
 }
 
 static const kw_json *find(const kw_json *object, kw_str key)

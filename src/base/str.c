@@ -61,6 +61,12 @@ bool kw_str_f64(kw_str a, double *out) { return kw_decimal_read(a, out); }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
+bool kw_str_same_word(const char *a, const char *b)
+{
+    while (*a && lower(*a) == lower(*b)) a++, b++;
+    return !*a && !*b;
+}
+
 static int smaller(int a, int b) { return a < b ? a : b; }
 
 /* One cell of the table: a[i-1] against b[j-1], from the rows for i-2, i-1 and i. */

@@ -111,6 +111,9 @@ int out_status(kw_status st, const char *what); /* the library's last message; i
 int out_flush(void); /* EXIT_OK, or EXIT_CANNOT_WRITE after its message */
 void out_json_string(const char *text, size_t len); /* with quotes, to standard output */
 void out_json_number(double v);
+void out_ids(const int32_t *ids, size_t n); /* 1,2,3 */
+/* {"model":NAME,"KEY":[ - the caller ends both. */
+void out_json_begin(const kw_model *m, const char *key);
 /* " · 40 of 60 guesses right, 2.4 tokens a run", or "" when none were made. */
 const char *out_guesses(const kw_generate_result *r, char text[96]);
 
@@ -145,6 +148,8 @@ int treemap_write(const kw_model *m, const char *path);
 /* input.c */
 int cli_read_file(const char *path, char **text,
                   size_t *len); /* "-" is standard input; free *text */
+/* Of an option: "1GB", "700 MB", "1.5GiB", "123456" as bytes. EXIT_OK, or a code after its message. */
+int cli_read_size(const char *flag, const char *text, uint64_t *bytes);
 int cli_read_ids(const char *text, size_t len, int32_t **ids, size_t *n);
 char *cli_join_args(const cli *c,
                     int from); /* the rest of the arguments, one space between; free it */

@@ -4,29 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "500M", "2G", "1.5GB"; 0 and true for "". */
-static bool read_size(const char *text, uint64_t *bytes)
-{
-    static const struct {
-        char letter;
-        double factor;
-    } units[] = { { 'K', 1e3 }, { 'M', 1e6 }, { 'G', 1e9 }, { 'T', 1e12 } };
-    char *end;
-    double v = strtod(text, &end);
-    *bytes = 0;
-    if (!*text) return true;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (*end && (*end & ~32) == units[i].letter) {
-            v *= units[i].factor;
-            end++;
-            break;
-        }
-    if ((*end & ~32) == 'B') end++;
-    if (*end || !(v >= 1) || v > 1e18) return false;
-    *bytes = (uint64_t)v;
-    return true;
-}
-
 static int convert(cli *c, const char *in)
 {
     kw_convert_options o = { .to = c->to,
@@ -35,9 +12,10 @@ static int convert(cli *c, const char *in)
                              .force = c->force,
                              .allow_nan = c->allow_nan,
                              .on_progress = cli_progress(c) };
-    if (!read_size(c->split_max_size, &o.split_bytes))
-        return out_fail(EXIT_USAGE, "--split-max-size %s is no size\ntry: 500M or 2G",
-                        c->split_max_size);
+    int code = c->split_max_size[0]
+                   ? cli_read_size("--split-max-size", c->split_max_size, &o.split_bytes)
+                   : EXIT_OK;
+    if (code) return code;
     signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error with a message */
     kw_status st = kw_convert(in, c->args[0], &o);
     if (st) return out_status(st, NULL);

@@ -5,10 +5,7 @@
 
 static void print_json(const cli *c, const float *v, size_t n, size_t dim)
 {
-    const char *name = kw_model_describe(c->open_model).name;
-    printf("{\"model\":");
-    out_json_string(name, strlen(name));
-    printf(",\"embeddings\":[");
+    out_json_begin(c->open_model, "embeddings");
     for (size_t i = 0; i < n; i++) {
         printf(i ? ",\n[" : "\n[");
         for (size_t j = 0; j < dim; j++) {

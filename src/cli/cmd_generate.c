@@ -100,17 +100,12 @@ static void print_logprobs(const generation *g)
     printf("]");
 }
 
-static void print_ids(const generation *g)
-{
-    for (size_t i = 0; i < g->n_ids; i++) printf("%s%d", i ? "," : "", (int)g->ids[i]);
-}
-
 static void print_json(const generation *g, const kw_generate_result *r, size_t n_prompt,
                        double prompt_ms)
 {
     double decode_ms = r->total_ms - r->first_ms;
     printf("{\"ids\":[");
-    print_ids(g);
+    out_ids(g->ids, g->n_ids);
     printf("],\"text\":");
     if (kw_model_tokenizer(g->c->open_model)) out_json_string(g->text ? g->text : "", g->len);
     else printf("null");
@@ -181,7 +176,7 @@ static int continue_text(generation *g, const int32_t *ids, size_t n)
     }
     if (c->json) print_json(g, &r, n, prompt_ms);
     else {
-        if (!kw_model_tokenizer(c->open_model)) print_ids(g);
+        if (!kw_model_tokenizer(c->open_model)) out_ids(g->ids, g->n_ids);
         putchar('\n');
     }
     char guesses[96];

@@ -1,42 +1,26 @@
 /* cmd_quantize.c - kwaai quantize: a model's file with its weights in fewer bits. */
 #include "cli/cli.h"
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
-/* "1GB", "700 MB", "1.5GiB", "123456": bytes; 0 when it is no size. */
-static uint64_t read_size(const char *text)
-{
-    static const struct {
-        const char *unit;
-        double bytes;
-    } units[] = { { "", 1 },        { "B", 1 },     { "K", 1e3 },      { "KB", 1e3 },
-                  { "M", 1e6 },     { "MB", 1e6 },  { "G", 1e9 },      { "GB", 1e9 },
-                  { "T", 1e12 },    { "TB", 1e12 }, { "KiB", 1024.0 }, { "MiB", 1048576.0 },
-                  { "GiB", 0x1p30 } };
-    char *end = NULL;
-    double v = strtod(text, &end);
-    while (*end == ' ') end++;
-    for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++)
-        if (!strcasecmp(end, units[i].unit) && v > 0 && v * units[i].bytes < 1e18)
-            return (uint64_t)(v * units[i].bytes);
-    return 0;
-}
+typedef struct report {
+    const cli *c;
+    size_t n; /* tensors shown */
+} report;
 
 /* One line a tensor, or one object. The document begins with the first, so that what fails before prints nothing. */
 static void show_tensor(void *user, const kw_quantized_tensor *t)
 {
-    cli *c = user;
-    static size_t n;
-    if (!c->report) return;
-    if (!c->json) {
-        if (n++ == 0) printf("%-44s %-6s %-7s %10s %12s\n", "tensor", "from", "to", "rms", "max");
+    report *r = user;
+    if (!r->c->report) return;
+    if (!r->c->json) {
+        if (r->n++ == 0)
+            printf("%-44s %-6s %-7s %10s %12s\n", "tensor", "from", "to", "rms", "max");
         printf("%-44.*s %-6s %-7s %10.6f %12.6g%s%s\n", (int)t->name_len, t->name, t->from, t->to,
                t->rms, t->max, t->has_importance ? "  importance" : "",
                t->is_fallback ? "  fallback" : "");
         return;
     }
-    printf("%s{\"name\":", n++ ? "," : "{\"report\":[");
+    printf("%s{\"name\":", r->n++ ? "," : "{\"report\":[");
     out_json_string(t->name, t->name_len);
     printf(",\"from\":\"%s\",\"to\":\"%s\",\"bytes\":%llu,\"rms\":", t->from, t->to,
            (unsigned long long)t->bytes);
@@ -47,12 +31,13 @@ static void show_tensor(void *user, const kw_quantized_tensor *t)
            t->is_fallback ? "true" : "false");
 }
 
-static int print_result(const cli *c, const kw_quantize_result *r, double seconds)
+static int print_result(const report *shown, const kw_quantize_result *r, double seconds)
 {
+    const cli *c = shown->c;
     if (c->json) {
         printf("%s\"type\":\"%s\",\"bytes_before\":%llu,\"bytes\":%llu,\"tensors\":%zu,"
                "\"fallbacks\":%zu,\"seconds\":%.3f}\n",
-               c->report ? "]," : "{", r->type, (unsigned long long)r->bytes_before,
+               shown->n ? "]," : "{", r->type, (unsigned long long)r->bytes_before,
                (unsigned long long)r->bytes, r->n_tensors, r->n_fallbacks, seconds);
         return EXIT_OK;
     }
@@ -67,14 +52,13 @@ static int print_result(const cli *c, const kw_quantize_result *r, double second
 
 int cmd_quantize(cli *c)
 {
-    uint64_t fit = c->fit[0] ? read_size(c->fit) : 0;
+    uint64_t fit = 0;
+    report shown = { .c = c };
     if (c->n_args < 2 || c->n_args > 3 || (c->n_args == 2 && !c->fit[0]))
         return out_fail(EXIT_USAGE, "quantize takes IN, OUT and a TYPE, or --fit SIZE\ntry: kwaai "
                                     "quantize model-f16.gguf model.gguf Q4_K_M");
-    if (c->fit[0] && !fit)
-        return out_fail(EXIT_USAGE, "--fit is \"%s\"\nwhy: it must be a size, like 700MB or 1GiB",
-                        c->fit);
-    int code = cli_use_packs(c);
+    int code = c->fit[0] ? cli_read_size("--fit", c->fit, &fit) : EXIT_OK;
+    if (!code) code = cli_use_packs(c);
     if (!code) code = cli_open_engine(c);
     if (code) return code;
     kw_quantize_options o = { .type = c->n_args == 3 ? c->args[2] : "",
@@ -87,9 +71,9 @@ int cmd_quantize(cli *c)
                               .measure = c->report,
                               .on_tensor = show_tensor,
                               .on_progress = c->report ? NULL : c->model.on_progress,
-                              .user = c };
+                              .user = &shown };
     kw_quantize_result r;
     double start = cli_now_ms();
     kw_status st = kw_quantize(c->open_engine, c->args[0], c->args[1], &o, &r);
-    return st ? out_status(st, NULL) : print_result(c, &r, (cli_now_ms() - start) / 1e3);
+    return st ? out_status(st, NULL) : print_result(&shown, &r, (cli_now_ms() - start) / 1e3);
 }

@@ -17,10 +17,7 @@ static int better(const void *a, const void *b)
 
 static void print(const cli *c, const kw_text *texts, const place *p, size_t n)
 {
-    const char *name = kw_model_describe(c->open_model).name;
-    if (c->json) printf("{\"model\":");
-    if (c->json) out_json_string(name, strlen(name));
-    if (c->json) printf(",\"results\":[");
+    if (c->json) out_json_begin(c->open_model, "results");
     for (size_t i = 0; i < n; i++) {
         const kw_text *t = &texts[p[i].index];
         if (c->json) {

@@ -5,10 +5,8 @@
 
 static void print(const cli *c, const kw_text *texts, const kw_score *s, size_t n)
 {
-    const char *name = kw_model_describe(c->open_model).name;
-    if (c->json) printf("{\"model\":");
-    if (c->json) out_json_string(name, strlen(name));
-    printf(c->json ? ",\"scores\":[" : "  logprob  tokens  a token  text\n");
+    if (c->json) out_json_begin(c->open_model, "scores");
+    else printf("  logprob  tokens  a token  text\n");
     for (size_t i = 0; i < n; i++) {
         double each = s[i].n_tokens ? s[i].logprob / (double)s[i].n_tokens : 0;
         if (c->json) {

@@ -32,14 +32,16 @@ static int decode(const kw_tokenizer *t, const char *text, size_t text_len)
 
 static void print_ids(const cli *c, const kw_tokenizer *t, const int32_t *ids, size_t n)
 {
-    if (c->json) printf("[");
-    for (size_t i = 0; i < n; i++) {
-        size_t len = 0;
-        const char *piece = c->json ? NULL : kw_tokenizer_piece(t, ids[i], &len);
-        if (c->json) printf("%s%d", i ? "," : "", (int)ids[i]);
-        else printf("%6d -> '%.*s'\n", (int)ids[i], (int)len, piece ? piece : "");
+    if (c->json) {
+        printf("[");
+        out_ids(ids, n);
+        printf("]\n");
     }
-    if (c->json) printf("]\n");
+    for (size_t i = 0; i < n && !c->json; i++) {
+        size_t len = 0;
+        const char *piece = kw_tokenizer_piece(t, ids[i], &len);
+        printf("%6d -> '%.*s'\n", (int)ids[i], (int)len, piece ? piece : "");
+    }
 }
 
 static int encode(const cli *c, const kw_tokenizer *t, const char *text, size_t len)

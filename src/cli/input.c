@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,6 +66,27 @@ double cli_now_ms(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+int cli_read_size(const char *flag, const char *text, uint64_t *bytes)
+{
+    static const struct {
+        const char *unit;
+        double bytes;
+    } units[] = { { "", 1 },        { "B", 1 },     { "K", 1e3 },      { "KB", 1e3 },
+                  { "M", 1e6 },     { "MB", 1e6 },  { "G", 1e9 },      { "GB", 1e9 },
+                  { "T", 1e12 },    { "TB", 1e12 }, { "KiB", 1024.0 }, { "MiB", 1048576.0 },
+                  { "GiB", 0x1p30 } };
+    char *end = NULL;
+    double v = strtod(text, &end);
+    while (*end == ' ') end++;
+    for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++)
+        if (!strcasecmp(end, units[i].unit) && v * units[i].bytes >= 1 && v * units[i].bytes < 1e18) {
+            *bytes = (uint64_t)(v * units[i].bytes);
+            return EXIT_OK;
+        }
+    return out_fail(EXIT_USAGE, "%s is \"%s\"\nwhy: it must be a size, like 700MB or 1GiB", flag,
+                    text);
 }
 
 int cli_read_ids(const char *text, size_t len, int32_t **ids, size_t *n)

@@ -145,6 +145,19 @@ void out_json_number(double v)
     else fputs("null", stdout);
 }
 
+void out_ids(const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) printf("%s%d", i ? "," : "", (int)ids[i]);
+}
+
+void out_json_begin(const kw_model *m, const char *key)
+{
+    const char *name = kw_model_describe(m).name;
+    printf("{\"model\":");
+    out_json_string(name, strlen(name));
+    printf(",\"%s\":[", key);
+}
+
 const char *out_guesses(const kw_generate_result *r, char text[96])
 {
     text[0] = 0;

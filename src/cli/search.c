@@ -30,8 +30,7 @@ static void put_text(const cli *c, kw_session *s, const kw_hypothesis *h)
     if (text && before <= len && !memcmp(text, old, before)) skip = before;
     if (c->json) out_json_string(text ? text + skip : "", len - skip);
     else if (text) fwrite(text + skip, 1, len - skip, stdout);
-    else
-        for (size_t i = 0; i < h->n; i++) printf("%s%d", i ? "," : "", (int)h->ids[i]);
+    else out_ids(h->ids, h->n);
     free(all);
     free(old);
     free(text);
@@ -42,7 +41,7 @@ static void print_json(const cli *c, kw_session *s, const kw_beams *b, double to
     printf("{\"beams\":[");
     for (size_t i = 0; i < b->n; i++) {
         printf("%s{\"ids\":[", i ? "," : "");
-        for (size_t j = 0; j < b->at[i].n; j++) printf("%s%d", j ? "," : "", (int)b->at[i].ids[j]);
+        out_ids(b->at[i].ids, b->at[i].n);
         printf("],\"text\":");
         put_text(c, s, &b->at[i]);
         printf(",\"score\":");

@@ -17,8 +17,6 @@ typedef struct texts {
     kw_json_writer w;
 } texts;
 
-static void put_name(kw_json_writer *w, kw_str name) { kw_json_key_str(w, name); }
-
 /* The shortest number that is the same in f32: GGUF's numbers are. */
 static double shortest(double v)
 {
@@ -59,7 +57,7 @@ static void put_value(texts *t, const kw_field *f, kw_str name)
 {
     const void *at = kw_convert_value(t->j, f);
     if (!is_written(t->j, f, name)) return;
-    put_name(&t->w, name);
+    kw_json_key_str(&t->w, name);
     if (f->type == KW_FIELD_INT) kw_json_put_int(&t->w, *(const int *)at);
     else if (f->type == KW_FIELD_BOOL) kw_json_put_bool(&t->w, *(const bool *)at);
     else if (f->type == KW_FIELD_WORD) kw_json_put_string(&t->w, kw_str_of(at));
@@ -230,7 +228,7 @@ static void copy_config(texts *t, const kw_json *config)
     kw_json_begin_object(&t->w);
     for (const kw_json *e = config->child; e; e = e->next) {
         bool is_dtype = kw_str_is(e->key, "torch_dtype") || kw_str_is(e->key, "dtype");
-        put_name(&t->w, e->key);
+        kw_json_key_str(&t->w, e->key);
         if (is_dtype) kw_json_put_string(&t->w, kw_str_of(torch_name(t->j)));
         else kw_json_put_tree(&t->w, e);
     }

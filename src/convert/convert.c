@@ -19,14 +19,6 @@ typedef struct target {
 
 /* ---- what is asked ---- */
 
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
-
-static bool is_word(const char *a, const char *b)
-{
-    while (*a && lower(*a) == lower(*b)) a++, b++;
-    return !*a && !*b;
-}
-
 static bool is_set(const char *text) { return text && *text; }
 
 static kw_status find_dtype(const kw_convert_options *o, bool to_gguf, kw_dtype *out)
@@ -37,7 +29,7 @@ static kw_status find_dtype(const kw_convert_options *o, bool to_gguf, kw_dtype 
     for (int i = 0; i < KW_DTYPE_COUNT; i++) {
         const kw_dtype_info *d = kw_dtype_get((kw_dtype)i);
         bool fits = d->encode && (to_gguf ? d->ggml_type >= 0 : d->safetensors != NULL);
-        if (fits && is_word(o->dtype, d->name)) *out = (kw_dtype)i;
+        if (fits && kw_str_same_word(o->dtype, d->name)) *out = (kw_dtype)i;
         if (fits) kw_buf_printf(&known, "%s%s", known.len ? ", " : "", d->name);
     }
     kw_status st = KW_OK;
@@ -76,9 +68,9 @@ static kw_status find_target(const char *out, const kw_convert_options *o, targe
     size_t n = strlen(out);
     while (n > 1 && out[n - 1] == '/') n--;
     bool says_gguf = kw_str_ends(name, ".gguf"), says_tensors = kw_str_ends(name, ".safetensors");
-    bool asks = is_set(o->to), asks_gguf = asks && is_word(o->to, "gguf");
+    bool asks = is_set(o->to), asks_gguf = asks && kw_str_same_word(o->to, "gguf");
     if (n == 0 || n + 32 > PATH_BYTES) return kw_fail(KW_EINVAL, "a path of %zu bytes", n);
-    if (asks && !asks_gguf && !is_word(o->to, "safetensors"))
+    if (asks && !asks_gguf && !kw_str_same_word(o->to, "safetensors"))
         return kw_fail(KW_EINVAL, "--to %s: known are gguf and safetensors", o->to);
     if (asks && (asks_gguf ? says_tensors : says_gguf))
         return kw_fail(KW_EINVAL, "--to %s, but the output is called %s", o->to, out);
@@ -166,19 +158,14 @@ static kw_status check_target(const char *in, const kw_checkpoint *ck, const tar
 
 /* ---- what is known of the model ---- */
 
-static kw_status find_rows(kw_convert_job *j)
+/* The size of the vocabulary, where the configuration does not say it. */
+static void find_rows(kw_convert_job *j)
 {
     const kw_weight_row *embed = j->m->family->weights;
-    const char *next = j->to_gguf ? embed->hf : embed->gguf;
     int *n_vocab = (int *)(void *)((char *)j->m->config + embed->dim[0]);
-    while (next && *n_vocab == 0) {
-        char name[160];
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(next, "|"), next);
-        const kw_named_tensor *t = kw_checkpoint_find(j->m->ck, name);
-        if (t && t->tensor.shape[0] < 0x7fffffff) *n_vocab = (int)t->tensor.shape[0];
-        next = strchr(next, '|') ? strchr(next, '|') + 1 : NULL;
-    }
-    return KW_OK;
+    char name[KW_NAME_MAX];
+    const kw_named_tensor *t = *n_vocab ? NULL : kw_weight_find(j->m, embed, -1, -1, name);
+    if (t && t->tensor.shape[0] <= INT32_MAX) *n_vocab = (int)t->tensor.shape[0];
 }
 
 static kw_status load_tokenizer(kw_convert_job *j)
@@ -206,8 +193,8 @@ static kw_status learn(kw_convert_job *j)
 {
     kw_model *m = j->m;
     kw_status st = kw_model_identify(m);
-    if (!st) st = find_rows(j);
     if (st) return st;
+    find_rows(j);
     m->shape = m->family->shape(m->config);
     if (j->to_gguf && m->family->is_encoder && !m->family->archs[m->member].gguf)
         return kw_fail(KW_EUNSUPPORTED,

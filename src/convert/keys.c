@@ -89,7 +89,7 @@ static bool put_derived(keys *w, kw_status *st)
     return true;
 }
 
-static kw_status put_plain(keys *w)
+static void put_plain(keys *w)
 {
     const void *at = kw_convert_value(w->j, w->f);
     const kw_floats *list = at;
@@ -113,7 +113,6 @@ static kw_status put_plain(keys *w)
         break;
     default: break;
     }
-    return KW_OK;
 }
 
 static kw_status put_fields(keys *w)
@@ -123,10 +122,10 @@ static kw_status put_fields(keys *w)
         if (!w->f->gguf || w->f->type == KW_FIELD_MEMBER) continue;
         name_key(w, w->f->gguf);
         if (put_derived(w, &st)) continue;
-        st = put_plain(w);
+        put_plain(w);
         if (strcmp(w->f->gguf, "attention.key_length")) continue;
         name_key(w, "attention.value_length");
-        st = put_plain(w);
+        put_plain(w);
     }
     return st;
 }

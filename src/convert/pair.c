@@ -3,14 +3,13 @@
  * Where names stay, each from its namesake. Where they change, the family's table is walked: a row, layer by layer and expert
  * by expert, has the names of both sides; its flags say how the values differ between them. */
 #include "convert/convert.h"
-#include <stdio.h>
 #include <string.h>
 
 typedef struct walk {
     kw_convert_job *j;
     const kw_weight_row *row;
     int il;
-    char name[160]; /* the one found, or the one wanted */
+    char name[KW_NAME_MAX]; /* the one found, or the one wanted */
 } walk;
 
 kw_convert_item *kw_convert_add(kw_convert_job *j)
@@ -77,30 +76,9 @@ static int dimension(const walk *w, int i)
     return *(const int *)(const void *)((const char *)w->j->m->config + w->row->dim[i]);
 }
 
-/* The first n letters of a pattern, with the layer's number and, when there is one, the expert's. */
-static void name_of(walk *w, const char *pattern, size_t n, int expert)
-{
-    const int numbers[2] = { w->il, expert };
-    size_t at = 0, which = 0;
-    for (size_t i = 0; i < n && at + 16 < sizeof w->name; i++) {
-        w->name[at++] = pattern[i];
-        if (pattern[i] != '%' || which == 2) continue;
-        at += (size_t)snprintf(w->name + at - 1, 12, "%d", numbers[which++]) - 1;
-        i++; /* the d */
-    }
-    w->name[at] = 0;
-}
-
 static const kw_named_tensor *find(walk *w, int expert)
 {
-    const char *next = w->j->to_gguf ? w->row->hf : w->row->gguf;
-    while (next) {
-        name_of(w, next, strcspn(next, "|"), expert);
-        const kw_named_tensor *found = kw_checkpoint_find(w->j->m->ck, w->name);
-        if (found) return found;
-        next = strchr(next, '|') ? strchr(next, '|') + 1 : NULL;
-    }
-    return NULL;
+    return kw_weight_find(w->j->m, w->row, w->il, expert, w->name);
 }
 
 /* The output's name: the row's first, or its second where the next optional row is in the file too. */
@@ -114,9 +92,9 @@ static kw_status name_output(walk *w, int expert, kw_str *out)
                        w->name, w->j->to_gguf ? "GGUF" : "Hugging Face's files");
     if (w->row->flags & KW_W_TWIN && !w->j->to_gguf) {
         walk twin = { .j = w->j, .row = w->row + 2, .il = w->il };
-        if (find(&twin, 0) && strchr(pattern, '|')) pattern = strchr(pattern, '|') + 1;
+        if (find(&twin, 0) && kw_weight_next(pattern)) pattern = kw_weight_next(pattern);
     }
-    name_of(w, pattern, strcspn(pattern, "|"), expert);
+    kw_weight_name(w->name, pattern, w->il, expert);
     *out = (kw_str){ kw_arena_strdup(&w->j->arena, w->name, strlen(w->name)), strlen(w->name) };
     return out->p ? KW_OK : KW_ENOMEM;
 }
@@ -225,14 +203,19 @@ static kw_status add_experts(walk *w)
     return st;
 }
 
+/* Some rows are of one member of the family. */
+static bool is_ours(const kw_convert_job *j, const kw_weight_row *row)
+{
+    unsigned only = row->flags >> 16;
+    return !only || only >> j->m->member & 1;
+}
+
 /* Whether this layer of the input has a router. */
 static bool is_routed(const walk *w)
 {
     for (const kw_weight_row *row = w->j->m->family->weights; row->at != KW_TABLE_END; row++) {
         walk r = { .j = w->j, .row = row, .il = w->il };
-        unsigned only = row->flags >> 16;
-        bool is_ours = !only || only >> w->j->m->member & 1;
-        if (row->flags & KW_W_ROUTER && is_ours) return find(&r, 0) != NULL;
+        if (row->flags & KW_W_ROUTER && is_ours(w->j, row)) return find(&r, 0) != NULL;
     }
     return false;
 }
@@ -263,10 +246,9 @@ static kw_status pair_one(walk *w)
 
 static kw_status pair_row(kw_convert_job *j, const kw_weight_row *row, int il)
 {
-    unsigned only = row->flags >> 16;
     walk w = { .j = j, .row = row, .il = il };
     bool is_there = j->to_gguf ? row->hf != NULL : row->gguf != NULL;
-    return !is_there || (only && !(only >> j->m->member & 1)) ? KW_OK : pair_one(&w);
+    return is_there && is_ours(j, row) ? pair_one(&w) : KW_OK;
 }
 
 /* Blocks of another type would add their errors to those that are there. */
@@ -290,8 +272,7 @@ static kw_status check_blocks(const kw_convert_job *j)
 static kw_status pair_stack(kw_convert_job *j, const kw_family *f)
 {
     kw_status st = KW_OK;
-    int n_layers = *(const int *)(const void *)((const char *)j->m->config + f->n_layers_at);
-    for (int il = -1; il < n_layers; il++)
+    for (int il = -1; il < kw_model_layers(j->m, f); il++)
         for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END && !st; row++) {
             bool is_shared = f != j->m->family && row->at == j->m->family->weights->at &&
                              !(row->flags & KW_W_LAYER);

@@ -57,6 +57,30 @@ kw_status kw_checkpoint_add_meta(kw_checkpoint *ck, const kw_meta *m, size_t cap
     return kw_map_put(&ck->by_key, m->key, (int64_t)ck->n_metas++);
 }
 
+kw_status kw_checkpoint_add_numbers(kw_checkpoint *ck, const kw_own_number *all, size_t n,
+                                    size_t cap)
+{
+    kw_status st = KW_OK;
+    for (size_t i = 0; i < n && !st; i++) {
+        kw_meta m = { .key = kw_str_of(all[i].key),
+                      .type = all[i].is_float ? KW_META_FLOAT : KW_META_INT,
+                      .ggml = all[i].is_float ? KW_GGUF_F32 : KW_GGUF_U32,
+                      .number = all[i].value,
+                      .integer = (int64_t)all[i].value };
+        st = kw_checkpoint_add_meta(ck, &m, cap);
+    }
+    return st;
+}
+
+kw_status kw_checkpoint_add_word(kw_checkpoint *ck, const char *key, const char *word, size_t cap)
+{
+    kw_meta m = { .key = kw_str_of(key),
+                  .type = KW_META_STRING,
+                  .ggml = KW_GGUF_STRING,
+                  .string = kw_str_of(word) };
+    return kw_checkpoint_add_meta(ck, &m, cap);
+}
+
 bool kw_tensor_bytes(const kw_tensor *t, size_t *bytes)
 {
     size_t rows = 1;
@@ -207,19 +231,9 @@ static kw_status join(const kw_checkpoint *ck, const char *name, kw_buf *path)
 static kw_status read_json(kw_checkpoint *ck, const char *name, const kw_json **out)
 {
     kw_buf path = KW_BUF(8192, KW_PAY_FILE);
-    char *text = NULL;
-    size_t len;
     kw_json *root = NULL;
     kw_status st = join(ck, name, &path);
-    if (!st && kw_path_exists(kw_buf_text(&path))) {
-        st = kw_file_read(kw_buf_text(&path), MAX_CONFIG, &text, &len);
-        if (!st) {
-            char *kept = kw_arena_strdup(&ck->arena, text, len); /* the tree borrows from it */
-            st = kept ? kw_json_parse(kept, len, &ck->arena, &root) : KW_ENOMEM;
-        }
-        if (st) kw_note(st, "%s", kw_buf_text(&path));
-    }
-    kw_free(text);
+    if (!st) st = kw_json_read_file(kw_buf_text(&path), MAX_CONFIG, &ck->arena, &root);
     kw_buf_free(&path);
     *out = root;
     return st;

@@ -128,8 +128,6 @@ const char *kw_checkpoint_format(
 const char *kw_checkpoint_folder(
     const kw_checkpoint *ck); /* where tokenizer files lie; "" when in memory */
 uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck); /* all weight files together */
-const char *kw_checkpoint_file(const kw_checkpoint *ck,
-                               size_t i); /* its files; NULL past the last */
 /* Would writing this path, by way of PATH.tmp, overwrite one of its files? Links are followed. */
 bool kw_checkpoint_is_at(const kw_checkpoint *ck, const char *path);
 size_t kw_checkpoint_count(const kw_checkpoint *ck);
@@ -194,11 +192,9 @@ typedef enum kw_file_kind {
 kw_file_kind kw_file_sniff(const void *head, size_t head_len, uint64_t file_size);
 const char *kw_file_kind_name(kw_file_kind k);
 
-/* ---- safetensors as a bag of tensors: infer's input and output ---- */
-typedef struct kw_tensor_file kw_tensor_file; /* tensors with names, from one safetensors source */
-kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out); /* takes s, also on failure */
-/* The same for what infer takes: safetensors, NumPy's .npy and .npz, PyTorch. */
-kw_status kw_tensors_open(kw_source *s, kw_tensor_file **out);
+/* ---- a bag of tensors: infer's input (safetensors, NumPy's .npy and .npz, PyTorch) and output (safetensors) ---- */
+typedef struct kw_tensor_file kw_tensor_file; /* tensors with names, from one source */
+kw_status kw_tensors_open(kw_source *s, kw_tensor_file **out); /* takes s, also on failure */
 void kw_safetensors_close(kw_tensor_file *f);
 size_t kw_safetensors_count(const kw_tensor_file *f);
 const kw_named_tensor *kw_safetensors_at(const kw_tensor_file *f, size_t i);
@@ -226,7 +222,6 @@ void kw_gguf_begin_array(kw_gguf_keys *k, const char *key, kw_gguf_type item, ui
 void kw_gguf_item_int(kw_gguf_keys *k, kw_gguf_type type, int64_t v);
 void kw_gguf_item_float(kw_gguf_keys *k, kw_gguf_type type, double v);
 void kw_gguf_item_string(kw_gguf_keys *k, kw_str v);
-void kw_gguf_put_meta(kw_gguf_keys *k, const kw_meta *m); /* as it stands in its file */
 /* All of a GGUF file's keys except those named (NULL ends the list; may be NULL) and those that belong to the file, not the
  * model: general.alignment and split.*. */
 void kw_gguf_copy_keys(kw_gguf_keys *k, const kw_checkpoint *ck, const char *const *except);

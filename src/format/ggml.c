@@ -88,11 +88,6 @@ typedef struct vocabulary {
     kw_buf texts, scores, types; /* as GGUF packs them */
 } vocabulary;
 
-static void put_number(kw_buf *b, uint64_t v, int n)
-{
-    for (int i = 0; i < n; i++) kw_buf_byte(b, (char)(v >> (8 * i)));
-}
-
 /* The piece as SentencePiece has it, and its kind in GGUF's numbers: files hold what it stands for. */
 static int put_piece(kw_buf *b, int64_t id, kw_str text)
 {
@@ -103,13 +98,13 @@ static int put_piece(kw_buf *b, int64_t id, kw_str text)
     if (is_byte) snprintf(byte, sizeof byte, "<0x%02X>", (unsigned)(unsigned char)text.p[0]);
     if (id <= 2 || is_byte) {
         kw_str piece = kw_str_of(is_byte ? byte : first[id]);
-        put_number(b, piece.n, 8);
+        kw_buf_number(b, piece.n, 8);
         kw_buf_bytes(b, piece.p, piece.n);
         return is_byte ? BYTE : id == 0 ? UNKNOWN : CONTROL;
     }
     size_t n_spaces = 0;
     for (size_t i = 0; i < text.n; i++) n_spaces += text.p[i] == ' ';
-    put_number(b, text.n + 2 * n_spaces, 8);
+    kw_buf_number(b, text.n + 2 * n_spaces, 8);
     for (size_t i = 0; i < text.n; i++)
         if (text.p[i] == ' ') kw_buf_str(b, "\xe2\x96\x81");
         else kw_buf_byte(b, text.p[i]);
@@ -129,20 +124,21 @@ static kw_status read_pieces(reader *r, vocabulary *v)
         memcpy(&score, &order, sizeof score);
         if (!kw_cursor_bytes(&r->c, len, &text) || (r->has_scores && !kw_cursor_u32(&r->c, &score)))
             return kw_cursor_fail(&r->c);
-        put_number(&v->types, (uint64_t)put_piece(&v->texts, id, text), 4);
-        put_number(&v->scores, score, 4);
+        kw_buf_number(&v->types, (uint64_t)put_piece(&v->texts, id, text), 4);
+        kw_buf_number(&v->scores, score, 4);
     }
     return KW_OK;
 }
 
-static kw_status add_array(reader *r, const char *key, kw_meta_type type, uint32_t ggml,
+static kw_status add_array(reader *r, const char *key, kw_meta_type type, kw_gguf_type item,
                            const kw_buf *items)
 {
     char *kept = items->status ? NULL : kw_arena_strdup(&r->ck->arena, items->data, items->len);
     kw_meta m = { .key = kw_str_of(key),
                   .type = KW_META_ARRAY,
+                  .ggml = KW_GGUF_ARRAY,
                   .item_type = type,
-                  .item_ggml = ggml,
+                  .item_ggml = item,
                   .n_items = (uint64_t)r->n_vocab,
                   .items = { kept, items->len } };
     return kept ? kw_checkpoint_add_meta(r->ck, &m, N_KEYS) : KW_ENOMEM;
@@ -150,7 +146,6 @@ static kw_status add_array(reader *r, const char *key, kw_meta_type type, uint32
 
 static kw_status read_vocabulary(reader *r)
 {
-    enum { I32 = 5, F32 = 6, STRING = 8 }; /* types of GGUF */
     size_t most = (size_t)r->s->size < SIZE_MAX / 8 ? 8 * (size_t)r->s->size + 4096 : SIZE_MAX / 2;
     if ((uint64_t)r->n_vocab > kw_cursor_left(&r->c) / 4)
         return kw_fail(KW_EFORMAT, "%lld tokens do not fit into the %zu bytes that are left",
@@ -158,9 +153,9 @@ static kw_status read_vocabulary(reader *r)
     vocabulary v = { KW_BUF(most, KW_PAY_FILE), KW_BUF(most, KW_PAY_FILE),
                      KW_BUF(most, KW_PAY_FILE) };
     kw_status st = read_pieces(r, &v);
-    if (!st) st = add_array(r, "tokenizer.ggml.tokens", KW_META_STRING, STRING, &v.texts);
-    if (!st) st = add_array(r, "tokenizer.ggml.scores", KW_META_FLOAT, F32, &v.scores);
-    if (!st) st = add_array(r, "tokenizer.ggml.token_type", KW_META_INT, I32, &v.types);
+    if (!st) st = add_array(r, "tokenizer.ggml.tokens", KW_META_STRING, KW_GGUF_STRING, &v.texts);
+    if (!st) st = add_array(r, "tokenizer.ggml.scores", KW_META_FLOAT, KW_GGUF_F32, &v.scores);
+    if (!st) st = add_array(r, "tokenizer.ggml.token_type", KW_META_INT, KW_GGUF_I32, &v.types);
     kw_buf_free(&v.texts);
     kw_buf_free(&v.scores);
     kw_buf_free(&v.types);
@@ -362,38 +357,20 @@ static kw_status read_tensor(reader *r)
 static kw_status add_keys(reader *r)
 {
     const int64_t head = r->dim / r->n_heads;
-    const struct {
-        const char *key;
-        double value;
-    } keys[] = {
-        { "llama.embedding_length", (double)r->dim },
-        { "llama.feed_forward_length", (double)r->ffn },
-        { "llama.block_count", (double)r->n_layers },
-        { "llama.attention.head_count", (double)r->n_heads },
-        { "llama.attention.head_count_kv", (double)(r->kv_dim / head) },
-        { "llama.rope.dimension_count", (double)r->n_rot },
-        { "llama.vocab_size", (double)r->n_vocab },
-        { "llama.context_length", 2048 },
-        { "llama.attention.layer_norm_rms_epsilon", (double)1e-5f },
+    const kw_own_number keys[] = {
+        { "llama.embedding_length", (double)r->dim, false },
+        { "llama.feed_forward_length", (double)r->ffn, false },
+        { "llama.block_count", (double)r->n_layers, false },
+        { "llama.attention.head_count", (double)r->n_heads, false },
+        { "llama.attention.head_count_kv", (double)(r->kv_dim / head), false },
+        { "llama.rope.dimension_count", (double)r->n_rot, false },
+        { "llama.vocab_size", (double)r->n_vocab, false },
+        { "llama.context_length", 2048, false },
+        { "llama.attention.layer_norm_rms_epsilon", (double)1e-5f, true },
     };
-    kw_status st = KW_OK;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && !st; i++) {
-        kw_meta m = { .key = kw_str_of(keys[i].key),
-                      .type = KW_META_INT,
-                      .number = keys[i].value,
-                      .integer = (int64_t)keys[i].value };
-        if ((double)m.integer != m.number) m.type = KW_META_FLOAT;
-        st = kw_checkpoint_add_meta(r->ck, &m, N_KEYS);
-    }
-    const char *const words[][2] = { { "general.architecture", "llama" },
-                                     { "tokenizer.ggml.model", "llama" } };
-    for (size_t i = 0; i < 2 && !st; i++) {
-        kw_meta m = { .key = kw_str_of(words[i][0]),
-                      .type = KW_META_STRING,
-                      .string = kw_str_of(words[i][1]) };
-        st = kw_checkpoint_add_meta(r->ck, &m, N_KEYS);
-    }
-    return st;
+    kw_status st = kw_checkpoint_add_numbers(r->ck, keys, sizeof keys / sizeof *keys, N_KEYS);
+    if (!st) st = kw_checkpoint_add_word(r->ck, "general.architecture", "llama", N_KEYS);
+    return st ? st : kw_checkpoint_add_word(r->ck, "tokenizer.ggml.model", "llama", N_KEYS);
 }
 
 kw_status kw_ggml_read(kw_checkpoint *ck, kw_source *s)

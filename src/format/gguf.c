@@ -52,6 +52,8 @@ static const struct {
     [KW_GGUF_F64] = { 8, KW_META_FLOAT },
 };
 
+size_t kw_gguf_width(kw_gguf_type type) { return (size_t)scalars[type].bytes; }
+
 static bool read_number(kw_cursor *c, uint32_t type, double *number, int64_t *integer)
 {
     uint8_t b;

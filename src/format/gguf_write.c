@@ -8,37 +8,22 @@ enum { ALIGNMENT = 32 };
 
 /* ---- values ---- */
 
-static void put_bits(kw_buf *b, uint64_t v, size_t n_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i++) kw_buf_byte(b, (char)(v >> (8 * i) & 0xff));
-}
-
 static void put_text(kw_buf *b, kw_str s)
 {
-    put_bits(b, s.n, 8);
+    kw_buf_number(b, s.n, 8);
     kw_buf_bytes(b, s.p, s.n);
-}
-
-static size_t width_of(kw_gguf_type type)
-{
-    static const unsigned char widths[KW_GGUF_TYPES] = {
-        [KW_GGUF_U8] = 1,  [KW_GGUF_I8] = 1,  [KW_GGUF_U16] = 2, [KW_GGUF_I16] = 2,
-        [KW_GGUF_U32] = 4, [KW_GGUF_I32] = 4, [KW_GGUF_F32] = 4, [KW_GGUF_BOOL] = 1,
-        [KW_GGUF_U64] = 8, [KW_GGUF_I64] = 8, [KW_GGUF_F64] = 8,
-    };
-    return widths[type];
 }
 
 static void begin(kw_gguf_keys *k, kw_str key, kw_gguf_type type)
 {
     put_text(&k->bytes, key);
-    put_bits(&k->bytes, type, 4);
+    kw_buf_number(&k->bytes, type, 4);
     k->n++;
 }
 
 void kw_gguf_item_int(kw_gguf_keys *k, kw_gguf_type type, int64_t v)
 {
-    put_bits(&k->bytes, (uint64_t)v, width_of(type));
+    kw_buf_number(&k->bytes, (uint64_t)v, kw_gguf_width(type));
 }
 
 void kw_gguf_item_float(kw_gguf_keys *k, kw_gguf_type type, double v)
@@ -48,7 +33,7 @@ void kw_gguf_item_float(kw_gguf_keys *k, kw_gguf_type type, double v)
     uint64_t wide;
     memcpy(&bits, &narrow, sizeof bits);
     memcpy(&wide, &v, sizeof wide);
-    put_bits(&k->bytes, type == KW_GGUF_F32 ? bits : wide, width_of(type));
+    kw_buf_number(&k->bytes, type == KW_GGUF_F32 ? bits : wide, kw_gguf_width(type));
 }
 
 void kw_gguf_item_string(kw_gguf_keys *k, kw_str v) { put_text(&k->bytes, v); }
@@ -74,8 +59,8 @@ void kw_gguf_put_string(kw_gguf_keys *k, const char *key, kw_str v)
 void kw_gguf_begin_array(kw_gguf_keys *k, const char *key, kw_gguf_type item, uint64_t n)
 {
     begin(k, kw_str_of(key), KW_GGUF_ARRAY);
-    put_bits(&k->bytes, item, 4);
-    put_bits(&k->bytes, n, 8);
+    kw_buf_number(&k->bytes, item, 4);
+    kw_buf_number(&k->bytes, n, 8);
 }
 
 /* ---- copies ---- */
@@ -84,14 +69,14 @@ static void copy_array(kw_gguf_keys *k, const kw_meta *m)
 {
     kw_meta_walk w = kw_meta_items(m);
     kw_str text;
-    put_bits(&k->bytes, m->item_ggml & 0xff, 4);
-    put_bits(&k->bytes, m->n_items, 8);
+    kw_buf_number(&k->bytes, m->item_ggml & 0xff, 4);
+    kw_buf_number(&k->bytes, m->n_items, 8);
     if (m->item_type != KW_META_STRING) kw_buf_bytes(&k->bytes, m->items.p, m->items.n);
     else
         while (kw_meta_next_string(&w, &text)) put_text(&k->bytes, text);
 }
 
-void kw_gguf_put_meta(kw_gguf_keys *k, const kw_meta *m)
+static void put_meta(kw_gguf_keys *k, const kw_meta *m)
 {
     kw_gguf_type type = (kw_gguf_type)m->ggml;
     begin(k, m->key, type);
@@ -107,7 +92,7 @@ void kw_gguf_copy_keys(kw_gguf_keys *k, const kw_checkpoint *ck, const char *con
         const kw_meta *m = kw_checkpoint_meta_at(ck, i);
         bool skip = kw_str_is(m->key, "general.alignment") || kw_str_starts(m->key, "split.");
         for (const char *const *e = except; e && *e && !skip; e++) skip = kw_str_is(m->key, *e);
-        if (!skip) kw_gguf_put_meta(k, m);
+        if (!skip) put_meta(k, m);
     }
 }
 
@@ -118,11 +103,11 @@ void kw_gguf_keys_free(kw_gguf_keys *k) { kw_buf_free(&k->bytes); }
 static void put_info(kw_buf *b, const kw_named_tensor *t, uint64_t offset)
 {
     put_text(b, t->name);
-    put_bits(b, t->tensor.rank ? (uint64_t)t->tensor.rank : 1, 4);
-    if (t->tensor.rank == 0) put_bits(b, 1, 8);
-    for (int i = t->tensor.rank; i-- > 0;) put_bits(b, (uint64_t)t->tensor.shape[i], 8);
-    put_bits(b, (uint64_t)kw_dtype_get(t->tensor.dtype)->ggml_type, 4);
-    put_bits(b, offset, 8);
+    kw_buf_number(b, t->tensor.rank ? (uint64_t)t->tensor.rank : 1, 4);
+    if (t->tensor.rank == 0) kw_buf_number(b, 1, 8);
+    for (int i = t->tensor.rank; i-- > 0;) kw_buf_number(b, (uint64_t)t->tensor.shape[i], 8);
+    kw_buf_number(b, (uint64_t)kw_dtype_get(t->tensor.dtype)->ggml_type, 4);
+    kw_buf_number(b, offset, 8);
 }
 
 static kw_status put_infos(kw_buf *b, const kw_write_part *p)
@@ -153,9 +138,9 @@ static kw_status make_header(const kw_write_part *p, kw_buf *out)
     }
     bool has_keys = p->index == 0;
     kw_buf_bytes(out, "GGUF", 4);
-    put_bits(out, 3, 4);
-    put_bits(out, p->n, 8);
-    put_bits(out, place.n + (has_keys ? keys->n : 0), 8);
+    kw_buf_number(out, 3, 4);
+    kw_buf_number(out, p->n, 8);
+    kw_buf_number(out, place.n + (has_keys ? keys->n : 0), 8);
     if (has_keys) kw_buf_bytes(out, keys->bytes.data, keys->bytes.len);
     kw_buf_bytes(out, place.bytes.data, place.bytes.len);
     kw_status st = place.bytes.status ? place.bytes.status : put_infos(out, p);

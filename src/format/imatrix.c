@@ -168,6 +168,24 @@ kw_status kw_imatrix_open(const char *path, kw_imatrix **out)
 
 /* ---- writing ---- */
 
+/* The sums or the counts of a row, without their values. */
+static kw_status describe(kw_arena *arena, const kw_imatrix_sums *r, bool is_count,
+                          kw_named_tensor *out)
+{
+    const char *end = is_count ? ".counts" : ".in_sum2";
+    size_t n = r->name.n + strlen(end);
+    char *name = kw_arena_alloc(arena, n + 1, 1);
+    if (!name) return KW_ENOMEM;
+    memcpy(name, r->name.p, r->name.n);
+    memcpy(name + r->name.n, end, strlen(end));
+    out->name = (kw_str){ name, n };
+    out->tensor = (kw_tensor){ .dtype = KW_F32,
+                               .rank = 2,
+                               .shape = { (int64_t)r->mats, is_count ? 1 : (int64_t)r->cols, 1,
+                                          1 } };
+    return KW_OK;
+}
+
 static kw_status write_gguf(const char *path, const kw_imatrix_sums *rows, size_t n,
                             const kw_imatrix_facts *facts)
 {
@@ -181,21 +199,7 @@ static kw_status write_gguf(const char *path, const kw_imatrix_sums *rows, size_
     kw_gguf_item_string(&keys, facts->dataset);
     kw_gguf_put_int(&keys, "imatrix.chunk_count", KW_GGUF_U32, facts->n_chunks);
     kw_gguf_put_int(&keys, "imatrix.chunk_size", KW_GGUF_U32, facts->chunk);
-    for (size_t i = 0; i < 2 * n && !st; i++) {
-        const kw_imatrix_sums *r = &rows[i / 2];
-        const char *end = i % 2 ? ".counts" : ".in_sum2";
-        char *name = kw_arena_alloc(&arena, r->name.n + 16, 1);
-        if (!name) st = KW_ENOMEM;
-        else {
-            memcpy(name, r->name.p, r->name.n);
-            memcpy(name + r->name.n, end, strlen(end));
-            t[i].name = kw_str_of(name);
-            t[i].tensor = (kw_tensor){ .dtype = KW_F32, .rank = 2 };
-            t[i].tensor.shape[0] = (int64_t)r->mats;
-            t[i].tensor.shape[1] = i % 2 ? 1 : (int64_t)r->cols;
-            t[i].tensor.shape[2] = t[i].tensor.shape[3] = 1;
-        }
-    }
+    for (size_t i = 0; i < 2 * n && !st; i++) st = describe(&arena, &rows[i / 2], i % 2, &t[i]);
     if (!st) st = kw_gguf_create(path, &keys, t, 2 * n, 0, &w);
     for (size_t i = 0; i < n && !st; i++) {
         st = kw_tensors_append(w, rows[i].sum2, 4 * rows[i].cols * rows[i].mats);
@@ -208,20 +212,15 @@ static kw_status write_gguf(const char *path, const kw_imatrix_sums *rows, size_
     return st;
 }
 
-static void put_u32(kw_buf *b, size_t v)
-{
-    for (int i = 0; i < 4; i++) kw_buf_byte(b, (char)(v >> (8 * i) & 255));
-}
-
 static void put_legacy(kw_buf *b, const kw_imatrix_sums *r, int64_t chunk)
 {
     float most = 1;
     for (size_t i = 0; i < r->mats; i++) most = r->count[i] > most ? r->count[i] : most;
     size_t calls = (size_t)ceilf(most / (float)chunk);
-    put_u32(b, r->name.n);
+    kw_buf_number(b, r->name.n, 4);
     kw_buf_bytes(b, r->name.p, r->name.n);
-    put_u32(b, calls);
-    put_u32(b, r->cols * r->mats);
+    kw_buf_number(b, calls, 4);
+    kw_buf_number(b, r->cols * r->mats, 4);
     for (size_t i = 0; i < r->cols * r->mats; i++) {
         float count = r->count[i / r->cols],
               v = (count > 0 ? r->sum2[i] / count : 1) * (float)calls;
@@ -233,18 +232,12 @@ static kw_status write_legacy(const char *path, const kw_imatrix_sums *rows, siz
                               const kw_imatrix_facts *facts)
 {
     kw_buf b = KW_BUF((size_t)1 << 30, KW_PAY_FILE);
-    kw_file_writer *w = NULL;
-    put_u32(&b, n);
+    kw_buf_number(&b, n, 4);
     for (size_t i = 0; i < n; i++) put_legacy(&b, &rows[i], facts->chunk);
-    put_u32(&b, (size_t)facts->n_chunks);
-    put_u32(&b, facts->dataset.n);
+    kw_buf_number(&b, (uint64_t)facts->n_chunks, 4);
+    kw_buf_number(&b, facts->dataset.n, 4);
     kw_buf_bytes(&b, facts->dataset.p, facts->dataset.n);
-    kw_status st = b.status ? b.status : kw_file_create(path, &w);
-    if (!st) {
-        st = kw_file_append(w, b.data, b.len);
-        if (st) kw_file_abort(w);
-        else st = kw_file_commit(w);
-    }
+    kw_status st = b.status ? b.status : kw_file_replace(path, b.data, b.len);
     kw_buf_free(&b);
     return st;
 }

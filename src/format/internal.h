@@ -42,12 +42,24 @@ kw_status kw_checkpoint_own(kw_checkpoint *ck, kw_source *s);
 /* Adds a tensor whose bytes are data[0..bytes) of a source; a second one of the same name is an error. */
 kw_status kw_checkpoint_add(kw_checkpoint *ck, kw_str name, const kw_tensor *t);
 kw_status kw_checkpoint_add_meta(kw_checkpoint *ck, const kw_meta *m, size_t cap);
+/* Keys that a file of another form would have in GGUF: numbers (U32 or F32) and words; cap as above. */
+typedef struct kw_own_number {
+    const char *key;
+    double value;
+    bool is_float;
+} kw_own_number;
+kw_status kw_checkpoint_add_numbers(kw_checkpoint *ck, const kw_own_number *all, size_t n,
+                                    size_t cap);
+kw_status kw_checkpoint_add_word(kw_checkpoint *ck, const char *key, const char *word, size_t cap);
 /* No two tensors of one source may share bytes. */
 kw_status kw_checkpoint_check_overlap(const kw_checkpoint *ck, size_t first);
 /* Tensors from `first` on that lie where their values cannot be read are copied. */
 kw_status kw_checkpoint_align(kw_checkpoint *ck, size_t first);
+bool kw_source_holds(const kw_source *s, const void *data); /* is this in its map? */
 /* Total bytes of a tensor; false on overflow or a row that is not made of whole blocks. */
 bool kw_tensor_bytes(const kw_tensor *t, size_t *bytes);
+
+size_t kw_gguf_width(kw_gguf_type type); /* bytes of a number; 0: it is none */
 
 /* ---- writing: what differs between the formats (tensor_write.c has the rest) ---- */
 typedef struct kw_write_part {

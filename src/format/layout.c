@@ -17,12 +17,6 @@ static int by_place(const void *a_, const void *b_)
     return (a->at > b->at) - (a->at < b->at);
 }
 
-static bool is_in(const kw_source *s, const void *data)
-{
-    const unsigned char *p = data;
-    return p >= s->map && p < s->map + s->size;
-}
-
 /* What may lie between tensors: padding. */
 static size_t padding_of(const kw_checkpoint *ck)
 {
@@ -55,32 +49,36 @@ static void look_at_header(const kw_checkpoint *ck, const kw_source *s, const ex
         sink->fn(sink->user, "header", s, e[0].index, head);
 }
 
+/* Tensors of this source, with bytes, into e; returns how many. Those of a lone source that lie elsewhere were copied. */
+static size_t extents_of(const kw_checkpoint *ck, const kw_source *s, extent *e, size_t *n_copied,
+                         const kw_layout_sink *sink)
+{
+    size_t n = 0;
+    *n_copied = 0;
+    for (size_t i = 0; i < ck->n_tensors; i++) {
+        const kw_tensor *t = &ck->tensors[i].tensor;
+        size_t bytes = 0;
+        kw_tensor_bytes(t, &bytes);
+        if (bytes && kw_source_holds(s, t->data)) e[n++] = (extent){ t->data, bytes, i };
+        else if (bytes && ck->n_sources == 1) {
+            sink->fn(sink->user, "crooked", s, i, bytes);
+            ++*n_copied;
+        }
+    }
+    return n;
+}
+
 kw_status kw_checkpoint_layout(const kw_checkpoint *ck, const kw_layout_sink *sink)
 {
     bool is_plain = !strncmp(ck->format, "GGUF", 4) || !strcmp(ck->format, "safetensors");
     extent *e = kw_calloc(ck->n_tensors + 1, sizeof *e, KW_PAY_MISC);
     if (!e) return KW_ENOMEM;
     for (size_t k = 0; is_plain && k < ck->n_sources; k++) {
-        const kw_source *s = ck->sources[k];
-        size_t n = 0, n_out = 0;
-        for (size_t i = 0; i < ck->n_tensors; i++) {
-            size_t bytes = 0;
-            kw_tensor_bytes(&ck->tensors[i].tensor, &bytes);
-            if (bytes && is_in(s, ck->tensors[i].tensor.data))
-                e[n++] = (extent){ ck->tensors[i].tensor.data, bytes, i };
-            else if (bytes && ck->n_sources == 1) {
-                sink->fn(sink->user, "crooked", s, i, bytes);
-                n_out++;
-            }
-        }
-        look_at(ck, s, e, n_out ? 0 : n, sink); /* what was copied would seem a gap */
-        if (!n_out) look_at_header(ck, s, e, n, sink);
+        size_t n_copied, n = extents_of(ck, ck->sources[k], e, &n_copied, sink);
+        if (n_copied) continue; /* what was copied would seem a gap */
+        look_at(ck, ck->sources[k], e, n, sink);
+        look_at_header(ck, ck->sources[k], e, n, sink);
     }
     kw_free(e);
     return KW_OK;
-}
-
-const kw_source *kw_checkpoint_source(const kw_checkpoint *ck, size_t i)
-{
-    return i < ck->n_sources ? ck->sources[i] : NULL;
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HEADER_BYTES = 28, MOST = 1 << 24 };
+enum { HEADER_BYTES = 28, MOST = 1 << 24, N_KEYS = 16 };
 
 typedef struct header {
     int64_t dim, hidden, n_layers, n_heads, n_kv_heads, n_vocab, ctx;
@@ -75,23 +75,9 @@ bool kw_llama2c_fits(const void *head, size_t len, uint64_t file_size)
     return total == file_size;
 }
 
-static kw_status add_number(kw_checkpoint *ck, const char *key, double number, bool is_float)
-{
-    kw_meta m = {
-        .key = kw_str_of(key), .type = KW_META_INT, .number = number, .integer = (int64_t)number
-    };
-    if (is_float) m.type = KW_META_FLOAT;
-    m.ggml = is_float ? KW_GGUF_F32 : KW_GGUF_U32;
-    return kw_checkpoint_add_meta(ck, &m, 16);
-}
-
 static kw_status add_keys(kw_checkpoint *ck, const header *h)
 {
-    const struct {
-        const char *key;
-        double value;
-        bool is_float;
-    } keys[] = {
+    const kw_own_number keys[] = {
         { "llama.embedding_length", (double)h->dim, false },
         { "llama.feed_forward_length", (double)h->hidden, false },
         { "llama.block_count", (double)h->n_layers, false },
@@ -103,14 +89,8 @@ static kw_status add_keys(kw_checkpoint *ck, const header *h)
         { "llama.rope.freq_base", 10000, true },
         { "tokenizer.ggml.eos_token_id", 1, false },
     };
-    kw_meta arch = { .key = KW_STR("general.architecture"),
-                     .type = KW_META_STRING,
-                     .ggml = KW_GGUF_STRING,
-                     .string = KW_STR("llama") };
-    kw_status st = kw_checkpoint_add_meta(ck, &arch, 16);
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && !st; i++)
-        st = add_number(ck, keys[i].key, keys[i].value, keys[i].is_float);
-    return st;
+    kw_status st = kw_checkpoint_add_word(ck, "general.architecture", "llama", N_KEYS);
+    return st ? st : kw_checkpoint_add_numbers(ck, keys, sizeof keys / sizeof *keys, N_KEYS);
 }
 
 static kw_status add_table(kw_checkpoint *ck, const table *t, int64_t layer,

@@ -2,6 +2,12 @@
 #include "format/internal.h"
 #include <stdio.h>
 
+bool kw_source_holds(const kw_source *s, const void *data)
+{
+    const unsigned char *p = data;
+    return p >= s->map && p < s->map + s->size;
+}
+
 kw_naming kw_checkpoint_naming(const kw_checkpoint *ck) { return ck->naming; }
 
 const char *kw_checkpoint_format(const kw_checkpoint *ck) { return ck->format; }
@@ -15,9 +21,9 @@ uint64_t kw_checkpoint_bytes(const kw_checkpoint *ck)
     return bytes;
 }
 
-const char *kw_checkpoint_file(const kw_checkpoint *ck, size_t i)
+const kw_source *kw_checkpoint_source(const kw_checkpoint *ck, size_t i)
 {
-    return i < ck->n_sources ? ck->sources[i]->name : NULL;
+    return i < ck->n_sources ? ck->sources[i] : NULL;
 }
 
 bool kw_checkpoint_is_at(const kw_checkpoint *ck, const char *path)
@@ -91,21 +97,19 @@ kw_status kw_checkpoint_check(const kw_checkpoint *ck)
 
 void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t)
 {
-    const unsigned char *p = t->tensor.data;
     size_t bytes;
     if (!kw_tensor_bytes(&t->tensor, &bytes)) return;
     for (size_t i = 0; i < ck->n_sources; i++) {
         kw_source *s = ck->sources[i];
-        if (s->forget && p >= s->map && p < s->map + s->size)
-            s->forget(s, (uint64_t)(p - s->map), bytes);
+        if (s->forget && kw_source_holds(s, t->tensor.data))
+            s->forget(s, (uint64_t)((const unsigned char *)t->tensor.data - s->map), bytes);
     }
 }
 
 static bool is_in_source(const kw_checkpoint *ck, const void *data)
 {
-    const unsigned char *p = data;
     for (size_t i = 0; i < ck->n_sources; i++)
-        if (p >= ck->sources[i]->map && p < ck->sources[i]->map + ck->sources[i]->size) return true;
+        if (kw_source_holds(ck->sources[i], data)) return true;
     return false;
 }
 

@@ -37,9 +37,14 @@ typedef struct text {
     kw_str what; /* the array, for messages */
 } text;
 
-static bool take(text *p, char c)
+static void pass_spaces(text *p)
 {
     while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\t')) p->at++;
+}
+
+static bool take(text *p, char c)
+{
+    pass_spaces(p);
     if (p->at == p->end || *p->at != c) return false;
     p->at++;
     return true;
@@ -80,7 +85,7 @@ static kw_status read_kind(text *p, header *h)
 static kw_status read_order(text *p, header *h)
 {
     static const kw_str yes = { "True", 4 }, no = { "False", 5 };
-    take(p, 0); /* passes over spaces */
+    pass_spaces(p);
     kw_str rest = { p->at, (size_t)(p->end - p->at) };
     h->is_fortran = kw_str_starts(rest, yes.p);
     if (!h->is_fortran && !kw_str_starts(rest, no.p)) return malformed(p, "fortran_order");

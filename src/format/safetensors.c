@@ -139,8 +139,7 @@ kw_status kw_safetensors_read(kw_checkpoint *ck, kw_source *s)
 
 /* ---- a bag of tensors: infer's input ---- */
 
-static kw_status open_bag(kw_source *s, kw_status (*read)(kw_checkpoint *ck, kw_source *s),
-                          kw_tensor_file **out)
+kw_status kw_tensors_open(kw_source *s, kw_tensor_file **out)
 {
     kw_checkpoint *ck = kw_calloc(1, sizeof *ck, KW_PAY_FILE);
     if (!ck) {
@@ -150,20 +149,10 @@ static kw_status open_bag(kw_source *s, kw_status (*read)(kw_checkpoint *ck, kw_
     ck->arena = KW_ARENA(KW_PAY_FILE);
     ck->by_name = ck->by_key = KW_MAP(KW_PAY_FILE);
     kw_status st = kw_checkpoint_own(ck, s);
-    if (!st) st = read(ck, s);
+    if (!st) st = kw_checkpoint_read_part(ck, s);
     if (st) kw_checkpoint_close(ck);
     else *out = (kw_tensor_file *)(void *)ck;
     return st;
-}
-
-kw_status kw_safetensors_open(kw_source *s, kw_tensor_file **out)
-{
-    return open_bag(s, kw_safetensors_read, out);
-}
-
-kw_status kw_tensors_open(kw_source *s, kw_tensor_file **out)
-{
-    return open_bag(s, kw_checkpoint_read_part, out);
 }
 
 void kw_safetensors_close(kw_tensor_file *f) { kw_checkpoint_close((kw_checkpoint *)(void *)f); }

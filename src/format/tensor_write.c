@@ -115,9 +115,7 @@ static kw_status begin_part(kw_tensor_writer *w, part *p)
         p->bytes += bytes_of(&p->what.tensors[i]);
         p->bytes += padding(p->bytes, w->format->alignment);
     }
-    if (!st) st = kw_file_create_alone(p->path, &p->file);
-    if (!st && !p->file)
-        st = kw_fail(KW_EWRITE, "%s: another process is writing it (%s.tmp)", p->path, p->path);
+    if (!st) st = kw_file_claim(p->path, &p->file);
     if (!st) {
         st = kw_file_reserve(p->file, p->bytes);
         if (st) kw_try(st, "%.1f MB are needed", (double)p->bytes / 1e6);

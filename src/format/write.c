@@ -1,14 +1,9 @@
 /* write.c - safetensors: the header, padded to 8 bytes; and a file written whole from memory, all or nothing. */
 #include "format/internal.h"
-#include <string.h>
 
 static void put_entry(kw_json_writer *w, const kw_named_tensor *t, uint64_t from, uint64_t to)
 {
-    char name[512];
-    size_t n = t->name.n < sizeof name - 1 ? t->name.n : sizeof name - 1;
-    memcpy(name, t->name.p, n);
-    name[n] = 0;
-    kw_json_key(w, name);
+    kw_json_key_str(w, t->name);
     kw_json_begin_object(w);
     kw_json_key(w, "dtype");
     kw_json_put_string(w, kw_str_of(kw_dtype_get(t->tensor.dtype)->safetensors));
@@ -34,7 +29,7 @@ static void put_maker(kw_json_writer *w)
     kw_json_end_object(w);
 }
 
-static kw_status put_header(const kw_named_tensor *tensors, size_t n, bool has_maker, kw_buf *out)
+static kw_status put_text(const kw_named_tensor *tensors, size_t n, bool has_maker, kw_buf *out)
 {
     kw_json_writer w = { .out = out };
     uint64_t at = 0;
@@ -54,16 +49,21 @@ static kw_status put_header(const kw_named_tensor *tensors, size_t n, bool has_m
     return out->status;
 }
 
+static kw_status put_header(const kw_named_tensor *tensors, size_t n, bool has_maker, kw_buf *out)
+{
+    kw_buf text = KW_BUF((size_t)64 << 20, KW_PAY_FILE);
+    kw_status st = put_text(tensors, n, has_maker, &text);
+    kw_buf_number(out, text.len, 8);
+    kw_buf_bytes(out, text.data, text.len);
+    kw_buf_free(&text);
+    return st ? st : out->status;
+}
+
 /* ---- piece by piece ---- */
 
 static kw_status make_header(const kw_write_part *p, kw_buf *out)
 {
-    kw_buf text = KW_BUF((size_t)64 << 20, KW_PAY_FILE);
-    kw_status st = put_header(p->tensors, p->n, true, &text);
-    for (int i = 0; i < 8; i++) kw_buf_byte(out, (char)((uint64_t)text.len >> (8 * i) & 0xff));
-    kw_buf_bytes(out, text.data, text.len);
-    kw_buf_free(&text);
-    return st ? st : out->status;
+    return put_header(p->tensors, p->n, true, out);
 }
 
 kw_status kw_safetensors_create(const char *path, const kw_named_tensor *tensors, size_t n,
@@ -80,10 +80,7 @@ kw_status kw_safetensors_create(const char *path, const kw_named_tensor *tensors
 static kw_status append_all(kw_file_writer *f, const kw_buf *header, const kw_named_tensor *tensors,
                             size_t n)
 {
-    unsigned char len[8];
-    for (int i = 0; i < 8; i++) len[i] = (unsigned char)((uint64_t)header->len >> (8 * i));
-    kw_status st = kw_file_append(f, len, sizeof len);
-    if (!st) st = kw_file_append(f, header->data, header->len);
+    kw_status st = kw_file_append(f, header->data, header->len);
     for (size_t i = 0; i < n && !st; i++) {
         size_t bytes = 0;
         kw_tensor_bytes(&tensors[i].tensor, &bytes);
@@ -94,7 +91,7 @@ static kw_status append_all(kw_file_writer *f, const kw_buf *header, const kw_na
 
 kw_status kw_safetensors_write(const char *path, const kw_named_tensor *tensors, size_t n)
 {
-    kw_buf header = KW_BUF((size_t)64 << 20, KW_PAY_FILE);
+    kw_buf header = KW_BUF((size_t)65 << 20, KW_PAY_FILE);
     kw_file_writer *f = NULL;
     kw_status st = put_header(tensors, n, false, &header);
     if (!st) st = kw_file_create(path, &f);

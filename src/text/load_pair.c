@@ -150,13 +150,9 @@ static kw_status find_class(kw_str name, const pair_class **out)
 /* tokenizer_config.json beside the pair; without one it is GPT-2's. */
 static kw_status read_config(const char *path, pair_config *out)
 {
-    char *text = NULL;
-    size_t len;
     kw_json *root = NULL;
-    kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
-    if (!st) st = kw_json_parse(text, len, &out->trees, &root);
-    kw_free(text);
-    if (st) return kw_note(st, "%s", path);
+    kw_status st = kw_json_read_file(path, MAX_FILE, &out->trees, &root);
+    if (st) return st;
     const kw_json *name = kw_json_get(root, "tokenizer_class");
     out->adds_bos = flag_of(root, "add_bos_token");
     out->adds_space = flag_of(root, "add_prefix_space");
@@ -262,7 +258,7 @@ kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path)
     size_t v = 0, m = 0;
     pair_config c = { .class = &classes[0], .trees = KW_ARENA(KW_PAY_TEXT) };
     kw_status st = beside(vocab_path, "tokenizer_config.json", &path);
-    if (!st && kw_path_exists(kw_buf_text(&path))) st = read_config(kw_buf_text(&path), &c);
+    if (!st) st = read_config(kw_buf_text(&path), &c);
     if (!st) st = beside(vocab_path, "merges.txt", &path);
     if (!st) st = kw_file_read(vocab_path, MAX_FILE, &vocab, &v);
     if (!st) st = kw_file_read(kw_buf_text(&path), MAX_FILE, &merges, &m);

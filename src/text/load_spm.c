@@ -197,21 +197,13 @@ static kw_status word_beside(const char *path, const char *file, const char *key
     kw_buf name = KW_BUF(8192, KW_PAY_TEXT);
     kw_arena trees = KW_ARENA(KW_PAY_TEXT);
     kw_json *root = NULL;
-    char *text = NULL;
-    size_t len;
     const char *slash = strrchr(path, '/');
-    word[0] = 0;
     kw_buf_printf(&name, "%.*s%s", slash ? (int)(slash - path + 1) : 0, path, file);
     kw_status st = name.status;
-    if (!st && kw_path_exists(kw_buf_text(&name))) {
-        st = kw_file_read(kw_buf_text(&name), (size_t)64 << 20, &text, &len);
-        if (!st) st = kw_json_parse(text, len, &trees, &root);
-        const kw_json *v = st ? NULL : kw_json_get(root, key);
-        if (v && v->type == KW_JSON_STRING)
-            snprintf(word, 64, "%.*s", (int)(v->string.n < 60 ? v->string.n : 60), v->string.p);
-        st = kw_note(st, "%s", kw_buf_text(&name));
-    }
-    kw_free(text);
+    if (!st) st = kw_json_read_file(kw_buf_text(&name), (size_t)64 << 20, &trees, &root);
+    const kw_json *v = st ? NULL : kw_json_get(root, key);
+    kw_str s = v && v->type == KW_JSON_STRING ? v->string : KW_STR("");
+    snprintf(word, 64, "%.*s", (int)(s.n < 60 ? s.n : 60), s.p);
     kw_arena_free(&trees);
     kw_buf_free(&name);
     return st;

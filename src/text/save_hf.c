@@ -55,9 +55,7 @@ kw_str kw_tokenizer_stored(const kw_tokenizer *t, int32_t id, kw_buf *scratch)
     bool is_plain = t->space[0] != ' ' || t->tokens[id].type != KW_TOKEN_NORMAL;
     kw_buf_clear(scratch);
     if (is_plain || !text.p) return text;
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] == ' ') kw_buf_str(scratch, "\xe2\x96\x81");
-        else kw_buf_byte(scratch, text.p[i]);
+    kw_put_replaced(scratch, text, KW_STR(" "), KW_STR("\xe2\x96\x81"));
     return (kw_str){ scratch->data, scratch->len };
 }
 

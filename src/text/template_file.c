@@ -49,21 +49,17 @@ static void take_special(const kw_tokenizer *t, kw_str text, int32_t *id)
 
 kw_status kw_load_tokenizer_config(kw_tokenizer *t, const char *path)
 {
-    char *text = NULL;
-    size_t len;
     kw_json *root = NULL;
     kw_arena trees = KW_ARENA(KW_PAY_TEXT);
-    kw_status st = kw_file_read(path, MAX_FILE, &text, &len);
-    if (!st) st = kw_json_parse(text, len, &trees, &root);
+    kw_status st = kw_json_read_file(path, MAX_FILE, &trees, &root);
     if (!st) {
         kw_str chat = config_template(root);
         take_special(t, config_token(root, "bos_token"), &t->special.bos);
         take_special(t, config_token(root, "eos_token"), &t->special.eos);
-        if (chat.p) st = keep_template(t, chat);
+        if (chat.p) st = kw_note(keep_template(t, chat), "%s", path);
     }
     kw_arena_free(&trees);
-    kw_free(text);
-    return st ? kw_note(st, "%s", path) : KW_OK;
+    return st;
 }
 
 kw_status kw_load_template_file(kw_tokenizer *t, const char *path)

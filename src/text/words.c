@@ -41,14 +41,13 @@ static uint64_t hash_of(kw_str s)
     return h ^ h >> 32;
 }
 
-static kw_status remember(word *w, kw_str piece, const int32_t *ids, size_t n)
+static void remember(word *w, kw_str piece, const int32_t *ids, size_t n)
 {
-    if (n > WORD_IDS) return KW_OK;
+    if (n > WORD_IDS) return;
     w->len = (uint8_t)piece.n;
     w->n = (uint8_t)n;
     memcpy(w->text, piece.p, piece.n);
     if (n) memcpy(w->ids, ids, n * sizeof *ids);
-    return KW_OK;
 }
 
 static kw_status encode_word(kw_encoder *e, kw_str piece, kw_ids *out)
@@ -63,7 +62,8 @@ static kw_status encode_word(kw_encoder *e, kw_str piece, kw_ids *out)
     }
     size_t before = out->n;
     kw_status st = models[e->t->model](e, piece, out);
-    return st ? st : remember(w, piece, out->ids + before, out->n - before);
+    if (!st) remember(w, piece, out->ids + before, out->n - before);
+    return st;
 }
 
 kw_status kw_words_begin(kw_encoder *e, size_t text_bytes)

@@ -193,6 +193,18 @@ def test_ggml_of_every_age_computes_what_the_same_gguf_does():
         assert b"GGJT v3" in ok("show", old)
 
 
+def test_ggml_of_before_gguf_is_written_as_gguf():
+    """Its keys are our own: each has to have a type there."""
+    text = "Hello, hello world 123"
+    with tempfile.TemporaryDirectory() as d:
+        old, new = os.path.join(d, "old.bin"), os.path.join(d, "new.gguf")
+        write_old(old, b"ggjt", 3, local(TINY + "/q8_0.gguf"))
+        ok("convert", old, new)
+        assert logits_of(d, new) == logits_of(d, old) and ok("tokenize", new, text) == ok("tokenize", old, text)
+        ok("quantize", old, new, "Q8_0", "--requantize")
+        assert logits_of(d, new) == logits_of(d, old)
+
+
 def test_old_ggml_gives_the_logits_of_pytorch():
     golden, notes = read_tensors(local(TINY + "/golden.safetensors")), []
     with tempfile.TemporaryDirectory() as d:

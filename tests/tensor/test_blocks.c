@@ -17,7 +17,7 @@ static kw_tensor_file *open_golden(void)
     const char *path = test_data("golden/gguf-blocks/golden.safetensors");
     if (!path) return NULL;
     assert_int_equal(kw_source_file(path, (kw_file_options){ 0 }, &s), KW_OK);
-    assert_int_equal(kw_safetensors_open(s, &f), KW_OK);
+    assert_int_equal(kw_tensors_open(s, &f), KW_OK);
     return f;
 }
 
