@@ -18,8 +18,8 @@ typedef struct kw_buf {
 #define KW_BUF(max_, payer_) ((kw_buf){ .max = (max_), .payer = (payer_) })
 void kw_buf_bytes(kw_buf *b, const void *data, size_t len);
 void kw_buf_byte(kw_buf *b, char c);
-void kw_buf_str(kw_buf *b, const char *text);  /* NUL-terminated */
-void kw_buf_codepoint(kw_buf *b, uint32_t cp); /* as UTF-8 */
+void kw_buf_str(kw_buf *b, const char *text);              /* NUL-terminated */
+void kw_buf_codepoint(kw_buf *b, uint32_t cp);             /* as UTF-8 */
 void kw_buf_number(kw_buf *b, uint64_t v, size_t n_bytes); /* its low bytes, the lowest first */
 void kw_buf_printf(kw_buf *b, const char *fmt, ...) KW_PRINTF(2, 3);
 /* Room for len more bytes, or NULL; the caller fills it and adds to b->len. */

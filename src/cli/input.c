@@ -81,7 +81,8 @@ int cli_read_size(const char *flag, const char *text, uint64_t *bytes)
     double v = strtod(text, &end);
     while (*end == ' ') end++;
     for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++)
-        if (!strcasecmp(end, units[i].unit) && v * units[i].bytes >= 1 && v * units[i].bytes < 1e18) {
+        if (!strcasecmp(end, units[i].unit) && v * units[i].bytes >= 1 &&
+            v * units[i].bytes < 1e18) {
             *bytes = (uint64_t)(v * units[i].bytes);
             return EXIT_OK;
         }

@@ -179,10 +179,10 @@ static kw_status describe(kw_arena *arena, const kw_imatrix_sums *r, bool is_cou
     memcpy(name, r->name.p, r->name.n);
     memcpy(name + r->name.n, end, strlen(end));
     out->name = (kw_str){ name, n };
-    out->tensor = (kw_tensor){ .dtype = KW_F32,
-                               .rank = 2,
-                               .shape = { (int64_t)r->mats, is_count ? 1 : (int64_t)r->cols, 1,
-                                          1 } };
+    out->tensor =
+        (kw_tensor){ .dtype = KW_F32,
+                     .rank = 2,
+                     .shape = { (int64_t)r->mats, is_count ? 1 : (int64_t)r->cols, 1, 1 } };
     return KW_OK;
 }
 
