@@ -23,7 +23,7 @@ KW_API void kw_engine_close(kw_engine *e); /* NULL is fine */
 
 /* What this machine has and what was chosen; texts are borrowed until close. */
 typedef struct kw_engine_info {
-    int threads;
+    int threads;          /* at most one for each core that this process may use */
     const char *isa;      /* the widest kernel row in use: "avx512vnni" */
     const char *isa_rows; /* all rows this build has, narrow to wide, unusable ones in brackets */
     const char *cpu_features; /* "avx2 fma f16c avx512f ..." */

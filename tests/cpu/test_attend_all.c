@@ -106,7 +106,7 @@ static void run(data *d, const form *f)
 {
     const kw_backend *cpu = &kw_backend_cpu;
     machine m = { 0 };
-    must(kw_pool_open(2, &m.pool));
+    must(kw_pool_open(3, &m.pool));
     must(cpu->open(0, &(kw_device_options){ .pool = m.pool, .isa = f->isa }, &m.device));
     record(&m, d, f);
     kw_memory *const *table[MAX_SEQUENCES];

@@ -20,7 +20,7 @@ TEST(a_cut_asks_waits_and_goes_on_with_the_answer)
     float in[ROWS * WIDTH], out[ROWS * WIDTH];
     for (int i = 0; i < ROWS * WIDTH; i++) in[i] = (float)i;
 
-    must(kw_pool_open(2, &pool));
+    must(kw_pool_open(3, &pool));
     must(cpu->open(0, &(kw_device_options){ .pool = pool }, &device));
     must(kw_plan_new(&(kw_plan_options){ .has = cpu->has, .device = device }, &plan));
     kw_val x = kw_input(plan, "x", KW_F32, KW_DIM_ROWS, ROWS, WIDTH), doubled = kw_add(plan, x, x);

@@ -144,7 +144,7 @@ static void fill(machine *m, bool crowd)
 static machine *open_machine(const char *isa)
 {
     static machine m;
-    must(kw_pool_open(2, &m.pool));
+    must(kw_pool_open(3, &m.pool));
     must(kw_backend_cpu.open(0, &(kw_device_options){ .pool = m.pool, .isa = isa }, &m.device));
     return &m;
 }

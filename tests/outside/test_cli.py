@@ -101,6 +101,12 @@ def test_flags_beat_the_environment_which_beats_the_config():
         assert n(dict(home, KWAAI_PREDICT="3"), "-n", "4") == 4
 
 
+def test_more_threads_than_cores_are_not_started():
+    threads = lambda n: json.loads(ok("bench", GGUF, "-p", 4, "-n", 0, "-r", 1, "-t", n, "-o", "json"))[0]["threads"]
+    assert threads(1000) == threads(0) == json.loads(ok("doctor", "--json"))["threads"]
+    fails(64, "1024", "bench", GGUF, "-t", 1025)
+
+
 def test_files_that_are_not_models():
     with tempfile.TemporaryDirectory() as d:
         empty, text = os.path.join(d, "empty.gguf"), os.path.join(d, "text.gguf")
