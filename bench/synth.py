@@ -31,6 +31,7 @@ SHAPES = {
                      ffn_expert=256),
     "tiny-moe-apart": dict(vocab=1024, context=2048, width=256, ffn=256, layers=2, heads=4, kv=2, base=1e4, tied=False, experts=4,
                            used=2, ffn_expert=256, apart=True),
+    "small": dict(vocab=4096, context=2048, width=512, ffn=1536, layers=6, heads=8, kv=4, base=1e4, tied=False),
     "llama-1b": dict(vocab=128256, context=131072, width=2048, ffn=8192, layers=16, heads=32, kv=8, base=5e5, tied=True),
     "llama-7b": dict(vocab=32000, context=4096, width=4096, ffn=11008, layers=32, heads=32, kv=32, base=1e4, tied=False),
     "gpt2": dict(arch="gpt2", vocab=50257, context=1024, width=768, ffn=3072, layers=12, heads=12, kv=12, tied=True),

@@ -76,7 +76,8 @@ typedef struct kw_dots_q8 {
 } kw_dots_q8;
 
 /* ---- packed weights (panel.h) ----
- * Products of few rows are defined to the bit, for every row of kernels: activations are integers X, the sum of a group's
+ * Products of few rows are defined to the bit, for every row of kernels that has fma (wasm128 has none, and rounds product and
+ * sum; a row of x still has the bits there that it has alone): activations are integers X, the sum of a group's
  * products is exact, and f32 sums of even and odd k meet their groups in order:
  *     d = max |x| / 32512,  X = round(x * (32512 / max)), ties to even          a group: 32 k
  *     acc[c] = fma((float)sum((code - bias) * X, k = c mod 2), scale * d, acc[c])
@@ -206,8 +207,9 @@ typedef void (*kw_dots_q8_fn)(const kw_dots_q8 *d);
 
 typedef struct kw_kernels {
     const char *name;
-    uint64_t needs; /* KW_CPU_* bits */
-    size_t panel;   /* rows of a packed panel; with gemm */
+    uint64_t needs;                /* KW_CPU_* bits */
+    size_t panel;                  /* rows of a packed panel; with gemm */
+    const struct kw_kernels *also; /* what another file of the row has, or NULL */
 #define KW_KERNEL(name, args, doc) void(*name) args;
     KW_KERNELS(KW_KERNEL)
 #undef KW_KERNEL

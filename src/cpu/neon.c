@@ -1,6 +1,8 @@
 /* neon.c - the row of every 64-bit Arm: two registers of four lanes for the eight running sums. */
 #include "cpu/generic/generic.h"
+#include "cpu/panel.h"
 #include "cpu/simd/neon.h"
+#include "cpu/simd/two.h"
 #include <math.h>
 
 #define TILE_X 6
@@ -16,9 +18,26 @@
 #include "cpu/sums4.inc"
 #include "cpu/q8x4.inc"
 
+/* Eight words as f32. */
+static inline V v_words(const void *p)
+{
+    W x = vld1q_s16(p);
+    return (V){ h_from_i(i_low(x)), h_from_i(i_high(x)) };
+}
+/* Rounded to words. */
+static inline void v_store_words(void *p, V a)
+{
+    vst1q_s16(p, vqmovn_high_s32(vqmovn_s32(i_round(a.lo)), i_round(a.hi)));
+}
+static inline H h_even_lanes(H a, H b) { return vuzp1q_f32(a, b); }
+static inline H h_odd_lanes(H a, H b) { return vuzp2q_f32(a, b); }
+#include "cpu/wide32.inc"
+
+extern const kw_kernels kw_packed_neon;
 const kw_kernels kw_kernels_neon = {
     .name = "neon",
     .needs = KW_CPU_NEON,
+    .also = &kw_packed_neon,
     .add = add,
     .mul = mul,
     .silu = silu,
@@ -36,6 +55,8 @@ const kw_kernels kw_kernels_neon = {
     .attend = attend,
     .attend_tiles = attend_tiles,
     .encode_q8 = encode_q8,
+    .encode_wide = encode_wide,
+    .wide = wide,
     .decode = { [KW_F16] = decode_f16,
                 [KW_BF16] = decode_bf16,
                 [KW_Q8_0] = decode_q8_0,

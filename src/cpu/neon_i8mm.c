@@ -3,7 +3,8 @@
  *
  *     | w0[8] | w1[8] |  x  | q[8] | r[8] |   =   | w0.q | w0.r | w1.q | w1.r |  */
 #include "cpu/generic/generic.h"
-#include "cpu/simd/neon.h"
+#include "cpu/panel.h"
+#include "cpu/simd/panel_neon.h"
 #include "cpu/codes4.inc"
 
 typedef struct acts {
@@ -37,6 +38,54 @@ static inline I sums4(const B c[4][2], const acts *x, const int from, const int 
 
 #include "cpu/q8x4.inc"
 
+/* ---- packed weights: two vectors are turned so that each holds one parity, eight k of two rows ----
+ *
+ *     | w0[8] | w1[8] |  x  | q[8] | r[8] |   as above, for even k and for odd ones
+ * Turning costs as much as it saves in one row, and pays from two on. */
+
+#include "cpu/codes.inc"
+#define FEW_SIGNED 1
+
+typedef struct few_codes {
+    B even, odd;
+} few_codes;
+typedef few_codes few_x;
+typedef struct few_sum {
+    I even, odd;
+} few_sum;
+
+static inline few_codes few_ready(B first, B second)
+{
+    I a = vreinterpretq_s32_s8(first), b = vreinterpretq_s32_s8(second);
+    return (few_codes){ vreinterpretq_s8_s32(vtrn1q_s32(a, b)),
+                        vreinterpretq_s8_s32(vtrn2q_s32(a, b)) };
+}
+static inline few_sum few_zero(void) { return (few_sum){ i_zero(), i_zero() }; }
+static inline I few_sums(few_sum s)
+{
+    I q = vtrn1q_s32(s.even, s.odd), r = vtrn2q_s32(s.even, s.odd);
+    return vaddq_s32(vshlq_n_s32(q, 8), r);
+}
+static inline few_x few_load(const unsigned char *code, int pair)
+{
+    return (few_x){ b_load(code + 32 * pair), b_load(code + 32 * pair + 16) };
+}
+static inline few_sum few_dot(few_sum s, few_codes w, few_x x)
+{
+    return (few_sum){ vmmlaq_s32(s.even, w.even, x.even), vmmlaq_s32(s.odd, w.odd, x.odd) };
+}
+/* Of 16 k: q of the even ones, r, then those of the odd ones. */
+static inline void few_put(const int32_t x[KW_GROUP], unsigned char *code)
+{
+    for (int k = 0; k < KW_GROUP; k++) {
+        int q = (x[k] + 128) >> 8, at = k / 16 * 32 + k % 2 * 16 + k % 16 / 2;
+        code[at] = (unsigned char)q;
+        code[at + 8] = (unsigned char)(x[k] - 256 * q);
+    }
+}
+
+#include "cpu/few128.inc"
+
 const kw_kernels kw_kernels_i8mm = {
     .name = "i8mm",
     .needs = KW_CPU_NEON | KW_CPU_I8MM,
@@ -45,4 +94,6 @@ const kw_kernels kw_kernels_i8mm = {
                  [KW_Q8_0] = dots_q8_0,
                  [KW_Q4_K] = dots_q4_k,
                  [KW_Q6_K] = dots_q6_k },
+    .encode_group = encode_group,
+    .few = { PANEL_SHAPES(FEW_OF) },
 };

@@ -3,6 +3,25 @@
 #include "cpu/kernels.h"
 #include <string.h>
 
+/* What a row has goes over what is chosen. */
+static void take(const kw_kernels *row, kw_kernels *chosen)
+{
+    if (row->gemm) chosen->panel = row->panel;
+    if (row->wide)
+        memset(chosen->bytes, 0, sizeof chosen->bytes); /* its own, or none: wide is faster */
+#define KW_TAKE(kernel, args, doc)                                                                 \
+    if (row->kernel) chosen->kernel = row->kernel;
+    KW_KERNELS(KW_TAKE)
+#undef KW_TAKE
+    for (int t = 0; t < KW_DTYPE_COUNT; t++) {
+        if (row->decode[t]) chosen->decode[t] = row->decode[t];
+        if (row->dots_q8[t]) chosen->dots_q8[t] = row->dots_q8[t];
+        if (row->few[t]) chosen->few[t] = row->few[t];
+        if (row->tile[t]) chosen->tile[t] = row->tile[t];
+        if (row->bytes[t]) chosen->bytes[t] = row->bytes[t];
+    }
+}
+
 kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chosen)
 {
     size_t n;
@@ -21,24 +40,10 @@ kw_status kw_kernels_select(uint64_t features, const char *cap, kw_kernels *chos
     *chosen = (kw_kernels){ 0 };
     for (int t = 0; t < KW_DTYPE_COUNT; t++) chosen->decode[t] = kw_dtype_get((kw_dtype)t)->decode;
     for (size_t i = 0; i < n; i++) {
-        const kw_kernels *row = rows[i];
-        if ((row->needs & features) != row->needs) continue;
-        chosen->name = row->name;
-        chosen->needs = row->needs;
-        if (row->gemm) chosen->panel = row->panel;
-        if (row->wide)
-            memset(chosen->bytes, 0, sizeof chosen->bytes); /* its own, or none: wide is faster */
-#define KW_TAKE(kernel, args, doc)                                                                 \
-    if (row->kernel) chosen->kernel = row->kernel;
-        KW_KERNELS(KW_TAKE)
-#undef KW_TAKE
-        for (int t = 0; t < KW_DTYPE_COUNT; t++) {
-            if (row->decode[t]) chosen->decode[t] = row->decode[t];
-            if (row->dots_q8[t]) chosen->dots_q8[t] = row->dots_q8[t];
-            if (row->few[t]) chosen->few[t] = row->few[t];
-            if (row->tile[t]) chosen->tile[t] = row->tile[t];
-            if (row->bytes[t]) chosen->bytes[t] = row->bytes[t];
-        }
+        if ((rows[i]->needs & features) != rows[i]->needs) continue;
+        chosen->name = rows[i]->name;
+        chosen->needs = rows[i]->needs;
+        for (const kw_kernels *part = rows[i]; part; part = part->also) take(part, chosen);
     }
     return KW_OK;
 }

@@ -1,6 +1,7 @@
 /* sse2.c - the row of every x86-64: two registers of four lanes for the eight running sums. */
 #include "cpu/generic/generic.h"
 #include "cpu/simd/sse2.h"
+#include "cpu/simd/two.h"
 #include <math.h>
 
 #define TILE_X 2

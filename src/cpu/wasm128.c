@@ -1,6 +1,7 @@
 /* wasm128.c - the WebAssembly row: two vectors of four lanes for the eight running sums. */
 #include "cpu/generic/generic.h"
 #include "cpu/simd/wasm128.h"
+#include "cpu/simd/two.h"
 #include <math.h>
 
 /* x86 behind the engine has 16 registers: 2 x 2 accumulators and 2 weights, of two vectors each. */
@@ -17,9 +18,11 @@
 #include "cpu/sums4.inc"
 #include "cpu/q8x4.inc"
 
+extern const kw_kernels kw_packed_wasm128;
 const kw_kernels kw_kernels_wasm128 = {
     .name = "wasm128",
     .needs = KW_CPU_SIMD128,
+    .also = &kw_packed_wasm128,
     .add = add,
     .mul = mul,
     .silu = silu,

@@ -2,7 +2,7 @@
 #ifndef KW_CPU_SIMD_AVX2_H
 #define KW_CPU_SIMD_AVX2_H
 
-#include <immintrin.h>
+#include "cpu/simd/scales_x86.h"
 #include <string.h>
 
 typedef __m256 V;
@@ -130,14 +130,14 @@ static inline V v_steps(B sum, B steps)
     return _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, steps));
 }
 static inline V v_odd_lanes(V a, V b) { return _mm256_shuffle_ps(a, b, 0xdd); }
-/* VN rounded values as bytes in the order of a panel's; the values. */
-static inline B b_store_codes(void *p, V a)
+/* VN rounded values, those from k on, as bytes in the order of a panel's; the values. */
+static inline B b_store_codes(unsigned char *p, int k, V a)
 {
     B x = _mm256_cvtps_epi32(a);
     B turned = _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
     __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(turned), _mm256_extracti128_si256(turned, 1));
-    _mm_storel_epi64(p, _mm_packs_epi16(words, words));
+    _mm_storel_epi64((void *)(p + k), _mm_packs_epi16(words, words));
     return x;
 }
 static inline V v_from_ints(B a) { return _mm256_cvtepi32_ps(a); }

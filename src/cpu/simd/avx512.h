@@ -2,7 +2,7 @@
 #ifndef KW_CPU_SIMD_AVX512_H
 #define KW_CPU_SIMD_AVX512_H
 
-#include <immintrin.h>
+#include "cpu/simd/scales_x86.h"
 #include <string.h>
 
 typedef __m512 V;
@@ -129,12 +129,12 @@ static inline V v_steps(B sum, B steps)
     return _mm512_cvtepi32_ps(_mm512_madd_epi16(sum, steps));
 }
 #endif
-/* VN rounded values as bytes in the order of a panel's; the values. */
-static inline B b_store_codes(void *p, V a)
+/* VN rounded values, those from k on, as bytes in the order of a panel's; the values. */
+static inline B b_store_codes(unsigned char *p, int k, V a)
 {
     const B order = _mm512_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
     B x = _mm512_cvtps_epi32(a);
-    _mm_storeu_si128(p, _mm512_cvtsepi32_epi8(_mm512_permutexvar_epi32(order, x)));
+    _mm_storeu_si128((void *)(p + k), _mm512_cvtsepi32_epi8(_mm512_permutexvar_epi32(order, x)));
     return x;
 }
 static inline float v_total(V a) { return _mm512_reduce_add_ps(a); }

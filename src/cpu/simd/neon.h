@@ -101,6 +101,4 @@ static inline B b_bits(B x, int shift, int mask)
 static inline B b_join(B low, B high) { return vorrq_s8(low, vshlq_n_s8(high, 4)); }
 static inline B b_less(B x, int n) { return vsubq_s8(x, vdupq_n_s8((int8_t)n)); }
 
-#include "cpu/simd/two.h"
-
 #endif

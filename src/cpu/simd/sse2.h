@@ -105,6 +105,4 @@ static inline B b_bits(B x, int shift, int mask)
 static inline B b_join(B low, B high) { return _mm_or_si128(low, _mm_slli_epi16(high, 4)); }
 static inline B b_less(B x, int n) { return _mm_sub_epi8(x, _mm_set1_epi8((char)n)); }
 
-#include "cpu/simd/two.h"
-
 #endif

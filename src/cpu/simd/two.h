@@ -48,6 +48,7 @@ static inline float v_tree(V a) { return h_tree(h_add(a.lo, a.hi)); }
 /* ---- for attention over a tiled cache ---- */
 
 static inline V v_max(V a, V b) { return (V){ h_max(a.lo, b.lo), h_max(a.hi, b.hi) }; }
+static inline V v_abs(V a) { return (V){ h_abs(a.lo), h_abs(a.hi) }; }
 static inline float v_most(V a) { return h_largest(h_max(a.lo, a.hi)); }
 static inline uint64_t eight_bytes(const void *p)
 {

@@ -113,6 +113,4 @@ static inline B b_bits(B x, int shift, int mask)
 static inline B b_join(B low, B high) { return wasm_v128_or(low, wasm_i16x8_shl(high, 4)); }
 static inline B b_less(B x, int n) { return wasm_i8x16_sub(x, wasm_i8x16_splat((int8_t)n)); }
 
-#include "cpu/simd/two.h"
-
 #endif
