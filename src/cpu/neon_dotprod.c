@@ -49,8 +49,12 @@ typedef struct few_sum {
 } few_sum;
 
 static inline few_codes few_ready(B first, B second) { return (few_codes){ { first, second } }; }
-static inline few_sum few_zero(void) { return (few_sum){ i_zero(), i_zero() }; }
-static inline I few_sums(few_sum s) { return vaddq_s32(vshlq_n_s32(s.q, 8), s.r); }
+static inline few_sum few_begin(I start) { return (few_sum){ i_zero(), start }; }
+static inline I few_sums(few_sum s, I start)
+{
+    (void)start;
+    return vaddq_s32(vshlq_n_s32(s.q, 8), s.r);
+}
 static inline few_x few_load(const unsigned char *code, int pair)
 {
     const unsigned char *q = code + 16 * pair, *r = q + 32;

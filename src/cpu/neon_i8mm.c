@@ -60,11 +60,15 @@ static inline few_codes few_ready(B first, B second)
     return (few_codes){ vreinterpretq_s8_s32(vtrn1q_s32(a, b)),
                         vreinterpretq_s8_s32(vtrn2q_s32(a, b)) };
 }
-static inline few_sum few_zero(void) { return (few_sum){ i_zero(), i_zero() }; }
-static inline I few_sums(few_sum s)
+static inline few_sum few_begin(I start)
+{
+    (void)start;
+    return (few_sum){ i_zero(), i_zero() };
+}
+static inline I few_sums(few_sum s, I start)
 {
     I q = vtrn1q_s32(s.even, s.odd), r = vtrn2q_s32(s.even, s.odd);
-    return vaddq_s32(vshlq_n_s32(q, 8), r);
+    return i_add(i_add(vshlq_n_s32(q, 8), r), start);
 }
 static inline few_x few_load(const unsigned char *code, int pair)
 {

@@ -8,8 +8,12 @@
 typedef struct few_sum {
     I low, high;
 } few_sum;
-static inline few_sum few_zero(void) { return (few_sum){ i_zero(), i_zero() }; }
-static inline I few_sums(few_sum s) { return vpaddq_s32(s.low, s.high); }
+static inline few_sum few_begin(I start)
+{
+    (void)start;
+    return (few_sum){ i_zero(), i_zero() };
+}
+static inline I few_sums(few_sum s, I start) { return i_add(vpaddq_s32(s.low, s.high), start); }
 static inline W w_twice(const void *p) { return vreinterpretq_s16_s8(b_twice(p)); }
 static inline few_sum w_dot(few_sum s, W a, W b)
 {

@@ -5,8 +5,12 @@
 #include "cpu/codes.inc"
 
 typedef I few_sum;
-static inline few_sum few_zero(void) { return i_zero(); }
-static inline I few_sums(few_sum s) { return s; }
+static inline few_sum few_begin(I start) { return start; }
+static inline I few_sums(few_sum s, I start)
+{
+    (void)start;
+    return s;
+}
 static inline W w_twice(const void *p) { return i_twice(p); }
 static inline few_sum w_dot(few_sum s, W a, W b) { return i_dot(s, a, b); }
 static inline V v_twice(const void *p) { return i_twice(p); }

@@ -6,7 +6,7 @@
 #include "test.h"
 #include <math.h>
 
-enum { ROWS = 64, MOST_K = 768, MOST_X = 75 };
+enum { ROWS = 64, MOST_K = 768, MOST_X = 75, MOST_LENGTHS = 5, MOST_KERNELS = 8 };
 
 static const kw_dtype packed_types[] = { KW_Q4_0,   KW_Q4_1,   KW_Q5_0, KW_Q5_1, KW_Q8_0,
                                          KW_Q2_K,   KW_Q3_K,   KW_Q4_K, KW_Q5_K, KW_Q6_K,
@@ -98,36 +98,75 @@ static double dot(const matrix *m, size_t row, const float *x, size_t slice, dou
     return sum;
 }
 
+/* The products in double of a matrix with the first n_x of MOST_X rows of x; `length` is the number of its k among lengths. */
+typedef struct product {
+    double want, size;
+} product;
+typedef struct products {
+    kw_dtype type;
+    size_t slice, n_x;
+    product of[MOST_X][ROWS];
+} products;
+
+static const products *products_of(const matrix *m, size_t length, const float *x, size_t n_x,
+                                   size_t slice)
+{
+    static products known[MOST_LENGTHS];
+    products *p = &known[length];
+    if (p->type != m->type || p->slice != slice || p->n_x != n_x) {
+        *p = (products){ .type = m->type, .slice = slice, .n_x = n_x };
+        for (size_t i = 0; i < n_x; i++)
+            for (size_t r = 0; r < ROWS; r++)
+                p->of[i][r].want = dot(m, r, x + i * m->k, slice, &p->of[i][r].size);
+    }
+    return p;
+}
+
 typedef struct tally {
-    const char *row;
     double worst[N_TYPES];
     size_t n;
 } tally;
 
+/* got: [n_x][n_w] */
+static void compare(const products *p, const float *got, size_t n_x, size_t n_w, double *worst)
+{
+    for (size_t i = 0; i < n_x; i++)
+        for (size_t r = 0; r < n_w; r++) {
+            double off = fabs((double)got[i * n_w + r] - p->of[i][r].want) / p->of[i][r].size;
+            if (!(off <= *worst)) *worst = off;
+        }
+}
+
 typedef void (*check_fn)(const kw_kernels *row, size_t type, tally *t);
 
-/* tiles_bound: of the AMX row, which rounds to bf16. */
+/* Dtypes outside, so that what all rows of kernels are held against is computed once (products).
+ * tiles_bound: of the AMX row, which rounds to bf16. */
 static void each_row(check_fn check, double all_bound, double tiles_bound)
 {
-    size_t n;
+    size_t n, n_used = 0;
     const kw_kernels *const *rows = kw_kernel_rows(&n);
+    kw_kernels used[MOST_KERNELS];
+    tally t[MOST_KERNELS];
+    memset(t, 0, sizeof t);
     for (size_t i = 1; i < n; i++) {
-        kw_kernels row;
-        tally t = { .row = rows[i]->name };
+        kw_kernels *row = &used[n_used];
         if ((rows[i]->needs & kw_cpu_features()) != rows[i]->needs) continue;
-        assert_int_equal(kw_kernels_select(kw_cpu_features(), rows[i]->name, &row), KW_OK);
-        if (!row.wide) continue;
-        double bound = strcmp(row.name, "amx") == 0 ? tiles_bound : all_bound;
-        for (size_t type = 0; type < N_TYPES; type++) {
-            check(&row, type, &t);
-            if (!(t.worst[type] <= bound))
-                printf("%s %s: %.2e\n", t.row, kw_dtype_get(packed_types[type])->name,
-                       t.worst[type]);
-            assert_true(t.worst[type] <= bound);
+        assert_int_equal(kw_kernels_select(kw_cpu_features(), rows[i]->name, row), KW_OK);
+        if (row->wide) n_used++;
+    }
+    for (size_t type = 0; type < N_TYPES; type++)
+        for (size_t i = 0; i < n_used; i++) {
+            double bound = strcmp(used[i].name, "amx") == 0 ? tiles_bound : all_bound;
+            check(&used[i], type, &t[i]);
+            if (!(t[i].worst[type] <= bound))
+                printf("%s %s: %.2e\n", used[i].name, kw_dtype_get(packed_types[type])->name,
+                       t[i].worst[type]);
+            assert_true(t[i].worst[type] <= bound);
         }
+    for (size_t i = 0; i < n_used; i++) {
         double worst = 0;
-        for (size_t type = 0; type < N_TYPES; type++) worst = fmax(worst, t.worst[type]);
-        printf("%s: %zu checks, worst %.2e, bound %.0e\n", t.row, t.n, worst, bound);
+        for (size_t type = 0; type < N_TYPES; type++) worst = fmax(worst, t[i].worst[type]);
+        printf("%s: %zu checks, worst %.2e\n", used[i].name, t[i].n, worst);
     }
 }
 
@@ -208,23 +247,24 @@ static uint32_t bits_of[N_TYPES];
 static void check_few(const kw_kernels *row, size_t type, tally *t)
 {
     kw_dtype dtype = packed_types[type];
-    static float x[KW_FEW_ROWS * MOST_K], got[KW_FEW_ROWS * ROWS], alone[ROWS];
+    static float x[KW_FEW_ROWS * MOST_K], got[KW_FEW_ROWS * ROWS], alone[KW_FEW_ROWS][ROWS];
     uint32_t hash = 2166136261u;
-    for (const size_t *k = lengths(dtype); *k; k++)
+    const size_t *k = lengths(dtype);
+    for (size_t at = 0; k[at]; at++) {
+        matrix *m = make(dtype, k[at], ROWS);
+        fill_x(x, KW_FEW_ROWS * k[at], k[at]);
+        const products *p = products_of(m, at, x, KW_FEW_ROWS, KW_GROUP);
+        for (size_t i = 0; i < KW_FEW_ROWS; i++) run_few(row, m, x + i * k[at], 1, alone[i]);
+        compare(p, alone[0], KW_FEW_ROWS, ROWS, &t->worst[type]);
+        hash = sum_of_bits(alone[0], KW_FEW_ROWS * ROWS, hash);
+        t->n += KW_FEW_ROWS * ROWS;
         for (size_t n_x = 1; n_x <= KW_FEW_ROWS; n_x++) {
-            matrix *m = make(dtype, *k, KW_PANEL_ROWS * (1 + n_x % 4));
-            fill_x(x, n_x * *k, n_x);
+            m->rows = KW_PANEL_ROWS * (1 + n_x % 4);
             run_few(row, m, x, n_x, got);
-            hash = sum_of_bits(got, n_x * m->rows, hash);
-            for (size_t i = 0; i < n_x; i++) {
-                run_few(row, m, x + i * *k, 1, alone);
-                assert_memory_equal(alone, got + i * m->rows, m->rows * sizeof *alone);
-                for (size_t r = 0; r < m->rows; r++, t->n++) {
-                    double size, want = dot(m, r, x + i * *k, KW_GROUP, &size);
-                    t->worst[type] = fmax(t->worst[type], fabs((double)alone[r] - want) / size);
-                }
-            }
+            for (size_t i = 0; i < n_x; i++)
+                assert_memory_equal(alone[i], got + i * m->rows, m->rows * sizeof *got);
         }
+    }
     if (!bits_of[type]) bits_of[type] = hash;
     assert_int_equal(bits_of[type], hash);
 }
@@ -242,28 +282,28 @@ static void check_wide(const kw_kernels *row, size_t type, tally *t)
     static float x[MOST_X * MOST_K], got[(MOST_X + 32) * ROWS];
     static _Alignas(64) unsigned char codes[(MOST_X + 16) * (2 * MOST_K + 512)],
         scratch[KW_WIDE_SCRATCH];
-    for (const size_t *k = lengths(dtype); *k; k++)
+    const size_t *k = lengths(dtype);
+    for (size_t at = 0; k[at]; at++) {
+        matrix *m = make(dtype, k[at], ROWS);
+        fill_x(x, MOST_X * k[at], k[at]);
+        const products *p = products_of(m, at, x, MOST_X, KW_WIDE_SLICE);
+        for (size_t i = 0; i < MOST_X; i++) row->encode_wide(x + i * k[at], codes, i, k[at]);
         for (size_t n_x = 1; n_x <= MOST_X; n_x += n_x < 14 ? 1 : 20) {
-            matrix *m = make(dtype, *k, KW_PANEL_ROWS * (1 + n_x % 4));
-            fill_x(x, n_x * *k, n_x);
-            for (size_t i = 0; i < n_x; i++) row->encode_wide(x + i * *k, codes, i, *k);
+            size_t panels = 1 + n_x % 4;
             row->wide(&(kw_wide){ .w = m->packed,
                                   .x = codes,
                                   .panel_bytes = m->panel_bytes,
-                                  .n_panels = m->rows / KW_PANEL_ROWS,
-                                  .x_stride = kw_wide_row_bytes(*k),
+                                  .n_panels = panels,
+                                  .x_stride = kw_wide_row_bytes(k[at]),
                                   .n_x = n_x,
-                                  .k = *k,
+                                  .k = k[at],
                                   .tile = row->tile[dtype],
                                   .out = got,
                                   .scratch = scratch });
-            for (size_t i = 0; i < n_x; i++)
-                for (size_t r = 0; r < m->rows; r++, t->n++) {
-                    double size, want = dot(m, r, x + i * *k, KW_WIDE_SLICE, &size);
-                    t->worst[type] =
-                        fmax(t->worst[type], fabs((double)got[i * m->rows + r] - want) / size);
-                }
+            compare(p, got, n_x, panels * KW_PANEL_ROWS, &t->worst[type]);
+            t->n += n_x * panels * KW_PANEL_ROWS;
         }
+    }
 }
 
 TEST(many_rows_are_within_their_bound) { each_row(check_wide, 1.0 / 3000, 1.0 / 250); }
@@ -310,21 +350,22 @@ static void run_wide8(const kw_kernels *row, const matrix *m, const float *x, si
 static void check_wide8(const kw_kernels *row, size_t type, tally *t)
 {
     kw_dtype dtype = packed_types[type];
-    static float x[MOST_X * MOST_K], got[MOST_X * ROWS];
+    static float x[MOST_X * MOST_K], rounded[MOST_X * MOST_K], got[MOST_X * ROWS];
     if (!row->bytes[dtype]) return;
-    for (const size_t *k = lengths(dtype); *k; k++)
+    const size_t *k = lengths(dtype);
+    for (size_t at = 0; k[at]; at++) {
+        matrix *m = make(dtype, k[at], ROWS);
+        fill_x(x, MOST_X * k[at], k[at]);
+        memcpy(rounded, x, MOST_X * k[at] * sizeof *x);
+        for (size_t i = 0; i < MOST_X; i++) round_x(rounded + i * k[at], k[at]);
+        const products *p = products_of(m, at, rounded, MOST_X, KW_WIDE8_SLICE);
         for (size_t n_x = 1; n_x <= MOST_X; n_x += n_x < 14 ? 1 : 20) {
-            matrix *m = make(dtype, *k, KW_PANEL_ROWS * (1 + n_x % 4));
-            fill_x(x, n_x * *k, n_x);
+            m->rows = KW_PANEL_ROWS * (1 + n_x % 4);
             run_wide8(row, m, x, n_x, got);
-            for (size_t i = 0; i < n_x; i++) round_x(x + i * *k, *k);
-            for (size_t i = 0; i < n_x; i++)
-                for (size_t r = 0; r < m->rows; r++, t->n++) {
-                    double size, want = dot(m, r, x + i * *k, KW_WIDE8_SLICE, &size);
-                    t->worst[type] =
-                        fmax(t->worst[type], fabs((double)got[i * m->rows + r] - want) / size);
-                }
+            compare(p, got, n_x, m->rows, &t->worst[type]);
+            t->n += n_x * m->rows;
         }
+    }
 }
 
 /* Against products of the rounded activations: what is left is f32. */

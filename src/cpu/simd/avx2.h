@@ -43,6 +43,7 @@ static inline B b_or(B a, B b) { return _mm256_or_si256(a, b); }
 /* Shifts of words: callers mask what crosses a byte. */
 static inline B b_right(B a, int n) { return _mm256_srl_epi16(a, _mm_cvtsi32_si128(n)); }
 static inline B b_left(B a, int n) { return _mm256_sll_epi16(a, _mm_cvtsi32_si128(n)); }
+static inline B b_high_nibbles(B a) { return b_and(b_right(a, 4), b_set(15)); }
 static inline B b_lookup(const unsigned char table[16], B index)
 {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)table)),

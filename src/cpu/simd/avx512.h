@@ -49,6 +49,7 @@ static inline B b_and(B a, B b) { return _mm512_and_si512(a, b); }
 static inline B b_or(B a, B b) { return _mm512_or_si512(a, b); }
 static inline B b_right(B a, int n) { return _mm512_srl_epi16(a, _mm_cvtsi32_si128(n)); }
 static inline B b_left(B a, int n) { return _mm512_sll_epi16(a, _mm_cvtsi32_si128(n)); }
+static inline B b_high_nibbles(B a) { return b_and(b_right(a, 4), b_set(15)); }
 static inline B b_lookup(const unsigned char table[16], B index)
 {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)table)), index);

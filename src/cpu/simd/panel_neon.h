@@ -13,6 +13,10 @@ static inline B b_flip(B a) { return veorq_s8(a, vdupq_n_s8(-128)); }
 /* Shifts of words: callers mask what crosses a byte. */
 static inline B b_right(B a, int n) { return vreinterpretq_s8_u16(b_words(a) >> n); }
 static inline B b_left(B a, int n) { return vreinterpretq_s8_u16(b_words(a) << n); }
+static inline B b_high_nibbles(B a)
+{
+    return vreinterpretq_s8_u8(vshrq_n_u8(vreinterpretq_u8_s8(a), 4));
+}
 static inline B b_lookup(const unsigned char table[16], B index)
 {
     return vqtbl1q_s8(vld1q_s8((const int8_t *)table), vreinterpretq_u8_s8(index));

@@ -10,6 +10,7 @@ static inline B b_or(B a, B b) { return wasm_v128_or(a, b); }
 /* Shifts of words: callers mask what crosses a byte. */
 static inline B b_right(B a, int n) { return wasm_u16x8_shr(a, (uint32_t)n); }
 static inline B b_left(B a, int n) { return wasm_i16x8_shl(a, (uint32_t)n); }
+static inline B b_high_nibbles(B a) { return b_and(b_right(a, 4), b_set(15)); }
 static inline B b_lookup(const unsigned char table[16], B index)
 {
     return wasm_i8x16_swizzle(wasm_v128_load(table), index);
