@@ -154,7 +154,7 @@ struct kw_tokenizer {
     char kind[64];
     kw_token *tokens;
     int32_t n;
-    kw_map by_bytes; /* normal tokens by what they stand for */
+    kw_map by_bytes; /* normal tokens by what they stand for; SentencePiece: rank << 32 | id */
     kw_map by_text;  /* all tokens as stored */
     kw_special_ids special;
     kw_str chat_template;
@@ -294,7 +294,9 @@ kw_pair kw_spm_pair(const kw_tokenizer *t, int32_t left, int32_t right, kw_str b
 /* A token, or where there is none (-1) the tokens of the text's bytes, or the unknown one. */
 kw_status kw_put_token(const kw_tokenizer *t, int32_t id, kw_str text, kw_ids *out);
 bool kw_has_bytes(const kw_tokenizer *t, kw_str text); /* tokens for all of its bytes */
-int32_t kw_char_id(const kw_tokenizer *t, kw_str c);   /* the token of one character, or -1 */
+int64_t kw_spm_value(float score, int32_t id);         /* what by_bytes has */
+static inline int32_t kw_value_id(int64_t value) { return (int32_t)(value & INT32_MAX); }
+int32_t kw_char_id(const kw_tokenizer *t, kw_str c); /* the token of one character, or -1 */
 
 /* One piece of text. */
 kw_status kw_bpe_encode(kw_encoder *e, kw_str piece, kw_ids *out);

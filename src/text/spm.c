@@ -11,13 +11,18 @@ static uint32_t rank_of(float score)
     return ~u;
 }
 
+int64_t kw_spm_value(float score, int32_t id)
+{
+    return (int64_t)((uint64_t)rank_of(score) << 32 | (uint32_t)id);
+}
+
 kw_pair kw_spm_pair(const kw_tokenizer *t, int32_t left, int32_t right, kw_str both)
 {
-    int64_t id;
+    int64_t value;
     (void)left;
     (void)right;
-    if (!kw_map_get(&t->by_bytes, both, &id)) return (kw_pair){ .rank = KW_NO_RANK };
-    return (kw_pair){ .rank = rank_of(t->tokens[id].score), .id = (int32_t)id };
+    if (!kw_map_get(&t->by_bytes, both, &value)) return (kw_pair){ .rank = KW_NO_RANK };
+    return (kw_pair){ .rank = (uint32_t)((uint64_t)value >> 32), .id = kw_value_id(value) };
 }
 
 kw_status kw_spm_encode(kw_encoder *e, kw_str text, kw_ids *out)
