@@ -62,7 +62,7 @@ static kw_status add_node(kw_trie *t)
 static kw_status add_edge(kw_trie *t, uint32_t node, unsigned char byte)
 {
     uint32_t fresh = (uint32_t)t->n_nodes;
-    kw_status st = node && 2 * t->n_edges >= t->n_slots ? grow_edges(t) : KW_OK;
+    kw_status st = node && 3 * t->n_edges >= 2 * t->n_slots ? grow_edges(t) : KW_OK;
     if (!st) st = add_node(t);
     if (st) return st;
     if (!node) t->root[byte] = fresh;
