@@ -77,8 +77,7 @@ size_t kw_utf8_encode(uint32_t cp, char out[4])
     return n;
 }
 
-/* The first byte at or after i that is not ASCII, eight at a time. */
-static size_t skip_ascii(const char *p, size_t n, size_t i)
+size_t kw_utf8_skip_ascii(const char *p, size_t n, size_t i) /* eight at a time */
 {
     for (uint64_t eight; n - i >= 8; i += 8) {
         memcpy(&eight, p + i, 8);
@@ -90,7 +89,7 @@ static size_t skip_ascii(const char *p, size_t n, size_t i)
 
 bool kw_utf8_valid(const char *p, size_t n, size_t *bad_at)
 {
-    for (size_t i = skip_ascii(p, n, 0); i < n; i = skip_ascii(p, n, i)) {
+    for (size_t i = kw_utf8_skip_ascii(p, n, 0); i < n; i = kw_utf8_skip_ascii(p, n, i)) {
         uint32_t cp;
         bool ok;
         size_t used = kw_utf8_decode(p + i, n - i, &cp, &ok);

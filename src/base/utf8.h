@@ -13,6 +13,8 @@ enum { KW_UTF8_BAD = 0xFFFD };
 size_t kw_utf8_decode(const char *p, size_t n, uint32_t *cp, bool *ok);
 /* Writes cp as 1..4 bytes, returns how many. */
 size_t kw_utf8_encode(uint32_t cp, char out[4]);
+/* The first byte at or after i that is not ASCII, or n. */
+size_t kw_utf8_skip_ascii(const char *p, size_t n, size_t i);
 bool kw_utf8_valid(const char *p, size_t n, size_t *bad_at); /* bad_at may be NULL */
 /* How many bytes at the end of p[0..n) belong to a character that is not complete yet (0..3). */
 size_t kw_utf8_incomplete_tail(const char *p, size_t n);

@@ -1,9 +1,5 @@
 /* bpe.c - byte-pair encoding with ranked merges, over bytes (GPT-2) or characters (SentencePiece vocabularies in
- * tokenizer.json).
- *
- * A piece of text starts as one token per byte or character; the neighbouring pair of lowest rank is merged until no
- * pair has a rank. In a long piece pairs wait in a heap and tokens are a linked list, so a megabyte of one letter costs
- * n log n; in a short one the best pair is simply looked for. Most words were met before: a table remembers their ids.
+ * tokenizer.json): what there is to merge, and the ranks. merge.c merges.
  *
  * Byte-level vocabularies store bytes as printable stand-ins (GPT-2: 0x20 is "Ġ"); that is undone at load, so everything here
  * works on real bytes. */
@@ -134,62 +130,23 @@ kw_status kw_bpe_add_merge(kw_tokenizer *t, kw_str left, kw_str right, uint32_t 
 
 /* ---- encoding ---- */
 
-typedef struct kw_node {
-    int32_t id;          /* -1: merged away, or a byte that is no token */
-    uint32_t prev, next; /* NONE at the ends */
-} node;
-#define NONE UINT32_MAX
-
-static kw_status offer(kw_encoder *e, uint32_t left, uint32_t right)
+kw_pair kw_bpe_pair(const kw_tokenizer *t, int32_t left, int32_t right, kw_str both)
 {
-    if (left == NONE || right == NONE) return KW_OK;
-    const kw_merge *m = find_merge(e->t, e->nodes[left].id, e->nodes[right].id);
-    return m ? kw_heap_push(&e->heap, (kw_candidate){ .key = (uint64_t)m->rank,
-                                                      .left = left,
-                                                      .right = right,
-                                                      .len = (uint32_t)m->id })
-             : KW_OK;
-}
-
-static kw_status merge_all(kw_encoder *e)
-{
-    kw_candidate c;
-    while (kw_heap_pop(&e->heap, &c)) {
-        node *l = &e->nodes[c.left], *r = &e->nodes[c.right];
-        if (l->id < 0 || l->next != c.right || r->id < 0) continue;
-        const kw_merge *m =
-            find_merge(e->t, l->id, r->id); /* the pair may have become another one */
-        if (!m || m->rank != c.key) continue;
-        l->id = m->id;
-        l->next = r->next;
-        r->id = -1;
-        if (l->next != NONE) e->nodes[l->next].prev = c.left;
-        kw_status st = offer(e, l->prev, c.left);
-        if (!st) st = offer(e, c.left, l->next);
-        if (st) return st;
-    }
-    return KW_OK;
+    const kw_merge *m = find_merge(t, left, right);
+    (void)both;
+    return m ? (kw_pair){ .rank = m->rank, .id = m->id } : (kw_pair){ .rank = KW_NO_RANK };
 }
 
 /* What a piece consists of before the first merge. */
 typedef struct symbols {
     kw_encoder *e;
-    uint32_t n;
     bool after_unknown;
 } symbols;
 
 static kw_status put(symbols *s, int32_t id)
 {
-    if (s->n == s->e->cap) {
-        size_t cap = s->e->cap ? 2 * s->e->cap : 256;
-        node *nodes = kw_realloc(s->e->nodes, cap * sizeof *nodes, KW_PAY_TEXT);
-        if (!nodes) return KW_ENOMEM;
-        s->e->nodes = nodes;
-        s->e->cap = cap;
-    }
-    s->e->nodes[s->n++].id = id;
     s->after_unknown = false;
-    return KW_OK;
+    return kw_merge_put(s->e, id, 0);
 }
 
 /* A byte or character that no token stands for: the unknown token, once for a run of them if so wanted, or nothing. */
@@ -202,19 +159,11 @@ static kw_status put_unknown(symbols *s)
     return st;
 }
 
-static bool has_bytes(const kw_tokenizer *t, kw_str c)
-{
-    if (!t->byte_fallback) return false;
-    for (size_t i = 0; i < c.n; i++)
-        if (t->byte_id[(unsigned char)c.p[i]] < 0) return false;
-    return true;
-}
-
 /* One byte or character; the last of a piece may have another name. */
 static kw_status put_symbol(symbols *s, kw_str c, bool is_last)
 {
     const kw_tokenizer *t = s->e->t;
-    int64_t id;
+    int32_t id;
     char joined[64];
     size_t n = is_last && c.n + t->suffix.n <= sizeof joined ? t->suffix.n : 0;
     if (c.n == 1 && t->byte_level && !n) {
@@ -227,8 +176,9 @@ static kw_status put_symbol(symbols *s, kw_str c, bool is_last)
         memcpy(joined + c.n, t->suffix.p, n);
         name = (kw_str){ joined, c.n + n };
     }
-    if (kw_map_get(&t->by_bytes, name, &id)) return put(s, (int32_t)id);
-    if (!has_bytes(t, c)) return put_unknown(s);
+    id = kw_char_id(t, name);
+    if (id >= 0) return put(s, id);
+    if (!kw_has_bytes(t, c)) return put_unknown(s);
     kw_status st = KW_OK;
     for (size_t i = 0; i < c.n && !st; i++) st = put(s, t->byte_id[(unsigned char)c.p[i]]);
     return st;
@@ -245,58 +195,14 @@ static kw_status put_symbols(symbols *s, kw_str piece)
     return st;
 }
 
-static kw_status merge_long(kw_encoder *e, uint32_t n, kw_ids *out)
-{
-    kw_status st = KW_OK;
-    for (uint32_t i = 0; i < n; i++) {
-        e->nodes[i].prev = i ? i - 1 : NONE;
-        e->nodes[i].next = i + 1 < n ? i + 1 : NONE;
-    }
-    for (uint32_t i = 0; i + 1 < n && !st; i++) st = offer(e, i, i + 1);
-    if (!st) st = merge_all(e);
-    for (uint32_t i = 0; i != NONE && n && !st; i = e->nodes[i].next)
-        st = kw_ids_push(out, e->nodes[i].id);
-    return st;
-}
-
-enum { SHORT = 32 };
-
-static const kw_merge *merge_of(const kw_encoder *e, const int32_t *ids, uint32_t i, uint32_t n)
-{
-    return i + 1 < n ? find_merge(e->t, ids[i], ids[i + 1]) : NULL;
-}
-
-static kw_status merge_short(kw_encoder *e, uint32_t n, kw_ids *out)
-{
-    int32_t ids[SHORT];
-    const kw_merge *with_next[SHORT];
-    for (uint32_t i = 0; i < n; i++) ids[i] = e->nodes[i].id;
-    for (uint32_t i = 0; i < n; i++) with_next[i] = merge_of(e, ids, i, n);
-    for (;;) {
-        uint32_t best = n;
-        for (uint32_t i = 0; i < n; i++)
-            if (with_next[i] && (best == n || with_next[i]->rank < with_next[best]->rank)) best = i;
-        if (best == n) break;
-        ids[best] = with_next[best]->id;
-        n--;
-        memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
-        memmove(with_next + best + 1, with_next + best + 2, (n - best - 1) * sizeof *with_next);
-        with_next[best] = merge_of(e, ids, best, n);
-        if (best) with_next[best - 1] = merge_of(e, ids, best - 1, n);
-    }
-    kw_status st = KW_OK;
-    for (uint32_t i = 0; i < n && !st; i++) st = kw_ids_push(out, ids[i]);
-    return st;
-}
-
 kw_status kw_bpe_encode(kw_encoder *e, kw_str piece, kw_ids *out)
 {
     int64_t whole;
-    if (piece.n >= NONE) return kw_fail(KW_ELIMIT, "a text of %zu bytes", piece.n);
+    if (piece.n >= UINT32_MAX) return kw_fail(KW_ELIMIT, "a text of %zu bytes", piece.n);
     if (e->t->ignore_merges && kw_map_get(&e->t->by_bytes, piece, &whole))
         return kw_ids_push(out, (int32_t)whole);
     symbols s = { .e = e };
+    e->n_nodes = 0;
     kw_status st = put_symbols(&s, piece);
-    if (st) return st;
-    return s.n <= SHORT ? merge_short(e, s.n, out) : merge_long(e, s.n, out);
+    return st ? st : kw_merge_all(e, piece, out);
 }

@@ -10,7 +10,7 @@
 #include "text/unicode.h"
 #include <string.h>
 
-enum { SHORT_GRAPHEME = 6 };
+enum { SHORT_GRAPHEME = 6, HAS_VALUE = 256 };
 
 static uint32_t unit_at(const kw_charsmap *m, size_t i)
 {
@@ -19,6 +19,57 @@ static uint32_t unit_at(const kw_charsmap *m, size_t i)
 }
 
 static size_t offset_of(uint32_t unit) { return (size_t)(unit >> 10) << ((unit & 512) >> 6); }
+
+static kw_str text_at(const kw_charsmap *m, size_t at)
+{
+    if (at >= m->texts.n) return (kw_str){ "", 0 };
+    const char *end = memchr(m->texts.p + at, 0, m->texts.n - at);
+    return (kw_str){ m->texts.p + at, end ? (size_t)(end - m->texts.p) - at : m->texts.n - at };
+}
+
+/* Moves *at along the edge of this byte, if there is one; the unit there says what hangs below. */
+static bool follow(const kw_charsmap *m, size_t *at, unsigned char byte, uint32_t *unit)
+{
+    *at ^= byte;
+    if (*at >= m->trie.n / 4) return false;
+    *unit = unit_at(m, *at);
+    *at ^= offset_of(*unit);
+    return (*unit & 0x800000FF) == byte;
+}
+
+enum { MAX_KEY = 256 }; /* bytes: a file's trie may go in circles */
+
+/* The length of the longest (or shortest) key that text begins with, and its form; 0: none. */
+static size_t look_up(const kw_charsmap *m, kw_str text, bool longest, kw_str *form)
+{
+    size_t n_units = m->trie.n / 4, found = 0;
+    uint32_t unit;
+    if (n_units == 0) return 0;
+    size_t at = offset_of(unit_at(m, 0));
+    for (size_t i = 0; i < text.n && i < MAX_KEY && text.p[i]; i++) {
+        if (!follow(m, &at, (unsigned char)text.p[i], &unit) || at >= n_units) break;
+        if (!(unit & HAS_VALUE)) continue;
+        *form = text_at(m, unit_at(m, at) & 0x7FFFFFFF);
+        found = i + 1;
+        if (!longest) break;
+    }
+    return found;
+}
+
+/* Printable ASCII that stays as it is unless something else than ASCII follows. */
+static void find_plain(kw_charsmap *m)
+{
+    for (unsigned char c = ' '; c < 0x7f; c++) {
+        uint32_t unit = 0, ignored;
+        size_t node = offset_of(unit_at(m, 0));
+        bool is_key = follow(m, &node, c, &unit);
+        m->plain[c] = !(is_key && unit & HAS_VALUE);
+        for (unsigned char next = 1; is_key && next < 128; next++) {
+            size_t below = node;
+            if (follow(m, &below, next, &ignored)) m->plain[c] = false;
+        }
+    }
+}
 
 kw_status kw_charsmap_open(kw_str blob, kw_charsmap *m)
 {
@@ -32,38 +83,18 @@ kw_status kw_charsmap_open(kw_str blob, kw_charsmap *m)
         return kw_fail(KW_EFORMAT, "the character map's trie has %u bytes, not a number of units",
                        size);
     m->texts = (kw_str){ blob.p + 4 + size, blob.n - 4 - size };
+    find_plain(m);
     return KW_OK;
 }
 
-static kw_str text_at(const kw_charsmap *m, size_t at)
+/* The end of the characters from `at` on that surely stay as they are. */
+static size_t skip_plain(const kw_charsmap *m, kw_str text, size_t at)
 {
-    if (at >= m->texts.n) return (kw_str){ "", 0 };
-    const char *end = memchr(m->texts.p + at, 0, m->texts.n - at);
-    return (kw_str){ m->texts.p + at, end ? (size_t)(end - m->texts.p) - at : m->texts.n - at };
-}
-
-enum { MAX_KEY = 256 }; /* bytes: a file's trie may go in circles */
-
-/* The length of the longest (or shortest) key that text begins with, and its form; 0: none. */
-static size_t look_up(const kw_charsmap *m, kw_str text, bool longest, kw_str *form)
-{
-    size_t n_units = m->trie.n / 4, found = 0;
-    if (n_units == 0) return 0;
-    size_t at = offset_of(unit_at(m, 0));
-    for (size_t i = 0; i < text.n && i < MAX_KEY && text.p[i]; i++) {
-        unsigned char byte = (unsigned char)text.p[i];
-        at ^= byte;
-        if (at >= n_units) break;
-        uint32_t unit = unit_at(m, at);
-        if ((unit & 0x800000FF) != byte) break;
-        at ^= offset_of(unit);
-        if (at >= n_units) break;
-        if (!(unit & 256)) continue;
-        *form = text_at(m, unit_at(m, at) & 0x7FFFFFFF);
-        found = i + 1;
-        if (!longest) break;
-    }
-    return found;
+    size_t end = at;
+    while (end < text.n && (unsigned char)text.p[end] < 128 && m->plain[(unsigned char)text.p[end]])
+        end++;
+    bool is_open = end > at && end < text.n && (unsigned char)text.p[end] >= 128;
+    return is_open ? end - 1 : end;
 }
 
 static void put_char(const kw_charsmap *m, kw_str c, kw_buf *out)
@@ -75,8 +106,12 @@ static void put_char(const kw_charsmap *m, kw_str c, kw_buf *out)
 
 kw_status kw_charsmap_apply(const kw_charsmap *m, kw_str text, kw_buf *out)
 {
-    for (size_t at = 0; at < text.n;) {
-        size_t end = kw_unicode_grapheme(text, at);
+    for (size_t at = 0, end; at < text.n;) {
+        size_t plain = skip_plain(m, text, at);
+        kw_buf_bytes(out, text.p + at, plain - at);
+        at = plain;
+        if (at == text.n) break;
+        end = kw_unicode_grapheme(text, at);
         kw_str form, whole = { text.p + at, end - at };
         bool is_found = whole.n < SHORT_GRAPHEME && look_up(m, whole, false, &form);
         if (is_found) kw_buf_bytes(out, form.p, form.n);
@@ -95,7 +130,9 @@ size_t kw_charsmap_longest(const kw_charsmap *m, kw_str text, kw_str *form)
 {
     uint32_t cp;
     bool ok;
-    size_t len = look_up(m, text, true, form);
+    size_t len = m->trie.n ? skip_plain(m, text, 0) : text.n;
+    *form = (kw_str){ text.p, len };
+    if (!len) len = look_up(m, text, true, form);
     if (len) return len;
     len = kw_utf8_decode(text.p, text.n, &cp, &ok);
     *form = ok ? (kw_str){ text.p, len } : KW_STR("\xef\xbf\xbd");

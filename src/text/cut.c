@@ -26,6 +26,8 @@ typedef struct finder {
 
 static size_t match_at(const kw_cut *c, kw_str text, size_t at)
 {
+    unsigned char first = (unsigned char)text.p[at];
+    if (first < 128 && !c->begins[first]) return at;
     if (c->kind == KW_CUT_RULE) return kw_rule_match(c->rule, text, at);
     bool hit = c->literal.n && c->literal.n <= text.n - at &&
                memcmp(text.p + at, c->literal.p, c->literal.n) == 0;
@@ -157,6 +159,9 @@ kw_status kw_tokenizer_add_cut(kw_tokenizer *t, kw_cut step)
 {
     if (t->n_cuts == KW_MAX_CUTS)
         return kw_fail(KW_EUNSUPPORTED, "more than %d pre-tokenizers in a row", KW_MAX_CUTS);
+    for (int i = 0; i < 128; i++)
+        step.begins[i] = step.kind == KW_CUT_RULE ? kw_rule_begins(step.rule, (char)i)
+                                                  : step.literal.n && step.literal.p[0] == (char)i;
     t->cuts[t->n_cuts++] = step;
     return KW_OK;
 }

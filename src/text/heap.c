@@ -3,7 +3,7 @@
 
 static bool before(const kw_candidate *a, const kw_candidate *b)
 {
-    return a->key != b->key ? a->key < b->key : a->left < b->left;
+    return a->rank != b->rank ? a->rank < b->rank : a->left < b->left;
 }
 
 static bool room(void **items, size_t *cap, size_t n, size_t bytes)

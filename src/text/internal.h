@@ -28,29 +28,30 @@ typedef struct kw_token {
 } kw_token;
 
 /* trie.c: byte strings to ids, a byte at a time. */
-typedef struct kw_edge {
-    uint64_t key; /* (node << 8 | byte) + 1; 0: empty slot */
-    uint32_t node;
-} kw_edge;
 typedef struct kw_trie {
-    kw_edge *edges; /* open addressing, a power of two */
-    size_t n_slots;
-    int32_t *ids; /* of each node, -1: none */
+    uint64_t *edges; /* from << 36 | byte << 28 | to: open addressing, a power of two; 0: empty */
+    size_t n_slots, n_edges;
+    uint32_t root[256]; /* the edges of node 0 */
+    int32_t *ids;       /* of each node, -1: none */
     size_t n_nodes, cap;
 } kw_trie;
 kw_status kw_trie_add(kw_trie *t, kw_str key, int32_t id); /* the first of equal keys stays */
-uint32_t kw_trie_step(const kw_trie *t, uint32_t node,
-                      char byte); /* from 0, the root; 0: no such edge */
+uint32_t kw_trie_far_step(const kw_trie *t, uint32_t node, unsigned char byte); /* node > 0 */
+static inline uint32_t kw_trie_step(const kw_trie *t, uint32_t node, char byte) /* 0: no edge */
+{
+    return node ? kw_trie_far_step(t, node, (unsigned char)byte) : t->root[(unsigned char)byte];
+}
 void kw_trie_free(kw_trie *t);
 
 /* charsmap.c: SentencePiece's compiled map of characters, borrowed. */
 typedef struct kw_charsmap {
     kw_str trie, texts;
+    bool plain[128]; /* keys begin with it only where something else than ASCII follows */
 } kw_charsmap;
 kw_status kw_charsmap_open(kw_str blob, kw_charsmap *m);
 /* As the Hugging Face library reads it. */
 kw_status kw_charsmap_apply(const kw_charsmap *m, kw_str text, kw_buf *out);
-/* As SentencePiece reads it: the bytes used at the begin of text (n > 0), and their form. */
+/* As SentencePiece reads it: the bytes used at the begin of text (n > 0), and their form. Without a map all of it. */
 size_t kw_charsmap_longest(const kw_charsmap *m, kw_str text, kw_str *form);
 
 /* normalize.c */
@@ -79,8 +80,9 @@ enum { KW_MAX_NORMS = 16 };
 typedef struct kw_rule kw_rule;
 /* The end of the match that begins at text[at]; `at`: there is none. */
 size_t kw_rule_match(const kw_rule *r, kw_str text, size_t at);
-const kw_rule *kw_rule_of_pattern(kw_str regex); /* a matcher written for this pattern, or NULL */
-const kw_rule *kw_rule_named(const char *name);  /* "digit", "punctuation", ...; must exist */
+bool kw_rule_begins(const kw_rule *r, char ascii); /* may a match begin so? */
+const kw_rule *kw_rule_of_pattern(kw_str regex);   /* a matcher written for this pattern, or NULL */
+const kw_rule *kw_rule_named(const char *name);    /* "digit", "punctuation", ...; must exist */
 
 typedef enum kw_behavior {
     KW_ISOLATED,
@@ -100,6 +102,7 @@ typedef struct kw_cut {
     const kw_rule *rule;
     kw_pattern *pattern; /* the tokenizer's own */
     kw_str literal;      /* what is matched, or what stands for a space */
+    bool begins[128];    /* ASCII that a match may begin with */
     kw_behavior behavior;
     bool invert;   /* gaps count as matches, and matches as gaps */
     bool is_whole; /* KW_CUT_METASPACE: not cut, only spaced */
@@ -107,10 +110,9 @@ typedef struct kw_cut {
 } kw_cut;
 enum { KW_MAX_CUTS = 12 };
 
-/* A binary heap of candidates, smallest key first, then leftmost. */
+/* A binary heap of candidates, smallest rank first, then leftmost. */
 typedef struct kw_candidate {
-    uint64_t key;
-    uint32_t left, right, len; /* nodes, and the bytes they had together */
+    uint32_t rank, left, right; /* of two nodes */
 } kw_candidate;
 typedef struct kw_heap {
     kw_candidate *items;
@@ -124,6 +126,14 @@ typedef struct kw_merge {
     int32_t id;
 } kw_merge;
 #define KW_NO_PAIR UINT64_MAX
+
+/* What two neighbours become. */
+typedef struct kw_pair {
+    uint64_t not_ids; /* a table of them: the complement of left << 32 | right; 0: empty slot */
+    uint32_t rank;    /* KW_NO_RANK: nothing */
+    int32_t id;
+} kw_pair;
+#define KW_NO_RANK UINT32_MAX
 
 enum { KW_MAX_AROUND = 8 };
 
@@ -144,7 +154,7 @@ struct kw_tokenizer {
     char kind[64];
     kw_token *tokens;
     int32_t n;
-    kw_map by_bytes; /* normal tokens by what they stand for */
+    kw_map by_bytes; /* normal tokens by what they stand for; SentencePiece: rank << 32 | id */
     kw_map by_text;  /* all tokens as stored */
     kw_special_ids special;
     kw_str chat_template;
@@ -170,9 +180,11 @@ struct kw_tokenizer {
     kw_str suffix;         /* BPE: what ends a word ("</w>") */
     bool add_prefix_space; /* SentencePiece: the text begins with a space that is not there */
     int32_t byte_id[256];  /* the token of a single byte, or -1 */
+    int32_t ascii_id[128]; /* the token of a single character, or -1 */
+    int32_t blank_id;      /* that of "▁" */
     const char *space; /* SentencePiece: what stands for a space: "▁", or " " in llama2.c files */
 
-    bool parts_words;      /* BPE, SentencePiece: nothing joins a "▁" to some bytes before it; */
+    bool parts_words;      /* nothing joins a "▁" to some bytes before it, and */
     bool joins_blank[256]; /* these may be joined to it */
 
     kw_trie pieces; /* Unigram, WordPiece */
@@ -195,9 +207,11 @@ struct kw_tokenizer {
 /* The state of one call: what encoders need room for. */
 typedef struct kw_encoder {
     const kw_tokenizer *t;
-    struct kw_node *nodes;
-    size_t cap;
+    struct kw_node *nodes; /* merge.c's */
+    size_t n_nodes, cap;
     kw_heap heap;
+    kw_pair *pairs; /* what was asked before, or NULL */
+    size_t n_pairs; /* a power of two */
     kw_buf scratch;
     struct kw_word *words; /* what was encoded before, or NULL */
     size_t n_words;        /* a power of two */
@@ -271,6 +285,19 @@ kw_status kw_index_added(kw_tokenizer *t);
 /* cut.c: normalized text without added tokens. */
 kw_status kw_cut_encode(kw_encoder *e, kw_str text, bool is_first, kw_ids *out);
 
+/* merge.c: tokens are put down in their order, then merged and written out. */
+kw_status kw_merge_put(kw_encoder *e, int32_t id,
+                       size_t at); /* id -1: a character without a token */
+kw_status kw_merge_all(kw_encoder *e, kw_str text, kw_ids *out);
+kw_pair kw_bpe_pair(const kw_tokenizer *t, int32_t left, int32_t right, kw_str both);
+kw_pair kw_spm_pair(const kw_tokenizer *t, int32_t left, int32_t right, kw_str both);
+/* A token, or where there is none (-1) the tokens of the text's bytes, or the unknown one. */
+kw_status kw_put_token(const kw_tokenizer *t, int32_t id, kw_str text, kw_ids *out);
+bool kw_has_bytes(const kw_tokenizer *t, kw_str text); /* tokens for all of its bytes */
+int64_t kw_spm_value(float score, int32_t id);         /* what by_bytes has */
+static inline int32_t kw_value_id(int64_t value) { return (int32_t)(value & INT32_MAX); }
+int32_t kw_char_id(const kw_tokenizer *t, kw_str c); /* the token of one character, or -1 */
+
 /* One piece of text. */
 kw_status kw_bpe_encode(kw_encoder *e, kw_str piece, kw_ids *out);
 kw_status kw_spm_encode(kw_encoder *e, kw_str piece, kw_ids *out);
@@ -281,6 +308,9 @@ kw_status kw_wordpiece_prepare(kw_tokenizer *t);
 /* words.c: one piece of text by the tokenizer's model, at once or word by word. */
 kw_status kw_words_encode(kw_encoder *e, kw_str piece, kw_ids *out);
 void kw_words_prepare(kw_tokenizer *t); /* after the tokens are there */
+/* The end of the word that begins at `at`, where parts_words: no token holds both sides of it. */
+size_t kw_word_end(const kw_tokenizer *t, kw_str text, size_t at);
+uint64_t kw_word_hash(kw_str word);
 kw_status kw_words_begin(kw_encoder *e, size_t text_bytes);
 void kw_words_release(kw_encoder *e);
 

@@ -147,9 +147,16 @@ kw_status kw_unicode_normalize(kw_str text, kw_unicode_form form, kw_buf *out)
 {
     run r = { .form = form, .out = out };
     kw_status st = KW_OK;
-    for (size_t i = 0; i < text.n && !st;) {
+    for (size_t i = 0, ascii; i < text.n && !st;) {
         uint32_t cp;
         bool ok;
+        ascii = kw_utf8_skip_ascii(text.p, text.n, i);
+        if (ascii > i + 1) { /* all but the last are whole runs, and stay */
+            settle(&r);
+            flush(&r);
+            kw_buf_bytes(out, text.p + i, ascii - 1 - i);
+            i = ascii - 1;
+        }
         size_t len = kw_utf8_decode(text.p + i, text.n - i, &cp, &ok);
         if (!ok) cp = RAW_BYTE + (unsigned char)text.p[i];
         st = cp < 0xA0 || cp >= RAW_BYTE ? add(&r, cp) : decompose(&r, cp);

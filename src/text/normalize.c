@@ -24,13 +24,48 @@ static void put_lower(uint32_t cp, kw_buf *out)
     if (mark) kw_buf_codepoint(out, mark);
 }
 
-/* Calls `use` for each character; malformed bytes are kept. */
-static kw_status each(const job *j, void (*use)(const kw_norm *step, uint32_t cp, kw_buf *out),
-                      kw_buf *out)
+/* What becomes of ASCII, n bytes; how many are left. */
+typedef size_t (*ascii_fn)(const char *from, size_t n, char *to);
+
+static size_t keep_ascii(const char *from, size_t n, char *to)
+{
+    memcpy(to, from, n);
+    return n;
+}
+
+static size_t lower_ascii(const char *from, size_t n, char *to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (char)(from[i] | (from[i] >= 'A' && from[i] <= 'Z' ? 32 : 0));
+    return n;
+}
+
+/* Control characters go, white space is a blank. */
+static size_t clean_ascii(const char *from, size_t n, char *to)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = from[i];
+        bool is_blank = c == '\t' || c == '\n' || c == '\r';
+        to[kept] = is_blank ? ' ' : c;
+        kept += is_blank || (c >= ' ' && c != 0x7f);
+    }
+    return kept;
+}
+
+/* Calls `use` for each character, `ascii` for runs of those; malformed bytes are kept. */
+static kw_status each(const job *j, ascii_fn ascii,
+                      void (*use)(const kw_norm *step, uint32_t cp, kw_buf *out), kw_buf *out)
 {
     for (size_t at = 0; at < j->text.n;) {
         uint32_t cp;
         bool ok;
+        size_t run = kw_utf8_skip_ascii(j->text.p, j->text.n, at) - at;
+        char *room = run ? kw_buf_reserve(out, run) : NULL;
+        if (run && !room) return out->status;
+        if (room) out->len += ascii(j->text.p + at, run, room);
+        at += run;
+        if (run) continue;
         size_t len = kw_utf8_decode(j->text.p + at, j->text.n - at, &cp, &ok);
         if (ok) use(j->step, cp, out);
         else kw_buf_byte(out, j->text.p[at]);
@@ -45,7 +80,10 @@ static void lower_char(const kw_norm *step, uint32_t cp, kw_buf *out)
     put_lower(cp, out);
 }
 
-static kw_status to_lower(const job *j, kw_buf *out) { return each(j, lower_char, out); }
+static kw_status to_lower(const job *j, kw_buf *out)
+{
+    return each(j, lower_ascii, lower_char, out);
+}
 
 static void strip_char(const kw_norm *step, uint32_t cp, kw_buf *out)
 {
@@ -54,7 +92,10 @@ static void strip_char(const kw_norm *step, uint32_t cp, kw_buf *out)
     if (!is_accent) kw_buf_codepoint(out, cp);
 }
 
-static kw_status strip_accents(const job *j, kw_buf *out) { return each(j, strip_char, out); }
+static kw_status strip_accents(const job *j, kw_buf *out)
+{
+    return each(j, keep_ascii, strip_char, out);
+}
 
 static bool is_ideograph(uint32_t c)
 {
@@ -67,13 +108,15 @@ static bool is_ideograph(uint32_t c)
 static void clean_char(const kw_norm *step, uint32_t cp, kw_buf *out)
 {
     (void)step;
-    if (cp == '\t' || cp == '\n' || cp == '\r') kw_buf_byte(out, ' ');
-    else if (kw_unicode_trait(cp) & KW_CP_BERT_CONTROL) return;
-    else if (kw_is_space(cp)) kw_buf_byte(out, ' ');
+    if (kw_unicode_trait(cp) & KW_CP_BERT_CONTROL) return;
+    if (kw_is_space(cp)) kw_buf_byte(out, ' ');
     else kw_buf_codepoint(out, cp);
 }
 
-static kw_status bert_clean(const job *j, kw_buf *out) { return each(j, clean_char, out); }
+static kw_status bert_clean(const job *j, kw_buf *out)
+{
+    return each(j, clean_ascii, clean_char, out);
+}
 
 static void space_char(const kw_norm *step, uint32_t cp, kw_buf *out)
 {
@@ -84,7 +127,10 @@ static void space_char(const kw_norm *step, uint32_t cp, kw_buf *out)
     if (alone) kw_buf_byte(out, ' ');
 }
 
-static kw_status space_ideographs(const job *j, kw_buf *out) { return each(j, space_char, out); }
+static kw_status space_ideographs(const job *j, kw_buf *out)
+{
+    return each(j, keep_ascii, space_char, out);
+}
 
 static kw_status replace_found(const job *j, kw_buf *out)
 {
@@ -179,30 +225,49 @@ static kw_status map_chars(const job *j, kw_buf *out)
     return kw_charsmap_apply(&j->t->charsmap, j->text, out);
 }
 
-/* SentencePiece's own way: its map, perhaps no blanks at the ends and no two together, a blank in front, "▁" for each. */
+/* The state of SentencePiece's own way. */
+typedef struct spaced {
+    kw_buf *out;
+    const char *space; /* what stands for one */
+    size_t width;
+    bool squeezes, after_space;
+} spaced;
+
+static void put_spaced(spaced *s, kw_str text)
+{
+    char *to = kw_buf_reserve(s->out, text.n * s->width);
+    if (!to) return;
+    char *begin = to;
+    for (size_t i = 0; i < text.n; i++) {
+        bool is_space = text.p[i] == ' ';
+        if (is_space && s->after_space && s->squeezes) continue;
+        s->after_space = is_space;
+        if (is_space) memcpy(to, s->space, s->width);
+        else *to = text.p[i];
+        to += is_space ? s->width : 1;
+    }
+    s->out->len += (size_t)(to - begin);
+}
+
+/* Its map, perhaps no blanks at the ends and no two together, a blank in front, "▁" for each. */
 static kw_status sentencepiece(const job *j, kw_buf *out)
 {
     const kw_tokenizer *t = j->t;
-    size_t start = out->len, width = strlen(t->space);
-    bool squeezes = j->step->form, after_space = squeezes, any = false;
-    for (size_t at = 0; at < j->text.n;) {
-        kw_str form;
-        kw_str rest = { j->text.p + at, j->text.n - at };
-        at += t->charsmap.trie.n ? kw_charsmap_longest(&t->charsmap, rest, &form)
-                                 : (form = (kw_str){ rest.p, 1 }).n;
-        for (size_t i = 0; i < form.n; i++) {
-            bool space = form.p[i] == ' ';
-            if (space && after_space && squeezes) continue;
-            if (!any && t->add_prefix_space && j->is_first) kw_buf_str(out, t->space);
-            any = true;
-            if (space) kw_buf_str(out, t->space);
-            else kw_buf_byte(out, form.p[i]);
-            after_space = space;
+    spaced s = { out, t->space, strlen(t->space), j->step->form, j->step->form };
+    bool needs_prefix = t->add_prefix_space && j->is_first;
+    for (size_t at = 0; at < j->text.n && !out->status;) {
+        kw_str form, rest = { j->text.p + at, j->text.n - at };
+        at += kw_charsmap_longest(&t->charsmap, rest, &form);
+        for (; needs_prefix && s.squeezes && form.n && form.p[0] == ' '; form.n--) form.p++;
+        if (needs_prefix && form.n) {
+            kw_buf_bytes(out, s.space, s.width);
+            needs_prefix = false;
         }
+        put_spaced(&s, form);
     }
-    while (squeezes && out->len - start >= width &&
-           memcmp(out->data + out->len - width, t->space, width) == 0)
-        out->len -= width;
+    while (s.squeezes && out->len >= s.width &&
+           memcmp(out->data + out->len - s.width, s.space, s.width) == 0)
+        out->len -= s.width;
     return out->status;
 }
 

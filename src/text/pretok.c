@@ -393,6 +393,11 @@ static const struct { const char *names, *steps; int flags; } named[] = {
 
 size_t kw_rule_match(const kw_rule *r, kw_str text, size_t at) { return r->match(r, text, at); }
 
+bool kw_rule_begins(const kw_rule *r, char ascii)
+{
+    return r->match != run || r->any_space || r->is(kw_unicode_char(&ascii, 1));
+}
+
 static const kw_rule *rule_called(kw_str name)
 {
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)

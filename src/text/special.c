@@ -61,6 +61,7 @@ static found next_added(const hunt *h, size_t from, size_t begin)
 {
     size_t end = 0, len;
     for (size_t at = from; at < h->text.n; at++) {
+        if (!h->tokens->root[(unsigned char)h->text.p[at]]) continue;
         int32_t id = longest_at(h, at, &end);
         if (id < 0) continue;
         const kw_token *k = &h->t->tokens[id];
@@ -118,7 +119,7 @@ static kw_status encode_section(job *j, kw_str text, bool is_first, kw_ids *out)
 kw_status kw_encode_text(const kw_tokenizer *t, kw_str text, unsigned flags, kw_ids *out)
 {
     size_t most = kw_text_most(text.n);
-    job j = { .e = { .t = t, .scratch = KW_BUF(most, KW_PAY_TEXT) },
+    job j = { .e = { .t = t, .scratch = KW_BUF(kw_text_most(most), KW_PAY_TEXT) },
               .bufs = { KW_BUF(most, KW_PAY_TEXT), KW_BUF(most, KW_PAY_TEXT) },
               .flags = flags };
     hunt h = { t, &t->added, text, flags };

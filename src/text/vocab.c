@@ -118,9 +118,27 @@ static kw_status index_token(kw_tokenizer *t, int32_t id)
     bool plain =
         k->is_piece || k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && !in_bytes);
     if (!plain || name.n == 0) return KW_OK;
-    st = kw_map_add(&t->by_bytes, name, id);
+    st = kw_map_add(&t->by_bytes, name, t->model == KW_VOCAB_SPM ? kw_spm_value(k->score, id) : id);
     if (in_bytes && name.n == 1) t->byte_id[(unsigned char)name.p[0]] = id;
     return st;
+}
+
+int32_t kw_char_id(const kw_tokenizer *t, kw_str c)
+{
+    int64_t id;
+    if (c.n == 1 && (unsigned char)c.p[0] < 128) return t->ascii_id[(unsigned char)c.p[0]];
+    if (c.n == 3 && memcmp(c.p, "\xe2\x96\x81", 3) == 0) return t->blank_id;
+    return kw_map_get(&t->by_bytes, c, &id) ? kw_value_id(id) : -1;
+}
+
+static void index_chars(kw_tokenizer *t)
+{
+    int64_t id;
+    for (int i = 0; i < 128; i++) {
+        char c = (char)i;
+        t->ascii_id[i] = kw_map_get(&t->by_bytes, (kw_str){ &c, 1 }, &id) ? kw_value_id(id) : -1;
+    }
+    t->blank_id = kw_map_get(&t->by_bytes, KW_STR("\xe2\x96\x81"), &id) ? kw_value_id(id) : -1;
 }
 
 static void settle_specials(kw_tokenizer *t)
@@ -143,6 +161,7 @@ kw_status kw_tokenizer_finish(kw_tokenizer *t)
         if (i + AHEAD < t->n) kw_map_ahead(&t->by_text, t->tokens[i + AHEAD].text);
         st = index_token(t, i);
     }
+    if (!st) index_chars(t);
     if (!st) st = kw_index_added(t);
     if (!st && t->model == KW_VOCAB_UNIGRAM) st = kw_unigram_prepare(t);
     if (!st && t->model == KW_VOCAB_WORDPIECE) st = kw_wordpiece_prepare(t);

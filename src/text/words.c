@@ -3,7 +3,7 @@
  *
  * BPE that keeps blanks as "▁" merges over whole texts. But a merge across a place makes a token that holds both sides of it, so
  * where no token of the vocabulary has this byte in front of a "▁", nothing ever joins: the words on both sides are encoded
- * by themselves, which is faster, and may be remembered. */
+ * by themselves, which is faster, and may be remembered. (Unigram sums over all of a text: it knows words by itself.) */
 #include "text/internal.h"
 #include <string.h>
 
@@ -27,7 +27,7 @@ typedef struct kw_word {
     int32_t ids[WORD_IDS];
 } word;
 
-static uint64_t hash_of(kw_str s)
+uint64_t kw_word_hash(kw_str s)
 {
     uint64_t h = s.n, part;
     for (size_t i = 0; i < s.n; i += 8) {
@@ -54,7 +54,7 @@ static kw_status encode_word(kw_encoder *e, kw_str piece, kw_ids *out)
 {
     if (!e->words || piece.n > WORD_BYTES || piece.n == 0)
         return models[e->t->model](e, piece, out);
-    word *w = &e->words[hash_of(piece) & (e->n_words - 1)];
+    word *w = &e->words[kw_word_hash(piece) & (e->n_words - 1)];
     if (w->len == piece.n && memcmp(w->text, piece.p, piece.n) == 0) {
         kw_status st = KW_OK;
         for (int i = 0; i < w->n && !st; i++) st = kw_ids_push(out, w->ids[i]);
@@ -70,16 +70,20 @@ kw_status kw_words_begin(kw_encoder *e, size_t text_bytes)
 {
     size_t n = 256;
     if (text_bytes < 8 * n) return KW_OK;
-    while (n < MAX_WORDS && 16 * n < text_bytes) n *= 2;
+    while (n < MAX_WORDS && 4 * n < text_bytes) n *= 2;
     e->words = kw_calloc(n, sizeof *e->words, KW_PAY_TEXT);
     e->n_words = n;
-    return e->words ? KW_OK : KW_ENOMEM;
+    e->n_pairs = 2 * n;
+    bool merges = e->t->model == KW_VOCAB_BPE || e->t->model == KW_VOCAB_SPM;
+    if (merges) e->pairs = kw_calloc(e->n_pairs, sizeof *e->pairs, KW_PAY_TEXT);
+    return e->words && (e->pairs || !merges) ? KW_OK : KW_ENOMEM;
 }
 
 void kw_words_release(kw_encoder *e)
 {
     kw_free(e->nodes);
     kw_free(e->heap.items);
+    kw_free(e->pairs);
     kw_free(e->words);
 }
 
@@ -92,8 +96,8 @@ static bool is_blank(kw_str s, size_t at)
 
 void kw_words_prepare(kw_tokenizer *t)
 {
-    bool merges = t->model == KW_VOCAB_SPM || (t->model == KW_VOCAB_BPE && !t->byte_level);
-    if (!merges || t->suffix.n || t->ignore_merges || kw_tokenizer_find(t, blank, BLANK) < 0)
+    bool has_blanks = t->model != KW_VOCAB_WORDPIECE && !t->byte_level;
+    if (!has_blanks || t->suffix.n || t->ignore_merges || kw_tokenizer_find(t, blank, BLANK) < 0)
         return;
     t->parts_words = true;
     for (int32_t i = 0; i < t->n; i++) {
@@ -103,8 +107,7 @@ void kw_words_prepare(kw_tokenizer *t)
     }
 }
 
-/* The end of the word that begins at `at`. */
-static size_t word_end(const kw_tokenizer *t, kw_str s, size_t at)
+size_t kw_word_end(const kw_tokenizer *t, kw_str s, size_t at)
 {
     while (++at < s.n) {
         const char *next = memchr(s.p + at, blank[0], s.n - at);
@@ -118,9 +121,9 @@ static size_t word_end(const kw_tokenizer *t, kw_str s, size_t at)
 kw_status kw_words_encode(kw_encoder *e, kw_str piece, kw_ids *out)
 {
     kw_status st = KW_OK;
-    if (!e->t->parts_words) return encode_word(e, piece, out);
+    if (!e->t->parts_words || e->t->model == KW_VOCAB_UNIGRAM) return encode_word(e, piece, out);
     for (size_t at = 0, end; at < piece.n && !st; at = end) {
-        end = word_end(e->t, piece, at);
+        end = kw_word_end(e->t, piece, at);
         st = encode_word(e, (kw_str){ piece.p + at, end - at }, out);
     }
     return st;
