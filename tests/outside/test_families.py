@@ -75,7 +75,7 @@ def test_windows_that_cannot_be_are_refused_by_name():
              ({**window, "layer_types": [1, 2]}, "layer_types is not a list"),
              ({**window, "layer_types": ["full_attention", "linear_attention"]}, 'layer 1 has type "linear_attention"'),
              ({**window, "sliding_window": None, "layer_types": types}, "layer 0 has a sliding window"),
-             ({**window, "max_window_layers": "all"}, "max_window_layers is not a number")], LLAMA)
+             ({**window, "model_type": "qwen2", "max_window_layers": "all"}, "max_window_layers is not a number")], LLAMA)
 
 
 # ---- the same weights as GGUF ----
