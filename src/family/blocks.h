@@ -53,6 +53,8 @@ kw_val kw_head(kw_plan *p, const kw_config *c, const kw_weights *w, kw_val x);
 kw_val kw_norm(kw_plan *p, const kw_config *c, kw_val x, kw_weight_ref w, kw_weight_ref b);
 /* The heads of a layer, scores divided by the root of their width. */
 kw_attend_args kw_heads(const kw_config *c, int il);
+/* rope.c: `derive` of a family whose GGUF files may have divisors: they are there where the type wants them, and else not. */
+kw_status kw_check_divisors(const kw_config *c, kw_weights *w, kw_arena *arena);
 /* rope.c: `frequencies` of config.rope, with the divisors that the file has. */
 void kw_frequencies(const kw_config *c, const kw_weights *w, int64_t length, float *freq,
                     float *scale);

@@ -56,7 +56,9 @@ const kw_weight_row kw_llama_matrices[] = {
 };
 
 const kw_weight_row kw_llama_norms[] = {
-    T(rope_freqs, VECTOR | MAYBE, NULL,                          "rope_freqs.weight",  one,     n_rope),
+    T(rope_freqs, VECTOR | MAYBE, NULL,                  "rope_freqs.weight",          one,     n_rope),
+    T(rope_short, VECTOR | MAYBE, NULL,                  "rope_factors_short.weight",  one,     n_rope),
+    T(rope_long,  VECTOR | MAYBE, NULL,                  "rope_factors_long.weight",   one,     n_rope),
     T(norm,       VECTOR,     "model.norm.weight",               "output_norm.weight", one,     dim),
     L(attn_norm,  VECTOR,     "input_layernorm.weight",          "attn_norm.weight",   one,     dim),
     L(ffn_norm,   VECTOR,     "post_attention_layernorm.weight", "ffn_norm.weight",    one,     dim),
@@ -167,6 +169,7 @@ const kw_family kw_family_llama = {
     .fields = { kw_llama_sizes, kw_llama_rest },
     .weights = { kw_llama_matrices, kw_llama_norms, kw_llama_biases, kw_llama_gated, ffn_biases },
     .check = kw_llama_check,
+    .derive = kw_check_divisors,
     .frequencies = kw_frequencies,
     .enter = kw_enter_ids,
     .block = kw_llama_block,

@@ -18,6 +18,7 @@ const kw_family kw_family_mistral = {
     .fields = { kw_llama_sizes, kw_llama_rest, kw_window_fields },
     .weights = { kw_llama_matrices, kw_llama_norms, kw_llama_biases, kw_llama_gated },
     .check = kw_llama_check,
+    .derive = kw_check_divisors,
     .frequencies = kw_frequencies,
     .enter = kw_enter_ids,
     .block = kw_llama_block,

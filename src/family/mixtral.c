@@ -82,6 +82,7 @@ const kw_family kw_family_mixtral = {
     .fields = { kw_llama_sizes, kw_llama_rest, kw_window_fields, fields },
     .weights = { kw_llama_matrices, kw_llama_norms, kw_llama_biases, rows, kw_mixtral_dense },
     .check = check,
+    .derive = kw_check_divisors,
     .frequencies = kw_frequencies,
     .enter = kw_enter_ids,
     .block = kw_mixtral_block,

@@ -12,8 +12,6 @@
 static const kw_weight_row rows[] = {
     T(embed,      KW_W_TABLE,  "model.embed_tokens.weight", "token_embd.weight",  n_vocab, dim),
     T(head,       KW_W_TIED,   "lm_head.weight",            "output.weight",      n_vocab, dim),
-    T(rope_short, VECTOR | MAYBE, NULL,    "rope_factors_short.weight",    one,       n_rope),
-    T(rope_long,  VECTOR | MAYBE, NULL,    "rope_factors_long.weight",     one,       n_rope),
     L(q,          KW_W_PART,   "self_attn.qkv_proj.weight", "attn_qkv.weight",    q_dim,   dim),
     L(k,          KW_W_PART,   "self_attn.qkv_proj.weight", "attn_qkv.weight",    kv_dim,  dim),
     L(v,          KW_W_PART,   "self_attn.qkv_proj.weight", "attn_qkv.weight",    kv_dim,  dim),
@@ -49,6 +47,7 @@ const kw_family kw_family_phi3 = {
     .fields = { kw_llama_sizes, kw_llama_rest, kw_window_fields },
     .weights = { rows, kw_llama_norms },
     .check = check,
+    .derive = kw_check_divisors,
     .frequencies = kw_frequencies,
     .enter = kw_enter_ids,
     .block = kw_llama_block,

@@ -32,6 +32,7 @@ const kw_family kw_family_qwen2 = {
     .fields = { kw_llama_sizes, kw_llama_rest, kw_window_fields, kw_qwen2_windows },
     .weights = { kw_llama_matrices, kw_llama_norms, kw_llama_biases, kw_llama_gated },
     .check = kw_qwen2_check,
+    .derive = kw_check_divisors,
     .frequencies = kw_frequencies,
     .enter = kw_enter_ids,
     .block = kw_llama_block,

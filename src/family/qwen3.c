@@ -25,6 +25,7 @@ const kw_family kw_family_qwen3 = {
     .weights = { kw_llama_matrices, kw_llama_norms, kw_llama_biases, kw_llama_gated,
                  kw_qwen3_norms },
     .check = kw_qwen2_check,
+    .derive = kw_check_divisors,
     .frequencies = kw_frequencies,
     .enter = kw_enter_ids,
     .block = kw_llama_block,

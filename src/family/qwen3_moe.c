@@ -1,7 +1,7 @@
 /* qwen3_moe.c - the mixtures of Qwen3 (30B-A3B, 235B-A22B): a Qwen3 with Mixtral's layer.
  *
  * Experts are narrower than the network of a layer without them, and norm_topk_prob says whether the shares of the chosen ones
- * add up to 1. GGUF has no key for that; there they do.
+ * add up to 1; absent it is false, as the reference has it. GGUF has no key for that; there they do.
  *
  * Sources: arXiv 2505.09388; transformers modeling_qwen3_moe for the order of operations. */
 #include "family/llama.h"
@@ -11,7 +11,7 @@ static const kw_field fields[] = {
     F(n_experts,  INT,  false, 0, "num_local_experts|num_experts", "expert_count"),
     F(n_used,     INT,  false, 0, "num_experts_per_tok",   "expert_used_count"),
     F(ffn_expert, INT,  false, 0, "moe_intermediate_size", "expert_feed_forward_length"),
-    F(normalise,  BOOL, false, 1, "norm_topk_prob",        NULL),
+    F(normalise,  BOOL, false, 0, "norm_topk_prob",        NULL),
     END,
 };
 
@@ -31,6 +31,7 @@ static const kw_arch archs[] = {
 
 static kw_status check(kw_config *c)
 {
+    c->normalise = c->normalise || c->from_gguf;
     kw_status st = kw_qwen2_check(c);
     return st ? st : kw_mixtral_check_experts(c);
 }
@@ -43,6 +44,7 @@ const kw_family kw_family_qwen3_moe = {
     .weights = { kw_llama_matrices, kw_llama_norms, kw_llama_biases, kw_qwen3_norms, rows,
                  kw_mixtral_dense },
     .check = check,
+    .derive = kw_check_divisors,
     .frequencies = kw_frequencies,
     .enter = kw_enter_ids,
     .block = kw_mixtral_block,

@@ -119,9 +119,21 @@ void kw_frequencies(const kw_config *c, const kw_weights *w, int64_t length, flo
     kw_rope_frequencies(&c->rope, length, divisors_of(&c->rope, w, length), freq, scale);
 }
 
+kw_status kw_check_divisors(const kw_config *c, kw_weights *w, kw_arena *arena)
+{
+    bool wants = c->from_gguf && is_type(&c->rope, "longrope");
+    (void)arena;
+    if (wants == (w->rope_long.t != NULL) && wants == (w->rope_short.t != NULL)) return KW_OK;
+    return kw_fail(
+        KW_EFORMAT,
+        "rope_factors_long.weight and rope_factors_short.weight are %s, the rope scaling "
+        "type is \"%s\"\nwhy: they are longrope's, and it needs both",
+        wants ? "not both there" : "there", c->rope.type);
+}
+
 /* ---- what the file says ---- */
 
-static kw_status check_divisors(const kw_rope_config *c, const kw_floats *list, const char *name)
+static kw_status check_list(const kw_rope_config *c, const kw_floats *list, const char *name)
 {
     if (list->n != c->head_dim / 2)
         return kw_fail(KW_EFORMAT, "longrope: %d numbers in %s, wanted %d", list->n, name,
@@ -139,8 +151,8 @@ static kw_status check_longrope(const kw_rope_config *c, bool from_gguf)
     if (c->original_ctx < 2)
         return kw_fail(KW_EFORMAT, "longrope: an original context of %d", c->original_ctx);
     if (from_gguf) return KW_OK;
-    kw_status st = check_divisors(c, &c->short_factor, "short_factor");
-    return st ? st : check_divisors(c, &c->long_factor, "long_factor");
+    kw_status st = check_list(c, &c->short_factor, "short_factor");
+    return st ? st : check_list(c, &c->long_factor, "long_factor");
 }
 
 static kw_status check_numbers(const kw_rope_config *c)
