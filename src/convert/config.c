@@ -49,7 +49,7 @@ static bool is_written(const kw_convert_job *j, const kw_field *f, kw_str name)
 
 static double rotary_share(const kw_convert_job *j)
 {
-    const kw_decoder_shape *s = &j->m->shape;
+    const kw_config *s = &j->m->shape;
     return s->head_dim ? 2.0 * s->n_rope / s->head_dim : 1;
 }
 
@@ -67,7 +67,8 @@ static void put_value(texts *t, const kw_field *f, kw_str name)
 
 static void put_fields(texts *t)
 {
-    for (const kw_field *f = t->j->m->family->fields; f->at != KW_TABLE_END; f++)
+    const kw_family *family = t->j->m->family;
+    for (const kw_field *f = family->fields[0]; f; f = kw_field_after(family, f))
         for (const char *next = f->json; next;) {
             kw_str name = { next, strcspn(next, "|") };
             bool is_deep = memchr(name.p, '.', name.n) || name.p[0] == '_';

@@ -161,7 +161,7 @@ static kw_status check_target(const char *in, const kw_checkpoint *ck, const tar
 /* The size of the vocabulary, where the configuration does not say it. */
 static void find_rows(kw_convert_job *j)
 {
-    const kw_weight_row *embed = j->m->family->weights;
+    const kw_weight_row *embed = j->m->family->weights[0];
     int *n_vocab = (int *)(void *)((char *)j->m->config + embed->dim[0]);
     char name[KW_NAME_MAX];
     const kw_named_tensor *t = *n_vocab ? NULL : kw_weight_find(j->m, embed, -1, -1, name);
@@ -186,7 +186,7 @@ static const kw_arch *output_arch(kw_convert_job *j)
     const kw_family *f = j->m->family;
     const kw_arch *own = &f->archs[j->m->member];
     if (j->to_gguf) return own->gguf ? own : &f->archs[0];
-    return f->hf_member ? &f->archs[f->hf_member(j->m->config)] : own;
+    return own;
 }
 
 static kw_status learn(kw_convert_job *j)
@@ -195,12 +195,12 @@ static kw_status learn(kw_convert_job *j)
     kw_status st = kw_model_identify(m);
     if (st) return st;
     find_rows(j);
-    m->shape = m->family->shape(m->config);
+    m->shape = *m->config;
     if (j->to_gguf && m->family->is_encoder && !m->family->archs[m->member].gguf)
         return kw_fail(KW_EUNSUPPORTED,
-                       "a %s is not written as GGUF yet\nwhy: there it goes by the name of a %s, "
-                       "whose positions and segments are others",
-                       m->arch_name, m->family->archs[0].gguf);
+                       "a %s is not written as GGUF yet\nwhy: there it goes by the name of a "
+                       "bert, whose positions and segments are others",
+                       m->arch_name);
     j->arch = output_arch(j);
     if (!(j->to_gguf ? j->arch->gguf : j->arch->hf))
         return kw_fail(KW_EUNSUPPORTED, "architecture \"%s\" has no name in %s", m->arch_name,

@@ -13,7 +13,8 @@ static bool has_name(const char *list, const char *name)
 
 const kw_field *kw_convert_field(const kw_convert_job *j, const char *json, const char *gguf)
 {
-    for (const kw_field *f = j->m->family->fields; f->at != KW_TABLE_END; f++)
+    const kw_family *family = j->m->family;
+    for (const kw_field *f = family->fields[0]; f; f = kw_field_after(family, f))
         if ((json && has_name(f->json, json)) || (gguf && has_name(f->gguf, gguf))) return f;
     return NULL;
 }

@@ -118,8 +118,9 @@ static void put_plain(keys *w)
 static kw_status put_fields(keys *w)
 {
     kw_status st = KW_OK;
-    for (w->f = w->j->m->family->fields; w->f->at != KW_TABLE_END && !st; w->f++) {
-        if (!w->f->gguf || w->f->type == KW_FIELD_MEMBER) continue;
+    const kw_family *family = w->j->m->family;
+    for (w->f = family->fields[0]; w->f && !st; w->f = kw_field_after(family, w->f)) {
+        if (!w->f->gguf) continue;
         name_key(w, w->f->gguf);
         if (put_derived(w, &st)) continue;
         put_plain(w);

@@ -203,19 +203,13 @@ static kw_status add_experts(walk *w)
     return st;
 }
 
-/* Some rows are of one member of the family. */
-static bool is_ours(const kw_convert_job *j, const kw_weight_row *row)
-{
-    unsigned only = row->flags >> 16;
-    return !only || only >> j->m->member & 1;
-}
-
 /* Whether this layer of the input has a router. */
 static bool is_routed(const walk *w)
 {
-    for (const kw_weight_row *row = w->j->m->family->weights; row->at != KW_TABLE_END; row++) {
+    for (const kw_weight_row *row = w->j->m->family->weights[0]; row;
+         row = kw_weight_after(w->j->m->family, row)) {
         walk r = { .j = w->j, .row = row, .il = w->il };
-        if (row->flags & KW_W_ROUTER && is_ours(w->j, row)) return find(&r, 0) != NULL;
+        if (row->flags & KW_W_ROUTER) return find(&r, 0) != NULL;
     }
     return false;
 }
@@ -248,7 +242,7 @@ static kw_status pair_row(kw_convert_job *j, const kw_weight_row *row, int il)
 {
     walk w = { .j = j, .row = row, .il = il };
     bool is_there = j->to_gguf ? row->hf != NULL : row->gguf != NULL;
-    return is_there && is_ours(j, row) ? pair_one(&w) : KW_OK;
+    return is_there ? pair_one(&w) : KW_OK;
 }
 
 /* Blocks of another type would add their errors to those that are there. */
@@ -273,8 +267,8 @@ static kw_status pair_stack(kw_convert_job *j, const kw_family *f)
 {
     kw_status st = KW_OK;
     for (int il = -1; il < kw_model_layers(j->m, f); il++)
-        for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END && !st; row++) {
-            bool is_shared = f != j->m->family && row->at == j->m->family->weights->at &&
+        for (const kw_weight_row *row = f->weights[0]; row && !st; row = kw_weight_after(f, row)) {
+            bool is_shared = f != j->m->family && row->at == j->m->family->weights[0]->at &&
                              !(row->flags & KW_W_LAYER);
             if ((il >= 0) == (bool)(row->flags & KW_W_LAYER) && !is_shared)
                 st = pair_row(j, row, il);

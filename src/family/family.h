@@ -1,9 +1,12 @@
-/* family.h - the door of family/: a model family is data and four short functions.
+/* family.h - the door of family/: a model family is data and a few short functions.
  *
  * Everything that a loader, `show`, a quantizer or a shard planner needs is in tables: the numbers of the config with
  * both their names, the weights with both their names and shapes. What is left to write is the mathematics, as calls
  * that record a plan. A decoder is entered (ids to x), passed block by block, left (the last norm) and read (head), so
  * any range of layers can run elsewhere and every layer's output can be looked at.
+ *
+ * The numbers and weights that most families have stand here in structs of their own, kw_config, kw_weights and kw_layer; a
+ * family that has more begins its struct with one of these.
  *
  * Adding a model: docs/howto/add-model.md. One file here, one line in families.def. */
 #ifndef KW_FAMILY_H
@@ -19,7 +22,6 @@ typedef enum kw_field_type {
     KW_FIELD_WORD,   /* char[KW_WORD_MAX] */
     KW_FIELD_FLOATS, /* kw_floats: a list, or one number */
     KW_FIELD_WORDS,  /* kw_words: a list; config.json only */
-    KW_FIELD_MEMBER, /* int: which row of archs the file names; no key */
 } kw_field_type;
 enum { KW_WORD_MAX = 32, KW_LIST_MAX = 65536 };
 
@@ -34,9 +36,9 @@ typedef struct kw_words {
 } kw_words;
 
 typedef struct kw_field {
-    size_t
+    uint16_t
         at; /* offset in the family's config struct; an absent optional field keeps its default */
-    kw_field_type type;
+    uint8_t type; /* kw_field_type */
     bool required;
     double dflt;
     const char *json; /* path in config.json, alternatives separated by '|'; NULL: not there */
@@ -65,15 +67,13 @@ enum {
         4096, /* q, k and v of each kv head in Hugging Face's files; all q, all k, all v in GGUF */
     KW_W_TWIN = 8192, /* has its second name where the row two below is in the file */
 };
-/* Only these members of the family have it (row numbers of archs); without: all. */
-#define KW_W_ONLY(member) ((1u << 16) << (member))
 
 typedef struct kw_weight_row {
-    size_t at; /* offset of a kw_weight_ref in the weights (or layer) struct */
+    uint16_t at; /* offset of a kw_weight_ref in the weights (or layer) struct */
+    uint16_t dim
+        [3]; /* offsets of the config's int members: rows (0: a vector), columns; of EXPERTS how many */
     unsigned flags;
     const char *hf, *gguf; /* names, alternatives by '|'; NULL: not there */
-    size_t dim
-        [3]; /* offsets of the config's int members: rows (0: a vector), columns; of EXPERTS how many */
 } kw_weight_row;
 
 /* A bound weight. */
@@ -82,12 +82,80 @@ typedef struct kw_weight_ref {
     const char *name;
 } kw_weight_ref;
 
+/* ---- positions ---- */
+typedef struct kw_rope_config {
+    int head_dim; /* the rotated width */
+    int n_rotary; /* the same as the file says it, or as a share of the head; 0: the share counts */
+    double share;
+    double base;
+    char type[KW_WORD_MAX];    /* "", default, none, linear, dynamic, llama3, yarn, longrope */
+    char hf_type[KW_WORD_MAX]; /* llama3, dynamic: GGUF has no word for them, divisors lose bits */
+    double factor, hf_factor, low, high, beta_fast, beta_slow, attention_factor;
+    int original_ctx, ctx;
+    kw_floats short_factor, long_factor; /* longrope's divisors */
+} kw_rope_config;
+
+/* Which layers look at a window of the last positions only. The file names each layer's type, or a pattern (a period: every
+ * n-th layer sees all; or a flag for each layer), or all layers from one on have the window. */
+typedef struct kw_windows {
+    int size;   /* positions that a row sees with its own; 0: all */
+    int from;   /* the first layer with a window, where neither types nor pattern say it */
+    bool is_on; /* where the file has a switch */
+    kw_words types;
+    kw_floats pattern;
+} kw_windows;
+
+/* What every family's config begins with: the fields fill it, the family's check completes it, and who runs the model reads it.
+ * What a family does not have is 0. */
+typedef struct kw_config {
+    int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab, ctx_train;
+    int q_dim, kv_dim, qkv_dim, one; /* sizes of weights, derived; a vector is one row */
+    double eps;                      /* of the norms */
+    char activation[KW_WORD_MAX];
+    bool from_gguf;   /* the file's names and conventions are GGUF's */
+    bool interleaved; /* the file's rows of q and k lie in pairs, see kw_arch */
+    /* Of layers with a router: how many experts there are and a row has, how wide they are, and whether their shares add up
+     * to 1. */
+    int n_experts, n_used, ffn_expert;
+    bool normalise;
+    kw_rope_config rope;
+    int n_rope;          /* rope frequencies: half the rotated width; 0: no rope */
+    bool rope_by_length; /* past ctx_train every length has frequencies of its own (dynamic) */
+    int rope_switch; /* texts longer than this have other frequencies (longrope); 0: none have */
+    kw_windows windows;
+    int window; /* no layer looks further back than that many positions; 0: some layer does */
+    bool ctx_is_fixed; /* positions are learned: there are none behind ctx_train */
+    /* Of encoders: kinds of parts of a text (0: not told apart), scores of a text (0: none), and how often the separator stands
+     * between two texts. */
+    int n_types, n_labels, n_between;
+    /* With an encoder: its layers, what the decoder's text begins with, and what fills up rows of ids. */
+    int n_encoder_layers, start_id, pad_id;
+} kw_config;
+
+/* What a model has once, and what each layer has. What a family's table does not list stays absent. */
+typedef struct kw_weights {
+    void *layers;
+    kw_weight_ref embed, positions, types, norm, b_norm, head;
+    kw_weight_ref rope_freqs, rope_short, rope_long; /* GGUF's divisors of rope frequencies */
+    kw_weight_ref pool, b_pool, labels, b_labels;    /* of encoders: see pool and head below */
+} kw_weights;
+
+typedef struct kw_layer {
+    kw_weight_ref norm, b_norm; /* where one norm is not of attention or the network alone */
+    kw_weight_ref attn_norm, b_attn_norm, q, b_q, k, b_k, v, b_v, qkv, b_qkv, o, b_o, q_norm,
+        k_norm, attn_post;
+    kw_weight_ref ffn_norm, b_ffn_norm, gate, b_gate, up, b_up, down, b_down, ffn_post;
+    kw_weight_ref router, gates, ups, downs; /* of a mixture of experts */
+} kw_layer;
+
 /* ---- the architectures a file may name ---- */
 typedef struct kw_arch {
     const char *hf, *gguf; /* model_type of config.json; general.architecture. NULL: not there */
     const char *hf_class;  /* in "architectures", for configs without model_type */
     bool
         gguf_interleaved; /* GGUF stores rows of q and k in pairs (2j, 2j+1); Hugging Face never does */
+    /* Of several families with one name in GGUF: the key, not 0, that a file of this one has; NULL: of the one that is left. */
+    const char *gguf_key;
 } kw_arch;
 
 /* The inputs of a decoder's plan, made by whoever records it. */
@@ -104,104 +172,65 @@ typedef struct kw_decoder_inputs {
     kw_val memory[2];   /* [m, kv heads * width] */
 } kw_decoder_inputs;
 
-/* What all decoders say about themselves, from their own config. */
-typedef struct kw_decoder_shape {
-    int n_layers, dim, n_heads, n_kv_heads, head_dim, ffn_dim, n_vocab, ctx_train;
-    int n_rope;          /* rope frequencies: half the rotated width */
-    bool rope_by_length; /* past ctx_train every length has frequencies of its own (dynamic) */
-    int rope_switch; /* texts longer than this have other frequencies (longrope); 0: none have */
-    int window;      /* no layer looks further back than that many positions; 0: some layer does */
-    bool ctx_is_fixed; /* positions are learned: there are none behind ctx_train */
-    /* Of encoders: kinds of parts of a text (0: not told apart), scores of a text (0: none), and how often the separator stands
-     * between two texts. */
-    int n_types, n_labels, n_between;
-    /* With an encoder: its layers, what the decoder's text begins with, and what fills up rows of ids. */
-    int n_encoder_layers, start_id, pad_id;
-} kw_decoder_shape;
-
+enum { KW_TABLES_MAX = 8, KW_TABLE_END = 0xffff };
 typedef struct kw_family {
     const char *name;
     bool
         is_encoder; /* reads whole texts, each row all of its own, and writes none: there is no cache; leave may be NULL */
     const kw_arch *archs; /* ends with a row of NULLs */
-    size_t config_size, layer_size, weights_size;
-    size_t layers_at;   /* offset in weights of a pointer to the layers */
-    size_t n_layers_at; /* offset in config of an int */
+    size_t config_size, layer_size,
+        weights_size; /* of structs that begin with kw_config and so on */
+    size_t layers_at,
+        n_layers_at; /* offsets in weights of a pointer to the layers, in config of an int */
     /* NULL, or who reads the text that this decoder looks at: a family of its own, of the same config and weights structs,
      * with other layers in them. */
     const struct kw_family *encoder;
-    const kw_field *fields; /* ends with at = KW_TABLE_END */
-    const kw_weight_row *weights;
-    kw_status (*check)(void *config, bool interleaved); /* derives and validates */
+    /* Tables, of its own and of its relatives; each ends with at = KW_TABLE_END, and the list, which is never full, with NULL.
+     * The first weight is the embedding. */
+    const kw_field *fields[KW_TABLES_MAX];
+    const kw_weight_row *weights[KW_TABLES_MAX];
+    kw_status (*check)(kw_config *c); /* derives and validates */
     /* Makes weights of its own of those that were bound; NULL: there are none. Not called for an encoder's sake. */
-    kw_status (*derive)(const void *config, void *weights, kw_arena *arena);
-    /* The member that a GGUF file's model is to Hugging Face, whose config says what GGUF leaves to be seen; NULL: the same. */
-    int (*hf_member)(void *config);
-    kw_decoder_shape (*shape)(const void *config);
-    /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. NULL: no rope. */
-    void (*frequencies)(const void *config, const void *weights, int64_t length, float *freq,
-                        float *scale);
-    kw_val (*enter)(kw_plan *p, const void *config, const void *weights,
+    kw_status (*derive)(const kw_config *c, kw_weights *w, kw_arena *arena);
+    kw_val (*enter)(kw_plan *p, const kw_config *c, const kw_weights *w,
                     const kw_decoder_inputs *in);
-    /* One layer. State that all layers share (the rope table) is made by begin and handed through. */
-    kw_val (*begin)(kw_plan *p, const void *config, const kw_decoder_inputs *in);
-    kw_val (*block)(kw_plan *p, const void *config, const void *layer, int il, kw_val x,
-                    kw_val shared, const kw_decoder_inputs *in);
-    kw_val (*leave)(kw_plan *p, const void *config, const void *weights, kw_val x);
-    kw_val (*head)(kw_plan *p, const void *config, const void *weights, kw_val x);
+    /* One layer. The rope table, KW_NONE without rope, is shared by all of them. */
+    kw_val (*block)(kw_plan *p, const kw_config *c, const kw_layer *w, int il, kw_val x,
+                    kw_val table, const kw_decoder_inputs *in);
+    kw_val (*leave)(kw_plan *p, const kw_config *c, const kw_weights *w, kw_val x);
+    kw_val (*head)(kw_plan *p, const kw_config *c, const kw_weights *w, kw_val x);
     /* Of an encoder: what it makes of whole texts, whose first rows are x's `first` [t,1] -> [t,dim]; KW_NONE when the file has
      * nothing for it. head then scores that, or is KW_NONE too. */
-    kw_val (*pool)(kw_plan *p, const void *config, const void *weights, kw_val x, kw_val first);
+    kw_val (*pool)(kw_plan *p, const kw_config *c, const kw_weights *w, kw_val x, kw_val first);
     /* k and v of a layer for what the encoder made of a text: [m, dim] to twice [m, kv heads * width]. */
-    void (*memory)(kw_plan *p, const void *layer, kw_val encoded, kw_val kv[2]);
+    void (*memory)(kw_plan *p, const kw_layer *w, kw_val encoded, kw_val kv[2]);
+    /* Rope frequencies [n_rope] for a text of `length` tokens, and the factor of cos and sin. NULL: no rope. */
+    void (*frequencies)(const kw_config *c, const kw_weights *w, int64_t length, float *freq,
+                        float *scale);
 } kw_family;
 
-#define KW_TABLE_END ((size_t)-1)
+/* The row behind this one, in its table or the next; NULL: it was the last. */
+const kw_field *kw_field_after(const kw_family *f, const kw_field *row);
+const kw_weight_row *kw_weight_after(const kw_family *f, const kw_weight_row *row);
 
 /* The families of families.def, in its order; ends with NULL. */
 const kw_family *const *kw_families(void);
-/* The family that knows this architecture, and its row; NULL when none does. */
-const kw_family *kw_family_find(kw_str arch, bool is_gguf, const kw_arch **row);
+/* The family that knows this architecture, and its row; NULL when none does. has: whether the file has a key, and not 0; NULL:
+ * it has none. */
+typedef bool (*kw_has_key)(const void *file, const char *key);
+const kw_family *kw_family_find(kw_str arch, bool is_gguf, kw_has_key has, const void *file,
+                                const kw_arch **row);
 /* "llama, LlamaForCausalLM, qwen2..." for messages. */
 void kw_family_list(kw_buf *out);
 
-/* ---- blocks.c: what three or more families share ---- */
-typedef struct kw_size {
-    const char *name;
-    int value, max;
-} kw_size;
-enum { KW_EXPERTS_MAX = 1024 };
-/* KW_EFORMAT names the first that is not 1 to max. */
-kw_status kw_check_sizes(const kw_size *sizes, size_t n);
-/* `begin` of a family whose layers share the rope table, and of one whose layers share nothing. */
-kw_val kw_begin_rope(kw_plan *p, const void *config, const kw_decoder_inputs *in);
-kw_val kw_begin_nothing(kw_plan *p, const void *config, const kw_decoder_inputs *in);
-typedef struct kw_rope_config {
-    int head_dim; /* the rotated width */
-    double base;
-    char type[KW_WORD_MAX]; /* "", default, linear, dynamic, llama3, yarn, longrope */
-    double factor, low, high, beta_fast, beta_slow, attention_factor;
-    int original_ctx, ctx;
-} kw_rope_config;
+/* ---- rope.c and windows.c: what a converter asks too ---- */
+
 /* The frequencies of every rope flavour, rounded to f32 where the reference implementation rounds. divisors: [d/2] from
  * the file (GGUF's rope_freqs, longrope's factors for this length), or NULL. */
 void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors,
                          float *freq, float *scale);
-/* KW_EUNSUPPORTED names a type that is not known. */
-kw_status kw_rope_check(const kw_rope_config *c);
-
-/* Which layers look at a window of the last positions only. The file names each layer's type, or a pattern (a period: every
- * n-th layer sees all; or a flag for each layer), or all layers from one on have the window. */
-typedef struct kw_windows {
-    int size; /* positions that a row sees with its own; 0: all */
-    int from; /* the first layer with a window, where neither types nor pattern say it */
-    kw_words types;
-    kw_floats pattern;
-} kw_windows;
 /* The window of layer il; 0: it sees all. */
 int kw_window_of(const kw_windows *w, int il);
-int kw_window_of_all(const kw_windows *w, int n_layers); /* 0 when one layer sees all */
-kw_status kw_windows_check(const kw_windows *w, int n_layers);
 
 /* T5's bucket for a distance >= 0 of n: half of them for one distance each, the others by its logarithm, up to `most`. */
 int kw_distance_bucket(int distance, int n, int most);

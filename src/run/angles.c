@@ -18,7 +18,7 @@ void kw_angles_close(kw_angles *a)
 
 bool kw_angles_set(const kw_model *m, kw_angles *a, int64_t length)
 {
-    const kw_decoder_shape *s = &m->shape;
+    const kw_config *s = &m->shape;
     int64_t effective = s->rope_by_length && length > s->ctx_train  ? length
                         : s->rope_switch && length > s->rope_switch ? s->rope_switch + 1
                                                                     : 0;

@@ -79,11 +79,12 @@ static void record_memory(const kw_model *m, kw_plan *p, kw_val kv[2])
 kw_val kw_record_stack(const kw_model *m, const kw_family *f, kw_plan *p, kw_decoder_inputs *in,
                        bool trace)
 {
-    kw_val x = f->enter(p, m->config, m->weights, in), shared = f->begin(p, m->config, in);
+    kw_val x = f->enter(p, m->config, m->weights, in), table = KW_NONE;
+    if (m->config->n_rope) table = kw_rope_table(p, in->rows, in->freq, in->rope_scale);
     for (int il = 0; il < kw_model_layers(m, f); il++) {
         if (trace) kw_output(p, x, "hidden");
         if (f->encoder) record_memory(m, p, in->memory);
-        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, shared, in);
+        x = f->block(p, m->config, kw_model_layer(m, f, il), il, x, table, in);
     }
     if (trace) kw_output(p, x, "hidden");
     return x;

@@ -137,7 +137,7 @@ static kw_status look_at_tensors(examiner *x)
 static bool is_routed(const examiner *x, const kw_family *f, int il)
 {
     char name[KW_NAME_MAX];
-    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++)
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row))
         if (row->flags & KW_W_ROUTER && kw_weight_find(x->m, row, il, 0, name)) return true;
     return false;
 }
@@ -177,8 +177,7 @@ static kw_status read_config(const examiner *x)
 static void look_at_stack(const examiner *x, const kw_family *f)
 {
     int n_layers = kw_model_layers(x->m, f);
-    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
-        if (!kw_model_has(x->m, row)) continue;
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row)) {
         for (int il = 0; il < (row->flags & KW_W_LAYER ? n_layers : 1); il++)
             look_at_weight(x, f, row, il);
     }

@@ -7,14 +7,15 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Whether the class says more than the type: a T5EncoderModel has the type t5. */
-static bool is_other_family(const kw_json *type, const kw_json *name)
+/* Whether the class says more than the type: a T5EncoderModel has the type t5, and some types are of more than text. */
+static bool says_more(const kw_json *name, const kw_json *type)
 {
     const kw_arch *row;
     if (!type || type->type != KW_JSON_STRING) return true;
     if (name->type != KW_JSON_STRING) return false;
-    const kw_family *by_class = kw_family_find(name->string, false, &row);
-    return by_class && by_class != kw_family_find(type->string, false, &row);
+    const kw_family *by_class = kw_family_find(name->string, false, NULL, NULL, &row);
+    const kw_family *by_type = kw_family_find(type->string, false, NULL, NULL, &row);
+    return by_class && (!by_type || by_type->encoder == by_class);
 }
 
 /* The architecture as the file names it. */
@@ -37,7 +38,7 @@ static kw_status read_arch(kw_model *m)
             "put the model's config.json into the same folder");
     const kw_json *type = kw_json_path(config, "model_type"),
                   *list = kw_json_get(config, "architectures");
-    if (list && list->child && is_other_family(type, list->child)) type = list->child;
+    if (list && list->child && says_more(list->child, type)) type = list->child;
     if (!type || type->type != KW_JSON_STRING)
         return kw_fail(KW_EFORMAT, "config.json has no model_type");
     m->arch = type->string;
@@ -118,7 +119,8 @@ static kw_status check_is_model(const kw_model *m)
 static void find_family(kw_model *m)
 {
     const kw_arch *arch = NULL;
-    m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF, &arch);
+    m->family = kw_family_find(m->arch, kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF,
+                               kw_config_has, m, &arch);
     if (m->family) m->member = (int)(arch - m->family->archs);
 }
 
@@ -142,7 +144,7 @@ static kw_status fill(kw_model *m, const char *path, const kw_model_options *o)
     if (!st) st = add_adapters(m, o);
     if (!st) st = kw_load_weights(m);
     if (st) return st;
-    m->shape = m->family->shape(m->config);
+    m->shape = *m->config;
     st = load_tokenizer(m, o->tokenizer);
     if (!st) st = kw_load_end_ids(m);
     if (!st) st = kw_model_pack(m, path, o);

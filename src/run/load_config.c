@@ -65,6 +65,12 @@ static answer from_meta(const kw_model *m, const kw_field *f)
     return a;
 }
 
+bool kw_config_has(const void *model, const char *key)
+{
+    answer a = from_meta(model, &(kw_field){ .gguf = key });
+    return a.is_number && a.number > 0;
+}
+
 static const char *name_of(const kw_model *m, const kw_field *f)
 {
     const char *name = kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF ? f->gguf : f->json;
@@ -143,8 +149,6 @@ static kw_status put_words(kw_model *m, const kw_field *f, const answer *a, kw_w
 static kw_status put_field(kw_model *m, const kw_field *f, answer a)
 {
     char *at = (char *)m->config + f->at;
-    if (f->type == KW_FIELD_MEMBER) memcpy(at, &m->member, sizeof(int));
-    if (f->type == KW_FIELD_MEMBER) return KW_OK;
     if (f->type == KW_FIELD_WORD) return put_word(m, f, &a, at);
     if (f->type == KW_FIELD_FLOATS) return put_floats(m, f, &a, (kw_floats *)(void *)at);
     if (f->type == KW_FIELD_WORDS) return put_words(m, f, &a, (kw_words *)(void *)at);
@@ -168,9 +172,12 @@ kw_status kw_load_config(kw_model *m)
     bool is_gguf = kw_checkpoint_naming(m->ck) == KW_NAMING_GGUF;
     m->config = kw_arena_alloc(&m->arena, 1, m->family->config_size);
     if (!m->config) return KW_ENOMEM;
-    for (const kw_field *f = m->family->fields; f->at != KW_TABLE_END; f++) {
+    for (const kw_field *f = m->family->fields[0]; f; f = kw_field_after(m->family, f)) {
         kw_status st = put_field(m, f, is_gguf ? from_meta(m, f) : from_json(m, f));
         if (st) return st;
     }
-    return m->family->check(m->config, is_gguf && m->family->archs[m->member].gguf_interleaved);
+    m->config->one = 1;
+    m->config->from_gguf = is_gguf;
+    m->config->interleaved = is_gguf && m->family->archs[m->member].gguf_interleaved;
+    return m->family->check(m->config);
 }

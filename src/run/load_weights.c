@@ -33,7 +33,7 @@ static int *dimension(const binding_of *b, int i)
 static int64_t find_part(const binding_of *b, int64_t *start)
 {
     int64_t total = 0;
-    for (const kw_weight_row *row = b->f->weights; row->at != KW_TABLE_END; row++) {
+    for (const kw_weight_row *row = b->f->weights[0]; row; row = kw_weight_after(b->f, row)) {
         if (!(row->flags & KW_W_PART) || strcmp(row->hf, b->row->hf) != 0) continue;
         if (row == b->row) *start = total;
         total += kw_model_number(b->m, row->dim[0]);
@@ -211,7 +211,7 @@ static kw_status bind_experts(binding_of *b, kw_weight_ref *ref)
 /* Whether the layer, as far as it is bound, has a router. */
 static bool is_routed(const kw_family *f, const char *layer)
 {
-    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++)
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row))
         if (row->flags & KW_W_ROUTER)
             return ((const kw_weight_ref *)(const void *)(layer + row->at))->t;
     return false;
@@ -231,7 +231,7 @@ static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
     if (!found && (b->row->flags & (KW_W_OPTIONAL | KW_W_ROUTER))) return KW_OK;
     if (!found && (b->row->flags & KW_W_TIED)) {
         *ref = *(const kw_weight_ref *)(const void *)((const char *)b->m->weights +
-                                                      b->f->weights[0].at);
+                                                      b->f->weights[0]->at);
         return KW_OK;
     }
     if (!found) return missing(b);
@@ -256,10 +256,9 @@ static kw_status bind_one(binding_of *b, kw_weight_ref *ref)
 static kw_status bind_row(kw_model *m, const kw_family *f, const kw_weight_row *row, char *layers)
 {
     bool per_layer = row->flags & KW_W_LAYER;
-    if (!kw_model_has(m, row)) return KW_OK;
     for (int il = 0; il < (per_layer ? kw_model_layers(m, f) : 1); il++) {
         binding_of b = { .m = m, .f = f, .row = row, .il = il };
-        char *home = per_layer ? layers + (size_t)il * f->layer_size : m->weights;
+        char *home = per_layer ? layers + (size_t)il * f->layer_size : (char *)m->weights;
         kw_weight_ref *ref = (kw_weight_ref *)(void *)(home + row->at);
         if (is_idle(&b, home)) continue;
         kw_status st = row->flags & KW_W_EXPERTS ? bind_experts(&b, ref) : bind_one(&b, ref);
@@ -274,7 +273,7 @@ static kw_status bind_stack(kw_model *m, const kw_family *f)
     char *layers = kw_arena_alloc(&m->arena, (size_t)kw_model_layers(m, f), f->layer_size);
     if (!layers) return KW_ENOMEM;
     memcpy((char *)m->weights + f->layers_at, &layers, sizeof layers);
-    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row)) {
         kw_status st = bind_row(m, f, row, layers);
         if (st) return st;
     }

@@ -22,7 +22,7 @@ static bool translate_of(const kw_model *m, const kw_family *f, kw_str name, boo
 {
     int n_layers = kw_model_layers(m, f);
     char each[KW_NAME_MAX];
-    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row)) {
         const char *to = from_gguf ? row->hf : row->gguf;
         if (!to || row->flags & (KW_W_EXPERTS | KW_W_F32)) continue;
         for (int il = 0; il < (row->flags & KW_W_LAYER ? n_layers : 1); il++)
@@ -141,7 +141,7 @@ static kw_status reorder(const kw_model *m, const kw_lora *l, kw_str name, kw_ar
                      : kw_str_ends(name, ".q_proj.weight") || kw_str_ends(name, ".k_proj.weight");
     const kw_arch *arch = m->family ? &m->family->archs[m->member] : NULL;
     if (is_gguf == l->is_gguf || !is_qk || !arch || !arch->gguf_interleaved) return KW_OK;
-    size_t d = (size_t)m->family->shape(m->config).head_dim;
+    size_t d = (size_t)m->config->head_dim;
     if (d == 0 || d % 2 || f->rows % d) return kw_fail(KW_ESHAPE, "heads of %zu rows", d);
     float *sorted = kw_arena_alloc(arena, f->rows * f->r + 1, sizeof *sorted);
     if (!sorted) return KW_ENOMEM;
@@ -244,11 +244,9 @@ static kw_status merge_pair(kw_model *m, const kw_lora *l, const kw_lora_pair *p
 
 static kw_status check_arch(const kw_model *m, const kw_lora *l)
 {
-    const kw_arch *row = NULL;
     if (!l->is_gguf || !m->family) return KW_OK;
-    if (kw_family_find(l->config.base, true, &row) == m->family &&
-        row == &m->family->archs[m->member])
-        return KW_OK;
+    const char *own = m->family->archs[m->member].gguf;
+    if (own && kw_str_is(l->config.base, own)) return KW_OK;
     return kw_because(other_model(m, l), "it does not fit the model's architecture");
 }
 

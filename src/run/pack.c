@@ -34,7 +34,7 @@ static bool is_worth(const kw_family *f, const kw_tensor *t)
 static size_t walk_stack(const kw_model *m, const kw_family *f, kw_packed *out)
 {
     size_t n = 0;
-    for (const kw_weight_row *row = f->weights; row->at != KW_TABLE_END; row++) {
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row)) {
         int layers = row->flags & KW_W_LAYER ? kw_model_layers(m, f) : 1;
         for (int il = 0; il < layers && is_matrix(row); il++) {
             const char *home = row->flags & KW_W_LAYER ? kw_model_layer(m, f, il) : m->weights;

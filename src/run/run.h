@@ -40,8 +40,9 @@ struct kw_model {
     kw_str arch;           /* as the file names it */
     const char *arch_name; /* the same, NUL-terminated */
     const char *name;
-    void *config, *weights;
-    kw_decoder_shape shape;
+    kw_config *config; /* the family's, and its weights: they begin with these */
+    kw_weights *weights;
+    kw_config shape; /* the config's numbers, those included that the weights told */
     kw_tokenizer *tokenizer;
     int32_t *end_ids;
     size_t n_end_ids;
@@ -65,12 +66,6 @@ static inline int kw_model_layers(const kw_model *m, const kw_family *f)
 {
     return kw_model_number(m, f->n_layers_at);
 }
-/* Whether the model is of the members that have this weight. */
-static inline bool kw_model_has(const kw_model *m, const kw_weight_row *row)
-{
-    unsigned only = row->flags >> 16;
-    return !only || only >> m->member & 1;
-}
 
 /* weight_names.c: what a row of the family's table is called in files. */
 enum { KW_NAME_MAX = 160 };
@@ -93,6 +88,7 @@ kw_status kw_model_identify(kw_model *m);
 const kw_meta *kw_meta_of_arch(const kw_checkpoint *ck, kw_str arch, const char *key);
 /* load_config.c, load_weights.c, end_ids.c: the three things a checkpoint is asked for. */
 kw_status kw_load_config(kw_model *m);
+bool kw_config_has(const void *model, const char *key); /* a GGUF file's key, and not 0 */
 kw_status kw_load_weights(kw_model *m);
 kw_status kw_load_end_ids(kw_model *m);
 

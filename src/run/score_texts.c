@@ -97,7 +97,7 @@ static kw_status alone(scorer *c, const kw_ids *ids, size_t number)
 
 static kw_status add(scorer *c, kw_text text, size_t number)
 {
-    const kw_decoder_shape *shape = &c->s->m->shape;
+    const kw_config *shape = &c->s->m->shape;
     size_t most = (size_t)c->s->options.batch;
     kw_ids ids = { 0 };
     kw_status st = kw_tokenizer_encode(c->s->m->tokenizer, (kw_str){ text.text, text.len },

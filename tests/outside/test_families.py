@@ -75,7 +75,7 @@ def test_windows_that_cannot_be_are_refused_by_name():
              ({**window, "layer_types": [1, 2]}, "layer_types is not a list"),
              ({**window, "layer_types": ["full_attention", "linear_attention"]}, 'layer 1 has type "linear_attention"'),
              ({**window, "sliding_window": None, "layer_types": types}, "layer 0 has a sliding window"),
-             ({**window, "max_window_layers": "all"}, "max_window_layers is not a number")], LLAMA)
+             ({**window, "model_type": "qwen2", "max_window_layers": "all"}, "max_window_layers is not a number")], LLAMA)
 
 
 # ---- the same weights as GGUF ----
@@ -126,7 +126,7 @@ def settings_of(folder):
     return {**config, **{k: v for k, v in (config.get("rope_parameters") or {}).items() if k == "rope_theta"}}
 
 
-def same_as_gguf(case, arch, layer=LAYER, more={}, plus_one=lambda name: False, extra={}, **settings):
+def case_as_gguf(path, case, arch, layer=LAYER, more={}, plus_one=lambda name: False, extra={}):
     folder = data("golden/" + case)
     config = settings_of(folder)
     meta = {"general.architecture": arch, **{arch + "." + g: config[h] for h, g in KEYS if config.get(h) is not None}}
@@ -136,11 +136,14 @@ def same_as_gguf(case, arch, layer=LAYER, more={}, plus_one=lambda name: False, 
         g = gguf_name(name, layer)
         if plus_one(g): values = type(values)("f", [type(values)("f", [1 + x])[0] for x in values])
         tensors[g] = (shape, values)
-    tensors.update(extra)
+    write_gguf(path, meta, {**tensors, **extra})
+    return folder, [i % config["vocab_size"] for i in IDS]
+
+
+def same_as_gguf(case, arch, layer=LAYER, more={}, plus_one=lambda name: False, extra={}, **settings):
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "model.gguf")
-        write_gguf(path, meta, tensors)
-        ids = [i % config["vocab_size"] for i in IDS]
+        folder, ids = case_as_gguf(path, case, arch, layer, more, plus_one, extra)
         out = infer(path, ([1, len(ids)], ids), ["logits"], [])
         assert list(out["logits"][1]) == logits(folder, ids, **settings), "%s as GGUF gives other bits" % case
 
@@ -246,6 +249,28 @@ def test_phi3_longrope_as_gguf_has_the_same_bits():
     keys = {"rope.dimension_count": 12, "rope.scaling.original_context_length": 32}
     for more in (keys, {**keys, "rope.scaling.attn_factor": (1 + math.log(4) / math.log(32)) ** 0.5}):
         same_as_gguf("phi3-longrope", "phi3", PHI3, more, extra=lists)
+
+
+def test_longrope_as_gguf_is_any_familys_and_wants_its_divisors():
+    rope = {"rope_type": "longrope", "rope_theta": 1e6, "original_max_position_embeddings": 32,
+            "short_factor": [1 + i / 8 for i in range(12)], "long_factor": [2 + i / 4 for i in range(12)]}
+    lists = {"rope_factors_%s.weight" % k: ([12], array.array("f", rope[k + "_factor"])) for k in ("short", "long")}
+    keys = {"rope.scaling.type": "longrope", "rope.scaling.original_context_length": 32}
+    same_as_gguf("qwen3-qknorm", "qwen3", more=keys, extra=lists, rope_parameters=rope)
+    short = {k: v for k, v in lists.items() if "short" in k}
+    for more, extra, said in ((keys, {}, "not both there"), (keys, short, "not both there"), ({}, lists, 'are there, the rope scaling type is ""')):
+        with tempfile.TemporaryDirectory() as d:
+            path = os.path.join(d, "model.gguf")
+            case_as_gguf(path, "qwen3-qknorm", "qwen3", more=more, extra=extra)
+            code, _, err = run("generate", path, "--ids", "1", "-n", 1)
+            assert code == 65 and said in err.decode(), err.decode()
+
+
+def test_shares_of_experts_are_as_they_come_where_the_file_does_not_say():
+    """Qwen3's class has norm_topk_prob false by default; GGUF knows no other than true."""
+    folder = data("golden/qwen3-moe")
+    absent = logits(folder, norm_topk_prob=None)
+    assert absent == logits(folder, norm_topk_prob=False) and absent != logits(folder, norm_topk_prob=True)
 
 
 def test_longrope_has_one_list_for_short_texts_and_one_for_long():
