@@ -27,6 +27,7 @@ typedef struct kw_quantize_options {
     const char *imatrix; /* file of importances, or NULL */
     uint64_t fit_bytes;  /* take the best type whose file is not larger; 0: type says */
     bool requantize;     /* the input may be quantized already */
+    bool force;          /* replace what is at out */
     bool allow_nan;      /* NaN and infinities become 0 in blocks, and stay in floats */
     bool measure;
     void (*on_tensor)(void *user, const kw_quantized_tensor *t);
@@ -44,13 +45,14 @@ typedef struct kw_quantize_result {
 KW_API const char *kw_quantize_type(int i);
 
 /* Reads a GGUF file, writes another: all or nothing. KW_EINVAL: an unknown type (the message lists them), the output is the
- * input, a quantized input without requantize. KW_EFORMAT names a tensor with values that are not finite. KW_ELIMIT: no type
+ * input, or there already without force, a quantized input without requantize. KW_EFORMAT names a tensor with values that are not finite. KW_ELIMIT: no type
  * fits. KW_EWRITE: the output cannot be written. */
 KW_API kw_status kw_quantize(kw_engine *e, const char *in, const char *out,
                              const kw_quantize_options *o, kw_quantize_result *result);
 
 /* Reads a text with a model (a GGUF file) and writes how large the inputs of each matrix's columns were, as GGUF, or in the
- * older form where out ends in ".dat". chunk: tokens of a window, 0: 512; at most max_chunks of them, 0: all. */
+ * older form where out ends in ".dat". session.ctx: tokens of a window, 0: 512, BOS among them where the tokenizer puts it; at most
+ * max_chunks windows, 0: all. */
 typedef struct kw_imatrix_options {
     kw_session_options session;
     int max_chunks;

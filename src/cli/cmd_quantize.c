@@ -67,6 +67,7 @@ int cmd_quantize(cli *c)
                               .imatrix = c->imatrix,
                               .fit_bytes = fit,
                               .requantize = c->requantize,
+                              .force = c->force,
                               .allow_nan = c->allow_nan,
                               .measure = c->report,
                               .on_tensor = show_tensor,

@@ -99,18 +99,26 @@ static kw_status see(void *user, const kw_plan *p, const kw_request *q)
 
 /* ---- reading the text ---- */
 
-static kw_status read_chunk(kw_session *s, const int32_t *ids, size_t n)
+/* Windows begin as texts do: with BOS where the tokenizer puts it. */
+typedef struct windows {
+    int32_t *ids; /* of one */
+    size_t n, n_start, count;
+} windows;
+
+static kw_status plan_windows(watcher *w, const kw_model *m, size_t n, const kw_imatrix_options *o,
+                              windows *win)
 {
-    s->n_done = 0;
-    kw_status st = kw_session_replace(s, ids, n);
-    while (!st && s->n_done < n) {
-        float *const *states = NULL;
-        size_t rows;
-        st = kw_session_take_cancel(s);
-        if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, &rows, &states);
-        if (!st) s->n_done += rows;
-    }
-    return st;
+    kw_special_ids special = { .bos = -1 };
+    if (m->tokenizer) special = kw_tokenizer_special(m->tokenizer);
+    win->n = o->session.ctx > 0 ? (size_t)o->session.ctx : 512;
+    win->n_start = special.adds_bos && special.bos >= 0 && win->n > 1 ? 1 : 0;
+    if (n < win->n - win->n_start) win->n = n + win->n_start;
+    win->count = n / (win->n - win->n_start);
+    if (o->max_chunks > 0 && win->count > (size_t)o->max_chunks) win->count = (size_t)o->max_chunks;
+    win->ids = kw_arena_alloc(&w->arena, win->n, sizeof *win->ids);
+    if (!win->ids) return KW_ENOMEM;
+    win->ids[0] = special.bos;
+    return KW_OK;
 }
 
 static kw_status read_text(watcher *w, kw_model *m, const int32_t *ids, size_t n,
@@ -118,21 +126,20 @@ static kw_status read_text(watcher *w, kw_model *m, const int32_t *ids, size_t n
 {
     kw_session_options options = o->session;
     kw_session *s = NULL;
-    if (options.ctx <= 0) options.ctx = 512;
-    size_t chunk = (size_t)options.ctx, chunks = n / chunk;
-    if (!chunks) {
-        chunk = n;
-        chunks = 1;
-    }
-    if (o->max_chunks > 0 && chunks > (size_t)o->max_chunks) chunks = (size_t)o->max_chunks;
-    facts->n_chunks = (int64_t)chunks;
-    facts->chunk = (int64_t)chunk;
-    kw_status st = kw_session_open(m, &options, &s);
+    windows win;
+    kw_status st = plan_windows(w, m, n, o, &win);
+    if (st) return st;
+    size_t step = win.n - win.n_start;
+    options.ctx = (int)win.n;
+    facts->n_chunks = (int64_t)win.count;
+    facts->chunk = (int64_t)win.n;
+    st = kw_session_open(m, &options, &s);
     if (st) return st;
     s->eval.watch = (kw_watch){ see, w };
-    for (size_t i = 0; i < chunks && !st; i++) {
-        st = read_chunk(s, ids + i * chunk, chunk);
-        if (o->on_progress) o->on_progress(o->user, "watching", i + 1, chunks);
+    for (size_t i = 0; i < win.count && !st; i++) {
+        memcpy(win.ids + win.n_start, ids + i * step, step * sizeof *ids);
+        st = kw_session_read(s, win.ids, win.n, NULL, NULL);
+        if (o->on_progress) o->on_progress(o->user, "watching", i + 1, win.count);
     }
     kw_session_close(s);
     return st;

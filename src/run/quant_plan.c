@@ -14,6 +14,9 @@ static kw_status open_input(kw_quant_job *j, const char *in, const char *out)
         return kw_try(kw_fail(KW_EINVAL, "%s would be written over itself",
                               is_known ? j->o->imatrix : in),
                       "another name for the output");
+    if (!j->o->force && kw_path_exists(out))
+        return kw_try(kw_fail(KW_EINVAL, "%s exists already", out),
+                      "another name, or --force to replace it");
     j->n = kw_checkpoint_count(j->ck);
     if (kw_checkpoint_naming(j->ck) != KW_NAMING_GGUF)
         return kw_try(kw_fail(KW_EUNSUPPORTED, "%s is %s: only GGUF files are quantized", in,

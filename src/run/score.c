@@ -26,8 +26,9 @@ kw_status kw_model_check_scores(const kw_model *m)
 }
 
 /* Scores the n rows behind n_done, whose final states were just computed. */
-static kw_status score_rows(kw_session *s, const float *final, size_t n, double *logprob)
+static kw_status score_rows(kw_session *s, const float *final, size_t n, void *logprob_)
 {
+    double *logprob = logprob_;
     size_t dim = (size_t)s->m->shape.dim, n_vocab = (size_t)s->m->shape.n_vocab;
     for (size_t at = 0; at < n; at += KW_HEAD_ROWS) {
         size_t rows = n - at < KW_HEAD_ROWS ? n - at : KW_HEAD_ROWS, from = s->n_done + at;
@@ -41,21 +42,27 @@ static kw_status score_rows(kw_session *s, const float *final, size_t n, double 
     return KW_OK;
 }
 
-kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, double *logprob)
+kw_status kw_session_read(kw_session *s, const int32_t *ids, size_t n, kw_rows_fn see, void *user)
 {
-    if (n < 2) return kw_fail(KW_EINVAL, "scoring needs at least 2 tokens, not %zu", n);
-    kw_status st = kw_model_check_scores(s->m);
-    if (st) return st;
     s->n_done = 0;
-    st = kw_session_replace(s, ids, n);
+    kw_status st = kw_session_replace(s, ids, n);
     while (!st && s->n_done < n) {
         float *const *states = NULL;
         size_t rows;
         st = kw_session_take_cancel(s);
         if (!st) st = kw_session_hidden(s, KW_EVAL_ALL, &rows, &states);
-        if (!st) st = score_rows(s, states[0], rows, logprob);
+        if (!st && see) st = see(s, states[0], rows, user);
         if (!st) s->n_done += rows;
     }
+    return st;
+}
+
+kw_status kw_session_score(kw_session *s, const int32_t *ids, size_t n, double *logprob)
+{
+    if (n < 2) return kw_fail(KW_EINVAL, "scoring needs at least 2 tokens, not %zu", n);
+    kw_status st = kw_model_check_scores(s->m);
+    if (st) return st;
+    st = kw_session_read(s, ids, n, score_rows, logprob);
     if (s->n_done) s->n_done--; /* a later step computes the last row again, for its logits */
     return st;
 }

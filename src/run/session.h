@@ -68,5 +68,8 @@ kw_status kw_session_advance(kw_session *s, size_t most_guesses);
 void kw_session_forget(kw_session *s); /* the window and its logits */
 /* The next rows through a plan that gives states: *n of them, those that are missing or as many as a run takes; n_done stays. */
 kw_status kw_session_hidden(kw_session *s, kw_eval_mode mode, size_t *n, float *const **out);
+/* score.c: reads a text from its beginning, in runs of rows; `see` (or NULL) gets the final states of each run's. */
+typedef kw_status (*kw_rows_fn)(kw_session *s, const float *final, size_t n, void *user);
+kw_status kw_session_read(kw_session *s, const int32_t *ids, size_t n, kw_rows_fn see, void *user);
 
 #endif

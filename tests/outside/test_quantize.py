@@ -85,12 +85,12 @@ def model(path, cols=512, rows=64, layers=4, poison=None):
 
 
 def quantize(*args):
-    return json.loads(ok("quantize", *args, "--report", "--json"))
+    return json.loads(ok("quantize", *args, "--force", "--report", "--json"))
 
 
 def test_every_type_is_written_with_the_error_it_should_have():
     with tempfile.TemporaryDirectory() as d:
-        source, out, worst = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf"), 0
+        source, out, sizes = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf"), {}
         model(source)
         for kind in TYPES:
             r = quantize(source, out, kind)
@@ -101,8 +101,18 @@ def test_every_type_is_written_with_the_error_it_should_have():
             keys, _, kinds = read_gguf(out)
             assert keys["general.quantization_version"] == 2 and keys["llama.block_count"] == 4, keys
             assert kinds == {t["name"]: KINDS[t["to"]] for t in r["report"]}
-            fit = quantize(source, out, "--fit", r["bytes"])
-            assert fit["bytes"] <= r["bytes"], (kind, fit["type"])
+            sizes[kind] = r["bytes"]
+        candidates = [k for k in TYPES if k not in "F32 BF16 Q5_1 Q5_0 Q4_1 Q4_0 IQ4_NL".split()]  # the others are larger than one that is as good
+        for limit in {n + more for n in sizes.values() for more in (-1, 0, 1000)}:
+            fitting = [k for k in candidates if sizes[k] <= limit]
+            code, shown, err = run("quantize", source, out, "--fit", limit, "--force", "--json")
+            assert code == (0 if fitting else 65), (limit, code, err)
+            if not fitting: assert b"the least is %.1f MB" % (min(sizes.values()) / 1e6) in err, err
+            else:
+                got = json.loads(shown)
+                assert (got["type"], got["bytes"]) == (fitting[0], sizes[fitting[0]]) and os.path.getsize(out) == got["bytes"] <= limit, (limit, got)
+        code, _, err = run("quantize", source, out, "Q8_0", "--fit", sizes["Q8_0"] - 1, "--force")
+        assert code == 65 and b"no TYPE" in err, err
 
 
 def test_a_foreign_decoder_finds_the_errors_that_are_reported():
@@ -149,7 +159,7 @@ def test_threads_do_not_change_a_byte():
         source, outs = os.path.join(d, "m.gguf"), []
         model(source, cols=768, rows=100)
         for threads in (1, 2, 5):
-            ok("quantize", source, os.path.join(d, "q.gguf"), "Q3_K_M", "-t", threads)
+            ok("quantize", source, os.path.join(d, "q.gguf"), "Q3_K_M", "--force", "-t", threads)
             outs.append(open(os.path.join(d, "q.gguf"), "rb").read())
         assert outs[0] == outs[1] == outs[2]
 
@@ -187,6 +197,9 @@ def test_bad_input_is_refused_by_name_and_leaves_nothing():
             assert code == 64 and b"over itself" in err, (args, code, err)
         assert open(source, "rb").read() == before == open(left, "rb").read()
         ok("quantize", os.path.join(d, "p700.gguf"), out, "Q4_0", "--allow-nan")
+        before = open(out, "rb").read()
+        code, _, err = run("quantize", source, out, "Q8_0")
+        assert code == 64 and b"exists already" in err and b"--force" in err and open(out, "rb").read() == before, err
         code, _, err = run("quantize", out, bad, "Q8_0")
         assert code == 64 and b"--requantize" in err and not os.path.exists(bad), err
         code, _, err = run("quantize", out, bad, "Q8_0", "--requantize")
@@ -198,20 +211,20 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one():
         source, out = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf")
         model(source, cols=1024, rows=256, layers=4)
         start = time.time()
-        ok("quantize", source, out, "Q5_K_M")
+        ok("quantize", source, out, "Q5_K_M", "--force")
         whole, new = time.time() - start, open(out, "rb").read()
         old, kinds = b"the old file", set()
         r = random.Random(5)
         for _ in range(50):
             open(out, "wb").write(old)
-            p = subprocess.Popen([KWAAI, "quantize", source, out, "Q5_K_M"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            p = subprocess.Popen([KWAAI, "quantize", source, out, "Q5_K_M", "--force"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(r.random() * whole * 1.1)
             p.send_signal(signal.SIGKILL)
             p.wait()
             got = open(out, "rb").read()
             assert got in (old, new), len(got)
             kinds.add(got == new)
-        ok("quantize", source, out, "Q5_K_M")
+        ok("quantize", source, out, "Q5_K_M", "--force")
         assert open(out, "rb").read() == new and sorted(os.listdir(d)) == ["m.gguf", "q.gguf"]
         return "ends seen: %s" % ", ".join("new" if k else "old" for k in sorted(kinds))
 
@@ -236,7 +249,10 @@ def test_importances_are_the_sums_of_squares_of_what_goes_in():
         words, im, dat = os.path.join(d, "t.txt"), os.path.join(d, "im.gguf"), os.path.join(d, "im.dat")
         open(words, "w").write("The quick brown fox jumps over the lazy dog. " * 3)
         ids = json.loads(ok("tokenize", path, "-f", words, "--no-special", "--json"))
-        n = len(ids) // 32 * 32
+        n = len(ids) // 31 * 31  # a window is BOS and 31 tokens, as this tokenizer begins a text with BOS
+        assert json.loads(ok("tokenize", path, "x", "--json"))[0] == 1
+        ids = [i for at in range(0, n, 31) for i in [1] + ids[at:at + 31]]
+        n = len(ids)
         for own, word in ((path, b"model itself"), (words, b"text itself")):
             before = open(own, "rb").read()
             code, _, err = run("imatrix", path, "-f", words, "-o", own, "-c", 32)
@@ -247,7 +263,7 @@ def test_importances_are_the_sums_of_squares_of_what_goes_in():
         _, weights, _ = read_gguf(path)
         emb, norm = weights["token_embd.weight"][1], weights["blk.0.attn_norm.weight"][1]
         want = [0.0] * 64
-        for i in ids[:n]:
+        for i in ids:
             row = emb[64 * i:64 * i + 64]
             scale = 1 / math.sqrt(sum(v * v for v in row) / 64 + 1e-5)
             for j in range(64): want[j] += (row[j] * scale * norm[j]) ** 2
@@ -260,7 +276,6 @@ def test_importances_are_the_sums_of_squares_of_what_goes_in():
         ok("imatrix", path, "-f", words, "-o", dat, "-c", 32, "--exact")
         outs = []
         for file in (im, dat):
-            ok("quantize", path, os.path.join(d, "q.gguf"), "Q4_0", "--imatrix", file)
             outs.append(quantize(path, os.path.join(d, "q.gguf"), "Q4_0", "--imatrix", file)["report"])
         assert [t["rms"] for t in outs[0]] == [t["rms"] for t in outs[1]]
         assert sum(t["importance"] for t in outs[0]) == 14, outs[0]

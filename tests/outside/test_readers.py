@@ -201,7 +201,7 @@ def test_ggml_of_before_gguf_is_written_as_gguf():
         write_old(old, b"ggjt", 3, local(TINY + "/q8_0.gguf"))
         ok("convert", old, new)
         assert logits_of(d, new) == logits_of(d, old) and ok("tokenize", new, text) == ok("tokenize", old, text)
-        ok("quantize", old, new, "Q8_0", "--requantize")
+        ok("quantize", old, new, "Q8_0", "--requantize", "--force")
         assert logits_of(d, new) == logits_of(d, old)
 
 
