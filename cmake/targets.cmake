@@ -22,7 +22,7 @@ endfunction()
 if(NOT KWAAI_SANITIZE)
     file(GLOB small ${src}/convert/*.c ${src}/family/*.c ${src}/format/*.c ${src}/plan/*.c ${src}/run/*.c
          ${src}/text/chat_*.c ${src}/text/load_*.c ${src}/text/save_*.c)
-    list(REMOVE_ITEM small ${src}/run/sampler.c ${src}/run/quantize.c)
+    list(REMOVE_ITEM small ${src}/run/sampler.c ${src}/convert/quantize.c)
     set_source_files_properties(${small} PROPERTIES COMPILE_OPTIONS -Os)
 endif()
 

@@ -44,7 +44,7 @@ typedef struct kw_quantize_result {
 /* The i-th type that kw_quantize knows, smallest last; NULL past the end. */
 KW_API const char *kw_quantize_type(int i);
 
-/* Reads a GGUF file, writes another: all or nothing. KW_EINVAL: an unknown type (the message lists them), the output is the
+/* in: whatever kw_model_load takes. Writes a GGUF file: all or nothing. KW_EINVAL: an unknown type (the message lists them), the output is the
  * input, or there already without force, a quantized input without requantize. KW_EFORMAT names a tensor with values that are not finite. KW_ELIMIT: no type
  * fits. KW_EWRITE: the output cannot be written. */
 KW_API kw_status kw_quantize(kw_engine *e, const char *in, const char *out,

@@ -270,6 +270,18 @@ static kw_status write_all(kw_convert_job *j, const target *t)
     return st;
 }
 
+kw_status kw_convert_plan(kw_convert_job *j)
+{
+    j->renames = j->to_gguf != (kw_checkpoint_naming(j->m->ck) == KW_NAMING_GGUF);
+    bool has_vocabulary = kw_checkpoint_meta(j->m->ck, "tokenizer.ggml.model");
+    kw_status st = KW_OK;
+    if (j->renames) st = learn(j);
+    else if (is_set(j->o->tokenizer) && j->to_gguf && !has_vocabulary) st = load_tokenizer(j);
+    if (!st) st = kw_convert_pair(j);
+    if (!st && j->renames && j->to_gguf) st = kw_convert_divisors(j);
+    return st;
+}
+
 static kw_status run(kw_convert_job *j, const char *in, const char *out)
 {
     target t = { 0 };
@@ -278,13 +290,7 @@ static kw_status run(kw_convert_job *j, const char *in, const char *out)
     if (!st) st = find_dtype(j->o, j->to_gguf, &j->dtype);
     if (!st) st = kw_model_inspect(in, NULL, &j->m);
     if (!st) st = check_target(in, j->m->ck, &t, j->o);
-    if (st) return st;
-    j->renames = j->to_gguf != (kw_checkpoint_naming(j->m->ck) == KW_NAMING_GGUF);
-    bool has_vocabulary = kw_checkpoint_meta(j->m->ck, "tokenizer.ggml.model");
-    if (j->renames) st = learn(j);
-    else if (is_set(j->o->tokenizer) && j->to_gguf && !has_vocabulary) st = load_tokenizer(j);
-    if (!st) st = kw_convert_pair(j);
-    if (!st && j->renames && j->to_gguf) st = kw_convert_divisors(j);
+    if (!st) st = kw_convert_plan(j);
     return st ? st : write_all(j, &t);
 }
 

@@ -2,7 +2,7 @@
  *
  * The families' tables have both names of every number and tensor, so this code knows no family. A job opens the input, pairs
  * its tensors with those of the output (pair.c), puts the facts into the output's form (keys.c, config.c), and streams the
- * rows (rows.c). */
+ * rows (rows.c). A quantization (quantize.c) is a job whose rows are coded anew, by all threads. */
 #ifndef KW_CONVERT_H
 #define KW_CONVERT_H
 
@@ -30,6 +30,7 @@ typedef struct kw_convert_job {
     const kw_convert_options *o;
     kw_model *m; /* opened to look at it; family and config are there where the names change */
     bool to_gguf, renames;
+    bool is_quantized;   /* by quantize.c, which says itself of what type the file is */
     kw_dtype dtype;      /* KW_DTYPE_COUNT: as they are */
     const kw_arch *arch; /* the output's row of the family's */
     int head_dim, n_heads, n_kv_heads;
@@ -40,12 +41,20 @@ typedef struct kw_convert_job {
     uint64_t done, total;
 } kw_convert_job;
 
+/* convert.c: what is known of the opened model, and its items. */
+kw_status kw_convert_plan(kw_convert_job *j);
 /* pair.c: fills items. */
 kw_status kw_convert_pair(kw_convert_job *j);
 /* An empty item at the end of the list, or NULL. */
 kw_convert_item *kw_convert_add(kw_convert_job *j);
 /* rows.c: one tensor after the other. */
 kw_status kw_convert_rows(kw_convert_job *j, kw_tensor_writer *w);
+/* Where the bytes of an item's row lie, in its source's dtype; NULL: in no one place, or they are not its values. */
+const void *kw_convert_row(const kw_convert_job *j, const kw_convert_item *it, int64_t row);
+/* n values of an item from this row and column on. */
+void kw_convert_read(const kw_convert_job *j, const kw_convert_item *it, const int64_t at[2],
+                     size_t n, float *x);
+void kw_convert_forget(const kw_convert_job *j, const kw_convert_item *it); /* read to the end */
 /* keys.c */
 kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k);
 /* GGUF's tensors that come from the configuration (divisors of rope), added to the items. */

@@ -309,8 +309,10 @@ kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k)
     if (st) return st;
     kw_gguf_put_string(k, "general.architecture", kw_str_of(j->arch->gguf));
     kw_gguf_put_string(k, "general.name", kw_str_of(j->m->name));
-    kw_gguf_put_int(k, "general.file_type", KW_GGUF_U32, file_type(j));
-    kw_gguf_put_int(k, "general.quantization_version", KW_GGUF_U32, 2);
+    if (!j->is_quantized) {
+        kw_gguf_put_int(k, "general.file_type", KW_GGUF_U32, file_type(j));
+        kw_gguf_put_int(k, "general.quantization_version", KW_GGUF_U32, 2);
+    }
     st = put_fields(&w);
     if (!st) st = put_pooling(&w);
     if (!st) st = put_tokenizer(j, k);

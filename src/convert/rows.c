@@ -8,8 +8,8 @@
 enum { BLOCK_BYTES = 2 << 20, TURN_STEP = 256 };
 
 typedef struct stream {
-    kw_convert_job *j;
-    kw_convert_item *item;
+    const kw_convert_job *j;
+    const kw_convert_item *item;
     kw_tensor_writer *out;
     int64_t rows, cols; /* of the output; a vector whose values are moved has one column */
     float *values;      /* [at most `step` rows] */
@@ -64,6 +64,49 @@ static const void *row_at(const stream *s, int64_t row)
     size_t bytes = 0;
     kw_dtype_size(t->dtype, (size_t)s->cols, &bytes);
     return (const char *)t->data + (size_t)(from % each) * bytes;
+}
+
+static bool is_moved_vector(const kw_convert_item *it)
+{
+    return it->out.tensor.rank < 2 && it->order != KW_ROWS_SAME;
+}
+
+/* A vector whose values are moved has rows of one value. */
+static stream open_item(const kw_convert_job *j, const kw_convert_item *it)
+{
+    const kw_tensor *t = &it->out.tensor;
+    stream s = { .j = j, .item = it, .rows = kw_tensor_rows(t), .cols = kw_tensor_cols(t) };
+    if (!is_moved_vector(it)) return s;
+    s.rows = s.cols;
+    s.cols = 1;
+    return s;
+}
+
+/* ---- any piece, for quantize.c ---- */
+
+const void *kw_convert_row(const kw_convert_job *j, const kw_convert_item *it, int64_t row)
+{
+    stream s = open_item(j, it);
+    bool is_there = it->order != KW_ROWS_TURNED && !is_moved_vector(it) && it->plus == 0;
+    return is_there ? row_at(&s, row) : NULL;
+}
+
+void kw_convert_read(const kw_convert_job *j, const kw_convert_item *it, const int64_t at[2],
+                     size_t n, float *x)
+{
+    stream s = open_item(j, it);
+    const kw_dtype_info *d = kw_dtype_get(it->in[0]->dtype);
+    const bool is_turned = it->order == KW_ROWS_TURNED, is_moved = is_moved_vector(it);
+    if (!is_turned && !is_moved)
+        d->decode((const char *)row_at(&s, at[0]) + (size_t)at[1] / d->block * d->bytes, x, n);
+    for (size_t i = 0; i < n && (is_turned || is_moved); i++) {
+        int64_t col = at[1] + (int64_t)i;
+        const char *p = is_moved ? row_at(&s, col)
+                                 : (const char *)kw_tensor_row(it->in[0], col) +
+                                       (size_t)at[0] * d->bytes; /* whose blocks are values */
+        d->decode(p, x + i, 1);
+    }
+    for (size_t i = 0; i < n && it->plus != 0; i++) x[i] += it->plus;
 }
 
 /* ---- values ---- */
@@ -156,28 +199,27 @@ static void progress(kw_convert_job *j, uint64_t more)
     if (j->o->on_progress) j->o->on_progress(j->o->progress_user, "converting", j->done, j->total);
 }
 
+void kw_convert_forget(const kw_convert_job *j, const kw_convert_item *it)
+{
+    for (int i = 0; i < it->n_in; i++)
+        kw_checkpoint_forget(j->m->ck, &(kw_named_tensor){ .tensor = *it->in[i] });
+}
+
 /* Integers are no weights: copied, never looked at. */
-static kw_status copy_whole(const stream *s)
+static kw_status copy_whole(kw_convert_job *j, const stream *s)
 {
     const kw_tensor *t = s->item->in[0];
     size_t bytes = (size_t)kw_tensor_rows(t) * kw_tensor_row_bytes(t);
-    progress(s->j, (uint64_t)(s->rows * s->cols));
+    progress(j, (uint64_t)(s->rows * s->cols));
     return kw_tensors_append(s->out, t->data, bytes);
 }
 
 static kw_status write_item(kw_convert_job *j, kw_convert_item *it, kw_tensor_writer *w)
 {
-    bool is_vector = it->out.tensor.rank < 2 && it->order != KW_ROWS_SAME;
-    const kw_tensor *t = &it->out.tensor;
-    stream s = {
-        .j = j, .item = it, .out = w, .rows = kw_tensor_rows(t), .cols = kw_tensor_cols(t)
-    };
+    stream s = open_item(j, it);
+    s.out = w;
     if (s.rows * s.cols == 0) return KW_OK;
-    if (!kw_dtype_get(it->in[0]->dtype)->decode) return copy_whole(&s);
-    if (is_vector) {
-        s.rows = s.cols;
-        s.cols = 1;
-    }
+    if (!kw_dtype_get(it->in[0]->dtype)->decode) return copy_whole(j, &s);
     kw_status st = room_for(&s);
     for (int64_t at = 0, n; at < s.rows && !st; at += n) {
         n = s.rows - at < s.step ? s.rows - at : s.step;
@@ -187,8 +229,7 @@ static kw_status write_item(kw_convert_job *j, kw_convert_item *it, kw_tensor_wr
     kw_free(s.values);
     kw_free(s.coded);
     kw_free(s.line);
-    for (int i = 0; i < it->n_in; i++)
-        kw_checkpoint_forget(j->m->ck, &(kw_named_tensor){ .tensor = *it->in[i] });
+    kw_convert_forget(j, it);
     return st;
 }
 

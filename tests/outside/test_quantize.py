@@ -282,6 +282,101 @@ def test_importances_are_the_sums_of_squares_of_what_goes_in():
         return "worst difference %.1e" % worst
 
 
+def with_bytes(source, folder):
+    """The model of a folder with a tokenizer whose ids are bytes."""
+    shown = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
+    chars = {b: chr(b) for b in shown}
+    chars.update({b: chr(256 + i) for i, b in enumerate(b for b in range(256) if b not in shown)})
+    bpe = {"type": "BPE", "vocab": {chars[b]: b for b in range(256)}, "merges": []}
+    step = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    os.mkdir(folder)
+    for name in ("config.json", "model.safetensors"): os.symlink(os.path.join(source, name), os.path.join(folder, name))
+    json.dump({"model": bpe, "pre_tokenizer": step, "decoder": step, "added_tokens": []}, open(os.path.join(folder, "tokenizer.json"), "w"))
+    return folder
+
+
+class Alone:
+    """A Llama with experts that reads each id alone, in plain Python: a row sees itself only, so attention gives its own value."""
+
+    def __init__(self, path, config):
+        _, self.w, _ = read_gguf(path)
+        self.c, self.sums, self.counts = config, {}, {}
+
+    def times(self, name, x, e=0):
+        dims, v = self.w[name]
+        key = name if len(dims) == 2 else (name, e)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        self.sums[key] = [a + b * b for a, b in zip(self.sums.get(key, [0.0] * len(x)), x)]
+        n, first = dims[0], e * dims[0] * dims[1]
+        return [sum(a * b for a, b in zip(v[i:i + n], x)) for i in range(first, first + n * dims[1], n)]
+
+    def norm(self, name, x):
+        scale = 1 / math.sqrt(sum(v * v for v in x) / len(x) + self.c["rms_norm_eps"])
+        return [v * scale * g for v, g in zip(x, self.w[name][1])]
+
+    def ffn(self, at, part, x, e=0):
+        gate, up = (self.times(at + "ffn_%s%s.weight" % (p, part), x, e) for p in ("gate", "up"))
+        return self.times(at + "ffn_down%s.weight" % part, [g / (1 + math.exp(-g)) * u for g, u in zip(gate, up)], e)
+
+    def experts(self, at, x):
+        scores = [math.exp(v) for v in self.times(at + "ffn_gate_inp.weight", x)]
+        best = sorted(range(len(scores)), key=lambda i: -scores[i])[:self.c["num_experts_per_tok"]]
+        outs = [self.ffn(at, "_exps", x, e) for e in best]  # their shares add up to 1
+        return [sum(scores[e] * o[i] for e, o in zip(best, outs)) / sum(scores[e] for e in best) for i in range(len(x))]
+
+    def read(self, i):
+        heads, kv, dim = self.c["num_attention_heads"], self.c["num_key_value_heads"], self.c["hidden_size"]
+        x = self.w["token_embd.weight"][1][dim * i:dim * i + dim]
+        for il in range(self.c["num_hidden_layers"]):
+            at = "blk.%d." % il
+            a = self.norm(at + "attn_norm.weight", x)
+            q, k, v = (self.times(at + "attn_%s.weight" % p, a) for p in "qkv")
+            size = len(v) // kv
+            own = [n for h in range(heads) for n in v[h * kv // heads * size:][:size]]
+            x = [n + m for n, m in zip(x, self.times(at + "attn_output.weight", own))]
+            f = self.norm(at + "ffn_norm.weight", x)
+            more = self.experts(at, f) if at + "ffn_gate_inp.weight" in self.w else self.ffn(at, "", f)
+            x = [n + m for n, m in zip(x, more)]
+
+
+def test_importances_of_experts_are_of_the_rows_they_got():
+    """And quantizing uses each expert's own."""
+    worst, words = 0, "Of experts, few are asked."
+    for name in ("mixtral-4x2", "qwen3-moe"):
+        source = data("golden/" + name)
+        with tempfile.TemporaryDirectory() as d:
+            folder, model, im, text = (os.path.join(d, n) for n in ("in", "m.gguf", "im.gguf", "t.txt"))
+            open(text, "w").write(words)
+            ok("convert", with_bytes(source, folder), model)
+            ok("imatrix", model, "-f", text, "-o", im, "-c", 1, "--exact")
+            want, (_, got, _) = Alone(model, json.load(open(os.path.join(source, "config.json")))), read_gguf(im)
+            for i in words.encode(): want.read(i)
+            for key, sums in want.sums.items():
+                tensor, e = key if isinstance(key, tuple) else (key, 0)
+                n, counts = len(sums), got[tensor + ".counts"][1]
+                assert counts[e] == want.counts[key], (key, counts[e], want.counts[key])
+                worst = max([worst] + [abs(a - b) / b for a, b in zip(got[tensor + ".in_sum2"][1][n * e:n * e + n], sums)])
+            asked = {k[0] for k in want.sums if isinstance(k, tuple)}
+            assert asked and all(sum(got[t + ".counts"][1]) == 2 * len(words) for t in asked), asked
+            r = {t["name"]: t for t in quantize(model, os.path.join(d, "q.gguf"), "Q4_0", "--imatrix", im)["report"]}
+            assert all(r[t]["importance"] for t in asked), r
+    assert worst < 1e-4, worst
+    return "worst difference %.1e" % worst
+
+
+def test_a_folder_becomes_the_file_that_its_conversion_would():
+    """Names, rows in another order (rope, stacks of experts, columns that are rows, grouped heads) and metadata."""
+    for name in ("mixtral-4x2", "llama3-gqa-tied", "gpt2-old", "falcon-7b-style", "gemma2-softcap", "qwen2-bias"):
+        source = data("golden/" + name)
+        with tempfile.TemporaryDirectory() as d:
+            model, one, two = (os.path.join(d, n) for n in ("m.gguf", "1.gguf", "2.gguf"))
+            ok("convert", source, model)
+            for kind in ("Q8_0", "BF16"):
+                reports = [quantize(path, out, kind) for path, out in ((model, one), (source, two))]
+                assert [(t["name"], t["to"], t["rms"]) for t in reports[0]["report"]] == [(t["name"], t["to"], t["rms"]) for t in reports[1]["report"]], (name, reports)
+                assert open(one, "rb").read() == open(two, "rb").read(), (name, kind)
+
+
 def test_the_default_model_still_speaks_after_quantizing():
     source = smollm2()
     with tempfile.TemporaryDirectory() as d:

@@ -2,7 +2,7 @@
 #include "base/base.h"
 #include "fixture.h"
 #include "format/format.h"
-#include "run/quant_mix.h"
+#include "convert/quant_mix.h"
 
 TEST(patterns_fit_whole_names)
 {
@@ -80,9 +80,12 @@ static kw_status quantize_with_importance(kw_engine *e, const paths *at)
     kw_model *m = NULL;
     kw_imatrix_options io = { .session = kw_session_defaults(), .dataset = "ids" };
     const char *override = "blk.1.*=IQ4_NL";
-    kw_quantize_options o = {
-        .type = "Q4_0", .imatrix = at->im, .overrides = &override, .n_overrides = 1, .measure = true, .force = true
-    };
+    kw_quantize_options o = { .type = "Q4_0",
+                              .imatrix = at->im,
+                              .overrides = &override,
+                              .n_overrides = 1,
+                              .measure = true,
+                              .force = true };
     for (int i = 0; i < 40; i++) ids[i] = 3 + i % 30;
     io.session.ctx = 32;
     kw_status st = kw_model_load(e, at->in, NULL, &m);

@@ -1,8 +1,8 @@
 /* quant_mix.h - which tensor gets which format (quant_mix.c), for quantize.c. */
-#ifndef KW_RUN_QUANT_MIX_H
-#define KW_RUN_QUANT_MIX_H
+#ifndef KW_CONVERT_QUANT_MIX_H
+#define KW_CONVERT_QUANT_MIX_H
 
-#include "format/format.h"
+#include "convert/convert.h"
 
 typedef struct kw_recipe {
     const char *name;
@@ -21,7 +21,7 @@ typedef struct kw_recipe_facts {
 const kw_recipe *kw_recipe_at(int i); /* NULL past the last */
 const kw_recipe *kw_recipe_find(const char *name);
 kw_status kw_recipe_unknown(const char *name); /* KW_EINVAL; lists all */
-void kw_recipe_ask(const kw_checkpoint *ck, kw_recipe_facts *facts);
+void kw_recipe_ask(const kw_convert_job *input, kw_recipe_facts *facts);
 
 /* The format of a tensor; its own where it is never quantized. *is_fallback: its rows are not made of the blocks meant. */
 kw_dtype kw_recipe_choose(const kw_recipe *mix, const kw_recipe_facts *facts,

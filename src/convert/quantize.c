@@ -1,4 +1,4 @@
-/* quantize.c - a GGUF file becomes another with fewer bits a weight.
+/* quantize.c - a model becomes a GGUF file with fewer bits a weight.
  *
  * Once everything is decided (quant_plan.c), tensors are read where they lie in the map, coded by all threads, and written
  * while the next piece is coded:
@@ -7,7 +7,7 @@
  *     worker 0     write wave 1 | units of wave 2 | write wave 2 | ...
  *
  * Memory is two waves and a few rows, whatever the model's size; what was read is given back to the system. */
-#include "run/quantize.h"
+#include "convert/quantize.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -49,7 +49,7 @@ static const float *importance_of(const tensor_work *w, int64_t row)
     if (!r) return NULL;
     size_t n = r->cols * r->mats, cols = (size_t)w->cols;
     if (n == cols) return r->mean;
-    return r->mean + (size_t)(row / w->it->from->tensor.shape[1]) * cols;
+    return r->mean + (size_t)(row / w->it->from->out.tensor.shape[1]) * cols;
 }
 
 /* Values that the format cannot hold: noted, or replaced. */
@@ -84,20 +84,20 @@ static void measure(const tensor_work *w, const float *x, size_t n, const void *
 
 static void code_unit(const tensor_work *w, int64_t unit, int worker, seen *s)
 {
-    const kw_tensor *t = &w->it->from->tensor;
-    const kw_dtype_info *from = kw_dtype_get(t->dtype);
+    const kw_convert_item *it = w->it->from;
+    const kw_dtype_info *from = kw_dtype_get(it->in[0]->dtype);
     int64_t row = unit / w->pieces, col = unit % w->pieces * UNIT;
     size_t n = (size_t)(w->cols - col < UNIT ? w->cols - col : UNIT);
-    const unsigned char *src =
-        (const unsigned char *)kw_tensor_row(t, row) + (size_t)col / from->block * from->bytes;
     unsigned char *dst = w->out + place_of(w, unit) - place_of(w, w->from);
-    bool is_same = w->it->to == t->dtype;
-    if (is_same) memcpy(dst, src, n / from->block * from->bytes);
-    if (is_same && (from->block > 1 || !from->decode)) return;
+    const unsigned char *src = NULL;
+    if (w->it->to == it->in[0]->dtype) src = kw_convert_row(&w->j->input, it, row);
+    if (src)
+        memcpy(dst, src + (size_t)col / from->block * from->bytes, n / from->block * from->bytes);
+    if (src && (from->block > 1 || !from->decode)) return;
     float *x = w->x + (size_t)worker * UNIT;
-    from->decode(src, x, n);
+    kw_convert_read(&w->j->input, it, (int64_t[2]){ row, col }, n, x);
     look(w, x, n, s, (int64_t[2]){ row, col });
-    if (is_same) return;
+    if (src) return;
     const float *importance = importance_of(w, row);
     kw_encode_row(w->it->to, x, importance ? importance + col : NULL, n, dst);
     if (w->j->o->measure) measure(w, x, n, dst, w->back + (size_t)worker * UNIT, s);
@@ -119,7 +119,7 @@ static void work(void *ctx, int worker)
 
 static kw_status complain(const tensor_work *w, const seen *s)
 {
-    kw_str name = w->it->from->name;
+    kw_str name = w->it->from->out.name;
     bool is_odd = !(fabsf(s->bad) <= FLT_MAX);
     kw_status st =
         kw_fail(KW_EFORMAT, "tensor \"%.*s\": row %lld, column %lld is %g%s%s", (int)name.n, name.p,
@@ -145,8 +145,8 @@ static void plan_waves(tensor_work *w, const kw_quant_item *it, int64_t *wave)
 {
     const kw_dtype_info *to = kw_dtype_get(it->to);
     w->it = it;
-    w->rows = kw_tensor_rows(&it->from->tensor);
-    w->cols = kw_tensor_cols(&it->from->tensor);
+    w->rows = kw_tensor_rows(&it->from->out.tensor);
+    w->cols = kw_tensor_cols(&it->from->out.tensor);
     w->pieces = (w->cols + UNIT - 1) / UNIT;
     w->units = w->rows * w->pieces;
     w->unit_bytes = UNIT / to->block * to->bytes;
@@ -178,11 +178,11 @@ static kw_status code_waves(tensor_work *w, unsigned char *out[2], int64_t wave,
 
 static void tell(const kw_quant_job *j, const kw_quant_item *it, const seen *all)
 {
-    const kw_tensor *t = &it->from->tensor;
+    kw_str name = it->from->out.name;
     kw_quantized_tensor told = {
-        .name = it->from->name.p,
-        .name_len = it->from->name.n,
-        .from = kw_dtype_get(t->dtype)->name,
+        .name = name.p,
+        .name_len = name.n,
+        .from = kw_dtype_get(it->from->in[0]->dtype)->name,
         .to = kw_dtype_get(it->to)->name,
         .bytes = kw_quant_bytes(it),
         .has_importance = it->importance != NULL,
@@ -201,8 +201,8 @@ static kw_status code_tensor(kw_quant_job *j, tensor_work *w, const kw_quant_ite
     plan_waves(w, it, &wave);
     kw_status st = code_waves(w, out, wave, &all);
     if (st) return st;
-    kw_checkpoint_forget(j->ck, it->from);
-    j->done += kw_tensor_size(&it->from->tensor);
+    kw_convert_forget(&j->input, it->from);
+    j->done += kw_tensor_size(&it->from->out.tensor);
     tell(j, it, &all);
     if (j->o->on_progress && j->done < j->total)
         j->o->on_progress(j->o->user, "quantizing", j->done, j->total);
@@ -219,8 +219,8 @@ static kw_status code_all(kw_quant_job *j)
     w.back = kw_malloc(n * UNIT * sizeof *w.back, KW_PAY_FILE);
     w.seen = kw_malloc(MOST_TAKINGS * sizeof *w.seen, KW_PAY_FILE);
     kw_status st = out[0] && out[1] && w.x && w.back && w.seen ? KW_OK : KW_ENOMEM;
-    for (size_t i = 0; i < j->n && !st; i++) {
-        st = kw_checkpoint_check(j->ck);
+    for (size_t i = 0; i < j->input.n && !st; i++) {
+        st = kw_checkpoint_check(j->input.m->ck);
         if (!st) st = code_tensor(j, &w, &j->items[i], out);
     }
     if (j->o->on_progress) j->o->on_progress(j->o->user, "quantizing", j->total, j->total);
@@ -234,14 +234,14 @@ static kw_status code_all(kw_quant_job *j)
 
 static kw_status begin_output(kw_quant_job *j, const char *out)
 {
-    kw_named_tensor *t = kw_calloc(j->n + 1, sizeof *t, KW_PAY_FILE);
+    kw_named_tensor *t = kw_calloc(j->input.n + 1, sizeof *t, KW_PAY_FILE);
     if (!t) return KW_ENOMEM;
-    for (size_t i = 0; i < j->n; i++) {
-        t[i] = *j->items[i].from;
+    for (size_t i = 0; i < j->input.n; i++) {
+        t[i] = j->items[i].from->out;
         t[i].tensor.dtype = j->items[i].to;
         t[i].tensor.data = NULL;
     }
-    kw_status st = kw_gguf_create(out, &j->keys, t, j->n, 0, &j->writer);
+    kw_status st = kw_gguf_create(out, &j->keys, t, j->input.n, 0, &j->writer);
     kw_free(t);
     return st;
 }
@@ -252,9 +252,9 @@ static kw_status run(kw_quant_job *j, const char *in, const char *out, kw_quanti
     if (!st) st = begin_output(j, out);
     if (st) return st;
     *r = (kw_quantize_result){ .type = j->mix->name,
-                               .bytes_before = kw_checkpoint_bytes(j->ck),
+                               .bytes_before = kw_checkpoint_bytes(j->input.m->ck),
                                .bytes = kw_tensors_bytes(j->writer),
-                               .n_tensors = j->n,
+                               .n_tensors = j->input.n,
                                .n_fallbacks = j->n_fallbacks };
     st = code_all(j);
     if (st) kw_tensors_abort(j->writer);
@@ -267,12 +267,18 @@ const char *kw_quantize_type(int i) { return kw_recipe_at(i) ? kw_recipe_at(i)->
 kw_status kw_quantize(kw_engine *e, const char *in, const char *out, const kw_quantize_options *o,
                       kw_quantize_result *result)
 {
-    kw_quant_job j = { .engine = e, .o = o, .keys = KW_GGUF_KEYS };
+    kw_convert_options none = { 0 };
+    kw_quant_job j = { .engine = e,
+                       .o = o,
+                       .input = { .o = &none, .arena = KW_ARENA(KW_PAY_FILE) },
+                       .keys = KW_GGUF_KEYS };
     kw_quantize_result unused;
     kw_status st = run(&j, in, out, result ? result : &unused);
     kw_gguf_keys_free(&j.keys);
     kw_imatrix_close(j.imatrix);
-    kw_checkpoint_close(j.ck);
+    kw_model_release(j.input.m);
+    kw_arena_free(&j.input.arena);
+    kw_free(j.input.items);
     kw_free(j.items);
     return st;
 }

@@ -1,13 +1,13 @@
 /* quantize.h - the members of a quantization, for quant_plan.c, which decides, and quantize.c, which codes. */
-#ifndef KW_RUN_QUANTIZE_H
-#define KW_RUN_QUANTIZE_H
+#ifndef KW_CONVERT_QUANTIZE_H
+#define KW_CONVERT_QUANTIZE_H
 
-#include "run/quant_mix.h"
-#include "run/run.h"
+#include "convert/convert.h"
+#include "convert/quant_mix.h"
 
 /* What one tensor becomes. */
 typedef struct kw_quant_item {
-    const kw_named_tensor *from;
+    const kw_convert_item *from; /* its dtype there: what it is where it is not quantized */
     kw_dtype to;
     const kw_imatrix_row *importance;
     bool is_fallback;
@@ -16,12 +16,11 @@ typedef struct kw_quant_item {
 typedef struct kw_quant_job {
     kw_engine *engine;
     const kw_quantize_options *o;
-    kw_checkpoint *ck;
+    kw_convert_job input; /* as it would become GGUF */
     kw_imatrix *imatrix;
     const kw_recipe *mix;
     kw_recipe_facts facts;
-    kw_quant_item *items;
-    size_t n;
+    kw_quant_item *items; /* [input.n] */
     kw_gguf_keys keys;
     kw_tensor_writer *writer;
     uint64_t done, total; /* bytes of the input */

@@ -5,8 +5,7 @@
  * the exceptions; the first that holds counts. Files of a name are so the same mix here and there.
  *
  * Vectors, norms, routers and the like stay as they are. */
-#include "run/quant_mix.h"
-#include "run/run.h"
+#include "convert/quant_mix.h"
 #include <string.h>
 
 enum { F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K_M, Q5_K_S, Q4_1, Q4_K_M, Q4_K_S, Q4_0 };
@@ -248,7 +247,7 @@ static int number(const kw_checkpoint *ck, kw_str arch, const char *key)
     return v > 0 && v < 1e6 ? (int)v : 0;
 }
 
-void kw_recipe_ask(const kw_checkpoint *ck, kw_recipe_facts *f)
+static void ask_metadata(const kw_checkpoint *ck, kw_recipe_facts *f)
 {
     const kw_meta *arch = kw_checkpoint_meta(ck, "general.architecture");
     kw_str name = arch && arch->type == KW_META_STRING ? arch->string : KW_STR("");
@@ -256,8 +255,22 @@ void kw_recipe_ask(const kw_checkpoint *ck, kw_recipe_facts *f)
     f->n_heads = number(ck, name, "attention.head_count");
     f->n_kv_heads = number(ck, name, "attention.head_count_kv");
     f->n_experts = number(ck, name, "expert_count");
-    f->has_output = kw_checkpoint_find(ck, "output.weight") != NULL;
     f->is_falcon = kw_str_is(name, "falcon");
+}
+
+void kw_recipe_ask(const kw_convert_job *input, kw_recipe_facts *f)
+{
+    if (input->renames) {
+        f->n_layers = input->m->shape.n_layers;
+        f->n_heads = input->m->shape.n_heads;
+        f->n_kv_heads = input->m->shape.n_kv_heads;
+        f->is_falcon = !strcmp(input->arch->gguf, "falcon");
+    } else ask_metadata(input->m->ck, f);
+    for (size_t i = 0; i < input->n; i++) {
+        const kw_named_tensor *t = &input->items[i].out;
+        f->has_output = f->has_output || kw_str_is(t->name, "output.weight");
+        if (input->renames && t->tensor.rank == 3) f->n_experts = (int)t->tensor.shape[0];
+    }
     if (!f->n_kv_heads) f->n_kv_heads = f->n_heads;
 }
 
