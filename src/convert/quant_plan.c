@@ -24,9 +24,11 @@ static kw_status open_input(kw_quant_job *j, const char *in, const char *out)
     j->input.dtype = KW_DTYPE_COUNT;
     kw_status st = kw_model_inspect(in, NULL, &j->input.m);
     if (!st) st = check_output(j, in, out);
-    if (!st) st = kw_convert_plan(&j->input);
-    if (!st) kw_recipe_ask(&j->input, &j->facts);
-    return st;
+    if (st) return st;
+    st = kw_convert_plan(&j->input);
+    if (st) return kw_because(st, "cannot quantize %s", in);
+    kw_recipe_ask(&j->input, &j->facts);
+    return KW_OK;
 }
 
 static kw_status split_override(const char *text, char *pattern, size_t cap, kw_dtype *t)

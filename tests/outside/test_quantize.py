@@ -169,7 +169,8 @@ def test_bad_input_is_refused_by_name_and_leaves_nothing():
     with tempfile.TemporaryDirectory() as d:
         source, out, bad = (os.path.join(d, n) for n in ("m.gguf", "q.gguf", "bad.gguf"))
         model(source)
-        dat = os.path.join(d, "other.dat")
+        dat, npy = os.path.join(d, "other.dat"), os.path.join(d, "a.npy")
+        open(npy, "wb").write(b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }".ljust(117) + b"\n" + bytes(16))
         name = b"blk.1.attn_v.weight"
         open(dat, "wb").write(struct.pack("<ii", 1, len(name)) + name + struct.pack("<ii2f", 1, 2, 1, 2) + struct.pack("<ii", 1, 0))
         cases = [((source, out, "Q9"), 64, b"Q4_K_M"), ((source, source, "Q4_0"), 64, b"over itself"), ((source, out), 64, b"--fit"),
@@ -177,6 +178,7 @@ def test_bad_input_is_refused_by_name_and_leaves_nothing():
                  ((source, out, "Q4_0", "--tensor", "nothing*=Q8_0"), 64, b"nothing*"), ((source, out, "Q4_0", "--tensor", "Q8_0"), 64, b"PATTERN=TYPE"),
                  ((source, out, "Q4_0", "--tensor", "*=Q7"), 64, b"Q7"), ((source, out, "--fit", "1KB"), 65, b"no type makes"),
                  ((source, out, "--fit", "much"), 64, b"a size"), ((source, out, "Q4_0", "--imatrix", dat), 65, b"another model"),
+                 ((npy, out, "Q4_0"), 66, b"cannot quantize"), ((npy, out, "Q4_0"), 66, b"config.json"),
                  ((source, out, "Q4_0", "--imatrix", source), 65, b"general.type"), ((source, out, "Q4_0", "--imatrix", __file__), 65, b"mportance")]
         for poison, word in ((("blk.1.attn_v.weight", 700, nan), b"row 1, column 188"), (("output.weight", 5, -inf), b"row 0, column 5"),
                              (("blk.0.ffn_up.weight", 0, 1e6), b"too large for Q4_0")):
@@ -377,18 +379,15 @@ def test_a_folder_becomes_the_file_that_its_conversion_would():
                 assert open(one, "rb").read() == open(two, "rb").read(), (name, kind)
 
 
-def test_the_default_model_still_speaks_after_quantizing():
-    source = smollm2()
+def test_the_default_model_speaks_as_well_as_from_llama_quantize():
+    """17.7178 is what the file that llama-quantize (ggml 0.25.3) makes of the same one has, scored by the same command; its own is 16.10."""
+    source, words = smollm2(), os.path.join(HERE, "..", "..", "LICENSE")
     with tempfile.TemporaryDirectory() as d:
-        words, out = os.path.join(d, "t.txt"), os.path.join(d, "q.gguf")
-        open(words, "w").write("The capital of France is Paris, and the capital of Italy is Rome. Water freezes at zero degrees and boils "
-                               "at one hundred. The sun rises in the east and sets in the west. " * 4)
-        score = lambda m: json.loads(ok("perplexity", m, words, "-c", 256, "--pack", "off", "--json"))["perplexity"]
-        before = score(source)
+        out = os.path.join(d, "q.gguf")
         ok("quantize", source, out, "Q4_K_M", "--requantize")
-        after = score(out)
-        assert after <= 1.15 * before, (before, after)
-        return "perplexity %.4f, was %.4f" % (after, before)
+        got = json.loads(ok("perplexity", out, words, "-c", 512, "--tokens", 1024, "--pack", "off", "--json"))["perplexity"]
+        assert got <= 1.01 * 17.7178, got
+        return "perplexity %.4f, llama-quantize's 17.7178" % got
 
 
 if __name__ == "__main__":
