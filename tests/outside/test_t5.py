@@ -209,9 +209,10 @@ MODELS = [dict(feed_forward_proj="relu"), dict(feed_forward_proj="gated-gelu", t
           dict(feed_forward_proj="relu", num_layers=4, num_decoder_layers=1, d_kv=20, relative_attention_num_buckets=20,
                relative_attention_max_distance=60),
           dict(feed_forward_proj="gated-gelu", num_heads=1, d_kv=24, decoder_start_token_id=3, pad_token_id=2)]
-# beams, length penalty, early stopping, new ids at least, ids of which no row comes twice
+# Beams, length penalty, early stopping, new ids at least, ids of which no row comes twice. Of the last list each model has one.
 SEARCHES = [(1, 1.0, False, 0, 0), (2, 1.0, False, 0, 0), (3, 0.0, False, 0, 0), (4, 2.0, True, 0, 0), (5, -0.7, False, 0, 0),
-            (5, 1.3, True, 0, 0), (4, 0.5, False, 0, 0), (1, 1.0, False, 0, 2), (3, 1.0, False, 0, 1), (4, 2.0, True, 12, 3), (2, 0.7, False, 25, 2)]
+            (5, 1.3, True, 0, 0), (4, 0.5, False, 0, 0)]
+FORBIDDEN = [(3, 1.0, False, 0, 1), (4, 2.0, True, 12, 3), (1, 1.0, False, 0, 2), (2, 0.7, False, 25, 2), (3, 1.0, False, 7, 0)]
 
 
 def random_t5(torch, tf, seed, more):
@@ -282,6 +283,7 @@ def test_random_models_give_what_transformers_gives():
                 worst = max(worst, forward_error(torch, model, double, folder, mask))
             for end in (1, 40):
                 for search in SEARCHES: beams, n = max(beams, beam_error(torch, double, folder, end, search)), n + 1
+            beams, n = max(beams, beam_error(torch, double, folder, 1, FORBIDDEN[seed % len(FORBIDDEN)])), n + 1
     assert worst <= 1 and beams < 1e-5, (worst, beams)
     return "%d models, %d searches: worst error %.2f of the tolerance, %.1e of the largest score" % (len(MODELS), n, worst, beams)
 
