@@ -9,7 +9,8 @@
  *     ... beams->at[0].ids is the best ...
  *     kw_beams_free(beams);
  *
- * The rules are those of transformers' generate(num_beams, length_penalty, early_stopping). */
+ * The rules are those of transformers' generate(num_beams, length_penalty, early_stopping, min_new_tokens,
+ * no_repeat_ngram_size): ids that may not follow are left out, and the probabilities of the others stay as they were. */
 #ifndef KWAAI_BEAM_H
 #define KWAAI_BEAM_H
 
@@ -32,7 +33,8 @@ typedef struct kw_beams {
 } kw_beams;
 
 /* Searches from the session's text on, which stays as it is; the texts share the cache of what they have in common.
- * KW_EINVAL: no text, a session in a batch, or an argument out of its range (named); KW_ELIMIT: the context is full;
+ * KW_EINVAL: no text, a session in a batch, or an argument out of its range (named); KW_ELIMIT: the context is full, or no id
+ * may follow;
  * KW_ECANCELED. */
 KW_API kw_status kw_session_search(kw_session *s, const kw_beam_args *args, kw_beams **out);
 KW_API void kw_beams_free(kw_beams *b); /* NULL is fine */

@@ -18,6 +18,9 @@ typedef struct kw_convert_options {
     bool allow_nan;             /* write NaN and infinite weights instead of refusing them */
     kw_progress_fn on_progress; /* NULL is fine */
     void *progress_user;
+    /* Merged into the weights, in this order; borrowed for the call. The output is what kw_model_load computes with. */
+    const kw_adapter *adapters;
+    size_t n_adapters;
 } kw_convert_options;
 
 /* in: whatever kw_model_load takes. out: NAME.gguf, NAME.safetensors (tensors alone), or a folder, which gets safetensors, the

@@ -44,6 +44,7 @@ kw_status kw_file_read(const char *path, size_t max, char **text, size_t *len);
 typedef struct kw_file_writer kw_file_writer;
 kw_status kw_file_create(const char *path, kw_file_writer **out);
 kw_status kw_file_append(kw_file_writer *w, const void *data, size_t len);
+kw_status kw_file_sync(kw_file_writer *w);   /* what a commit begins with; it is short then */
 kw_status kw_file_commit(kw_file_writer *w); /* frees w, also on failure */
 void kw_file_abort(kw_file_writer *w);       /* NULL is fine */
 

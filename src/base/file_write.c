@@ -132,6 +132,12 @@ kw_status kw_file_append(kw_file_writer *w, const void *data, size_t len)
     return kw_port_write(w->fd, data, len, &error) ? KW_OK : fail_write(w, error);
 }
 
+kw_status kw_file_sync(kw_file_writer *w)
+{
+    int error;
+    return kw_port_sync(w->fd, &error) ? KW_OK : fail_write(w, error);
+}
+
 kw_status kw_file_commit(kw_file_writer *w)
 {
     int error;

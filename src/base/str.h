@@ -20,6 +20,8 @@ bool kw_str_ends(kw_str a, const char *suffix);
 const char *kw_str_find(kw_str a, const char *part); /* where it first stands; "" does nowhere */
 bool kw_str_same_word(const char *a,
                       const char *b); /* whatever the case of their letters (ASCII) */
+/* What a counted word ends in: 1 tensor, 2 tensors. */
+static inline const char *kw_s(uint64_t n) { return n == 1 ? "" : "s"; }
 /* Strict decimal: the whole slice, no spaces; false on anything else or overflow. */
 bool kw_str_i64(kw_str a, int64_t *out);
 bool kw_str_f64(kw_str a, double *out);

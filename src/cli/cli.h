@@ -121,6 +121,11 @@ const char *out_guesses(const kw_generate_result *r, char text[96]);
 int cli_open_engine(cli *c);
 /* Any model's files, whether this build can run them or not (then the family is ""), taken as cli_open_model takes them. */
 int cli_open_files(cli *c);
+/* What a counted word ends in: 1 tensor, 2 tensors. */
+static inline const char *cli_s(unsigned long long n) { return n == 1 ? "" : "s"; }
+/* What --lora says, c->lora.n of them. */
+int cli_read_adapters(const cli *c, kw_adapter **out);
+void cli_free_adapters(kw_adapter *list, size_t n); /* NULL is fine */
 int cli_open_model(cli *c);              /* takes the first argument, or -m, away from the others */
 int cli_model_path(cli *c, char **path); /* a file, a folder or a name of the catalogue; free it */
 /* A session of the open model, with its sampling and --draft. */

@@ -4,14 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int convert(cli *c, const char *in)
+static int convert(cli *c, const char *in, const kw_adapter *adapters)
 {
     kw_convert_options o = { .to = c->to,
                              .dtype = c->dtype,
                              .tokenizer = c->model.tokenizer,
                              .force = c->force,
                              .allow_nan = c->allow_nan,
-                             .on_progress = cli_progress(c) };
+                             .on_progress = cli_progress(c),
+                             .adapters = adapters,
+                             .n_adapters = c->lora.n };
     int code = c->split_max_size[0]
                    ? cli_read_size("--split-max-size", c->split_max_size, &o.split_bytes)
                    : EXIT_OK;
@@ -30,13 +32,18 @@ static int convert(cli *c, const char *in)
 int cmd_convert(cli *c)
 {
     char *in = NULL;
+    kw_adapter *adapters = NULL;
     int code = cli_model_path(c, &in);
     if (!code && c->n_args != 1)
         code = out_fail(EXIT_USAGE,
                         "convert takes a model and where it goes, %d given\ntry: "
                         "kwaai convert %s",
                         c->n_args + 1, commands[c->command].usage);
-    if (!code) code = convert(c, in);
+    if (!code) code = cli_read_adapters(c, &adapters);
+    if (!code) {
+        code = convert(c, in, adapters);
+        cli_free_adapters(adapters, c->lora.n);
+    }
     free(in);
     return code;
 }

@@ -77,7 +77,8 @@ static void print_text(const kw_engine_info *e, double bandwidth, const places *
     for (size_t i = 0; i < sizeof catalogue / sizeof *catalogue; i++)
         printf("%-12s   %s: %s\n", "", catalogue[i].name,
                is_there(p->models, catalogue[i].file) ? "here" : "not fetched");
-    printf("%-12s %s: %d files, %.1f MB\n", "packs", p->packs, p->n_packs, p->pack_bytes / 1e6);
+    printf("%-12s %s: %d file%s, %.1f MB\n", "packs", p->packs, p->n_packs,
+           cli_s((unsigned)p->n_packs), p->pack_bytes / 1e6);
 }
 
 int cmd_doctor(cli *c)

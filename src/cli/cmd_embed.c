@@ -40,7 +40,7 @@ static int embed(cli *c, const kw_text *texts, size_t n)
     float *v = n < SIZE_MAX / sizeof *v / dim ? malloc(n * dim * sizeof *v) : NULL;
     if (!st && v) st = kw_embed_texts(e, texts, n, v);
     int code = st   ? out_status(st, NULL)
-               : !v ? out_fail(EXIT_OS, "out of memory for %zu vectors", n)
+               : !v ? out_fail(EXIT_OS, "out of memory for %zu vector%s", n, cli_s(n))
                     : EXIT_OK;
     if (!code && !strcmp(c->format, "npy")) print_npy(v, n, dim);
     else if (!code) print_json(c, v, n, dim);

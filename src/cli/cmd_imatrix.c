@@ -22,7 +22,7 @@ int cmd_imatrix(cli *c)
                              .user = c };
     kw_status st = code ? KW_OK : kw_imatrix_make(c->open_model, ids, n, c->imatrix_out, &o);
     if (st) code = out_status(st, NULL);
-    else if (!code) out_remark("%s: from %zu tokens", c->imatrix_out, n);
+    else if (!code) out_remark("%s: from %zu token%s", c->imatrix_out, n, cli_s(n));
     free(text);
     free(ids);
     return code;

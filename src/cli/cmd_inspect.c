@@ -88,10 +88,10 @@ static int inspect_text(cli *c, kw_model *m)
     listing l = { 0 };
     kw_model_info info = kw_model_describe(m);
     print_files(m, false);
-    printf("%-12s %s\n%-12s %s (%s)\n%-12s %.1f M in %zu tensors\n", "format", info.format,
+    printf("%-12s %s\n%-12s %s (%s)\n%-12s %.1f M in %zu tensor%s\n", "format", info.format,
            "family", info.family[0] ? info.family : "none that this build knows",
            info.arch[0] ? info.arch : "it does not say", "parameters", (double)info.n_params / 1e6,
-           info.n_tensors);
+           info.n_tensors, cli_s(info.n_tensors));
     print_types(m, false);
     printf("\n");
     list_meta(m);

@@ -19,8 +19,8 @@ static int read_ids(cli *c, int32_t **ids, size_t *n)
     if (!code && *n < 2)
         code = out_fail(
             EXIT_DATA,
-            "%s has %zu tokens\nwhy: at least two are needed to predict one\ntry: a longer text",
-            c->args[0], *n);
+            "%s has %zu token%s\nwhy: at least two are needed to predict one\ntry: a longer text",
+            c->args[0], *n, cli_s(*n));
     return code;
 }
 

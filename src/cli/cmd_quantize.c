@@ -41,12 +41,13 @@ static int print_result(const report *shown, const kw_quantize_result *r, double
                (unsigned long long)r->bytes, r->n_tensors, r->n_fallbacks, seconds);
         return EXIT_OK;
     }
-    printf("%s as %s: %.1f MB, was %.1f MB, %zu tensors, %.1f s\n", c->args[1], r->type,
-           (double)r->bytes / 1e6, (double)r->bytes_before / 1e6, r->n_tensors, seconds);
+    printf("%s as %s: %.1f MB, was %.1f MB, %zu tensor%s, %.1f s\n", c->args[1], r->type,
+           (double)r->bytes / 1e6, (double)r->bytes_before / 1e6, r->n_tensors, cli_s(r->n_tensors),
+           seconds);
     if (r->n_fallbacks)
-        out_remark("%zu tensors have rows that do not consist of %s's blocks: the nearest format "
+        out_remark("%zu tensor%s with rows that do not consist of %s's blocks: the nearest format "
                    "that fits was taken",
-                   r->n_fallbacks, r->type);
+                   r->n_fallbacks, cli_s(r->n_fallbacks), r->type);
     return EXIT_OK;
 }
 

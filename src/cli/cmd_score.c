@@ -8,14 +8,16 @@ static void print(const cli *c, const kw_text *texts, const kw_score *s, size_t 
     if (c->json) out_json_begin(c->open_model, "scores");
     else printf("  logprob  tokens  a token  text\n");
     for (size_t i = 0; i < n; i++) {
-        double each = s[i].n_tokens ? s[i].logprob / (double)s[i].n_tokens : 0;
+        int len = (int)(texts[i].len < 100 ? texts[i].len : 100);
         if (c->json) {
             printf("%s\n{\"logprob\":", i ? "," : "");
             out_json_number(s[i].logprob);
             printf(",\"tokens\":%zu}", s[i].n_tokens);
-        } else
-            printf("%9.3f %7zu %8.3f  %.*s\n", s[i].logprob, s[i].n_tokens, each,
-                   (int)(texts[i].len < 100 ? texts[i].len : 100), texts[i].text);
+        } else if (!s[i].n_tokens) /* its first token is given, and it has no other */
+            printf("%9s %7d %8s  %.*s\n", "-", 0, "-", len, texts[i].text);
+        else
+            printf("%9.3f %7zu %8.3f  %.*s\n", s[i].logprob, s[i].n_tokens,
+                   s[i].logprob / (double)s[i].n_tokens, len, texts[i].text);
     }
     if (c->json) printf("]}\n");
 }

@@ -53,9 +53,12 @@ static void show_shape(const cli *c, const kw_model_info *m)
 {
     const kw_tokenizer *tokenizer = kw_model_tokenizer(c->open_model);
     printf("%-12s ", "shape");
-    if (m->n_encoder_layers) printf("%d layers of an encoder, ", m->n_encoder_layers);
-    printf("%d layers, width %d, ffn %d, %d heads (%d kv) of %d\n", m->n_layers, m->dim, m->ffn_dim,
-           m->n_heads, m->n_kv_heads, m->head_dim);
+    if (m->n_encoder_layers)
+        printf("%d layer%s of an encoder, ", m->n_encoder_layers,
+               cli_s((unsigned)m->n_encoder_layers));
+    printf("%d layer%s, width %d, ffn %d, %d head%s (%d kv) of %d\n", m->n_layers,
+           cli_s((unsigned)m->n_layers), m->dim, m->ffn_dim, m->n_heads,
+           cli_s((unsigned)m->n_heads), m->n_kv_heads, m->head_dim);
     printf("%-12s %d\n%-12s %d tokens, %s\n", "context", m->ctx_train, "vocabulary", m->n_vocab,
            tokenizer ? kw_tokenizer_kind(tokenizer) : "no tokenizer");
     show_pack(c);
@@ -66,7 +69,8 @@ static void show_text(const cli *c, const kw_model_info *m)
     printf("%-12s %s\n%-12s %s (%s)\n%-12s %s, %s, %.1f MB\n", "name", m->name, "family",
            m->family[0] ? m->family : "not known to this build", m->arch[0] ? m->arch : "no config",
            "file", m->format, m->dtype, (double)m->file_bytes / 1e6);
-    printf("%-12s %.1f M in %zu tensors\n", "parameters", (double)m->n_params / 1e6, m->n_tensors);
+    printf("%-12s %.1f M in %zu tensor%s\n", "parameters", (double)m->n_params / 1e6, m->n_tensors,
+           cli_s(m->n_tensors));
     if (m->family[0]) show_shape(c, m);
     printf("\n");
     list_meta(c->open_model);

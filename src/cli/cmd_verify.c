@@ -31,8 +31,9 @@ static int verify_pack(cli *c, const char *path)
                (unsigned long long)info.bytes, info.n_tensors, c->open_model ? "true" : "false");
         return EXIT_OK;
     }
-    printf("%s\n%zu tensors, %.1f MB: every byte is as it was written%s\n", path, info.n_tensors,
-           (double)info.bytes / 1e6, c->open_model ? ", and the model is what was packed" : "");
+    printf("%s\n%zu tensor%s, %.1f MB: every byte is as it was written%s\n", path, info.n_tensors,
+           cli_s(info.n_tensors), (double)info.bytes / 1e6,
+           c->open_model ? ", and the model is what was packed" : "");
     return EXIT_OK;
 }
 
@@ -105,12 +106,13 @@ static int check_contents(cli *c)
     if (st) return out_status(st, NULL);
     if (l.n_bad)
         return out_fail(EXIT_DATA,
-                        "the file is damaged or incomplete: %zu findings\ntry: fetch it "
+                        "the file is damaged or incomplete: %zu finding%s\ntry: fetch it "
                         "again, or make it again",
-                        l.n_bad);
+                        l.n_bad, cli_s(l.n_bad));
+    size_t n = kw_model_describe(c->open_model).n_tensors;
     if (!c->json)
-        printf("%zu tensors: in their places, all values finite\n",
-               kw_model_describe(c->open_model).n_tensors);
+        printf("%zu tensor%s: in %s, all values finite\n", n, cli_s(n),
+               n == 1 ? "its place" : "their places");
     return EXIT_OK;
 }
 

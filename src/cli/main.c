@@ -50,6 +50,16 @@ int cli_unknown_command(const char *word)
     return out_fail(EXIT_USAGE, "there is no command \"%s\"\ntry: kwaai help", word);
 }
 
+/* Commands that take one word or none: what they would pass over is a mistake. */
+static int check_words(const cli *c)
+{
+    const char *name = commands[c->command].name, *usage = commands[c->command].usage;
+    int most = usage[0] && !c->model_path[0];
+    if (strchr(usage, ' ') || c->n_args <= most) return EXIT_OK;
+    return out_fail(EXIT_USAGE, "%s: \"%s\" is one word too many\ntry: kwaai %s%s%s", name,
+                    c->args[most], name, usage[0] ? " " : "", usage);
+}
+
 static int run(cli *c, int argc, char **argv)
 {
     int code = cli_parse(c, argc, argv);
@@ -62,7 +72,8 @@ static int run(cli *c, int argc, char **argv)
         c->n_args = 1;
         return cmd_help(c);
     }
-    return commands[c->command].run(c);
+    code = check_words(c);
+    return code ? code : commands[c->command].run(c);
 }
 
 int main(int argc, char **argv)

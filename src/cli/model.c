@@ -83,9 +83,9 @@ static int from_catalogue(const char *word, char **path)
 
 static int missing_model(const cli *c)
 {
-    return out_fail(EXIT_USAGE, "%s needs a MODEL: kwaai %s %s\ntry: kwaai help %s",
-                    commands[c->command].name, commands[c->command].name,
-                    commands[c->command].usage, commands[c->command].name);
+    const char *name = commands[c->command].name, *usage = commands[c->command].usage;
+    return out_fail(EXIT_USAGE, "%s needs a %.*s: kwaai %s %s\ntry: kwaai help %s", name,
+                    (int)strcspn(usage, " "), usage, name, usage, name);
 }
 
 static int path_of(const char *word, char **path)
@@ -171,33 +171,39 @@ static int read_adapter(char *text, kw_adapter *out)
     return EXIT_OK;
 }
 
-static int load_with_adapters(cli *c, const char *path, kw_adapter *adapters)
+void cli_free_adapters(kw_adapter *list, size_t n)
 {
-    int code = EXIT_OK;
-    size_t n = 0;
-    for (; n < c->lora.n && !code; n++) {
-        char *text = strdup(c->lora.items[n]);
-        adapters[n].path = text;
-        code = text ? read_adapter(text, &adapters[n]) : out_fail(EXIT_OS, "out of memory");
+    while (list && n > 0) free((char *)(uintptr_t)list[--n].path);
+    free(list);
+}
+
+int cli_read_adapters(const cli *c, kw_adapter **out)
+{
+    kw_adapter *list = calloc(c->lora.n + 1, sizeof *list);
+    int code = list ? EXIT_OK : out_fail(EXIT_OS, "out of memory");
+    for (size_t i = 0; i < c->lora.n && !code; i++) {
+        char *text = strdup(c->lora.items[i]);
+        code = text ? read_adapter(text, &list[i]) : out_fail(EXIT_OS, "out of memory");
+        list[i].path = text;
     }
-    c->model.adapters = adapters;
-    c->model.n_adapters = n;
-    kw_status st = code ? KW_OK : kw_model_load(c->open_engine, path, &c->model, &c->open_model);
-    if (st) code = out_status(st, NULL);
-    c->model.n_adapters = 0; /* a draft has none */
-    while (n > 0) free((char *)(uintptr_t)adapters[--n].path);
+    *out = list;
+    if (code) cli_free_adapters(list, c->lora.n);
     return code;
 }
 
 static int load_model(cli *c, const char *path)
 {
+    kw_adapter *adapters = NULL;
     int code = choose_packing(c);
     if (!code) code = cli_open_engine(c);
+    if (!code) code = cli_read_adapters(c, &adapters);
     if (code) return code;
-    kw_adapter *adapters = calloc(c->lora.n + 1, sizeof *adapters);
-    if (!adapters) return out_fail(EXIT_OS, "out of memory");
-    code = load_with_adapters(c, path, adapters);
-    free(adapters);
+    c->model.adapters = adapters;
+    c->model.n_adapters = c->lora.n;
+    kw_status st = kw_model_load(c->open_engine, path, &c->model, &c->open_model);
+    if (st) code = out_status(st, NULL);
+    c->model.n_adapters = 0; /* a draft has none */
+    cli_free_adapters(adapters, c->lora.n);
     return code;
 }
 

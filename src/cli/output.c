@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static bool colours, quiet;
+static const char *asked = "COMMAND"; /* the command's name */
 
 void out_open(const cli *c)
 {
@@ -18,6 +19,7 @@ void out_open(const cli *c)
     if (force && *force && strcmp(force, "0") && !(no && *no)) wanted = true;
     colours = wanted && !c->no_color;
     quiet = c->quiet;
+    asked = commands[c->command].name;
 }
 
 bool out_colours(void) { return colours; }
@@ -70,7 +72,7 @@ static const struct {
     const char *hint;
 } statuses[] = {
     { KW_ENOMEM, EXIT_OS, "a smaller model, or a smaller context with -c" },
-    { KW_EINVAL, EXIT_USAGE, "kwaai help COMMAND, for what it takes" },
+    { KW_EINVAL, EXIT_USAGE, NULL },
     { KW_EFORMAT, EXIT_DATA, "fetch or make the file again" },
     { KW_ESHAPE, EXIT_DATA, "weights and a config that belong together" },
     { KW_EUNSUPPORTED, EXIT_DATA, "another file of the model: the README says what is read" },
@@ -89,11 +91,16 @@ int out_status(kw_status st, const char *what)
 {
     int code = EXIT_SOFTWARE;
     const char *message = kw_error_message(), *hint = NULL;
+    char help[64];
     if (!*message) message = kw_status_name(st);
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         if (statuses[i].status != st) continue;
         code = statuses[i].code;
         hint = strstr(message, "\ntry: ") ? NULL : statuses[i].hint;
+    }
+    if (st == KW_EINVAL && !strstr(message, "\ntry: ")) {
+        snprintf(help, sizeof help, "kwaai help %s, for what it takes", asked);
+        hint = help;
     }
     if (strstr(message, "ermission denied")) code = EXIT_NO_PERMISSION;
     return out_fail(code, "%s%s%s%s%s", what ? what : "", what ? "\nwhy: " : "", message,

@@ -62,11 +62,12 @@ static void do_stats(repl *r, char *rest)
     (void)rest;
     kw_memory_use(&live, &peak);
     kw_session_ids(r->session, &n);
-    out_remark("context %zu of %zu tokens · last answer: %d tokens at %.1f tok/s, first after %.0f "
-               "ms%s · memory %.0f MB, %.0f MB of it cache (peak %.0f MB)",
-               n, kw_session_context(r->session), r->talk.n_new, r->talk.tok_s, r->talk.first_ms,
-               r->talk.guesses, (double)live / 1e6,
-               (double)kw_session_cache(r->session).bytes / 1e6, (double)peak / 1e6);
+    out_remark(
+        "context %zu of %zu tokens · last answer: %d token%s at %.1f tok/s, first after %.0f "
+        "ms%s · memory %.0f MB, %.0f MB of it cache (peak %.0f MB)",
+        n, kw_session_context(r->session), r->talk.n_new, cli_s((unsigned)r->talk.n_new),
+        r->talk.tok_s, r->talk.first_ms, r->talk.guesses, (double)live / 1e6,
+        (double)kw_session_cache(r->session).bytes / 1e6, (double)peak / 1e6);
 }
 
 static void do_bye(repl *r, char *rest)

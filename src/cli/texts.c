@@ -45,6 +45,10 @@ int cli_texts(const cli *c, int from, kw_text **texts, size_t *n, char **owned)
     size_t len = 0;
     *owned = NULL;
     *texts = NULL;
+    if (c->file[0] && given > 0)
+        return out_fail(EXIT_USAGE,
+                        "texts of a file (-f %s) and as words (\"%.100s\")\ntry: one or the other",
+                        c->file, c->args[from]);
     if (path) {
         int code = cli_read_file(path, owned, &len);
         if (!code) code = split(*owned, len, texts, n);

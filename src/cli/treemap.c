@@ -164,8 +164,8 @@ static void draw(picture *p, const kw_model *m, item *items, size_t n, double by
             (double)p->bytes[i] / 1e6);
     fprintf(p->f, "<text x=\"%d\" y=\"%d\">", MARGIN, HEIGHT - 5);
     put_text(p->f, info.name, strlen(info.name));
-    fprintf(p->f, ", %s, %zu tensors, %.1f MB</text>\n</g>\n</svg>\n", info.format, info.n_tensors,
-            bytes / 1e6);
+    fprintf(p->f, ", %s, %zu tensor%s, %.1f MB</text>\n</g>\n</svg>\n", info.format, info.n_tensors,
+            cli_s(info.n_tensors), bytes / 1e6);
 }
 
 int treemap_write(const kw_model *m, const char *path)

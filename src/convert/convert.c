@@ -140,14 +140,22 @@ static kw_status check_left(const target *t, kw_status st)
                   "another name for the output");
 }
 
-static kw_status check_target(const char *in, const kw_checkpoint *ck, const target *t,
-                              const kw_convert_options *o)
+static bool is_input(const char *in, const kw_checkpoint *ck, const target *t)
 {
     const char *const taken[] = { t->path, t->folder };
     bool same = kw_checkpoint_is_at(ck, t->path);
     for (int i = 0; i < 2 && t->kind == AS_FOLDER; i++)
         same = same || kw_path_is_same(in, taken[i]) ||
                kw_path_is_same(kw_checkpoint_folder(ck), taken[i]);
+    return same;
+}
+
+static kw_status check_target(const char *in, const kw_convert_job *j, const target *t)
+{
+    const kw_convert_options *o = j->o;
+    bool same = is_input(in, j->m->ck, t);
+    for (size_t i = 0; i < j->n_adapters && !same; i++)
+        same = is_input(o->adapters[i].path, j->adapters[i].ck, t);
     if (same) return kw_try(kw_fail(KW_EINVAL, "%s is the input itself", t->path), "another name");
     if (t->kind == AS_FOLDER) return check_left(t, check_folder(t, o));
     if (kw_path_exists(t->path) && !kw_path_is_dir(t->path) && !o->force)
@@ -205,9 +213,7 @@ static kw_status learn(kw_convert_job *j)
     if (!(j->to_gguf ? j->arch->gguf : j->arch->hf))
         return kw_fail(KW_EUNSUPPORTED, "architecture \"%s\" has no name in %s", m->arch_name,
                        j->to_gguf ? "GGUF" : "config.json");
-    j->head_dim = m->shape.head_dim;
-    j->n_heads = m->shape.n_heads;
-    j->n_kv_heads = m->shape.n_kv_heads ? m->shape.n_kv_heads : 1;
+    j->heads = kw_model_heads(m);
     return load_tokenizer(j);
 }
 
@@ -276,8 +282,11 @@ kw_status kw_convert_plan(kw_convert_job *j)
     bool has_vocabulary = kw_checkpoint_meta(j->m->ck, "tokenizer.ggml.model");
     kw_status st = KW_OK;
     if (j->renames) st = learn(j);
-    else if (is_set(j->o->tokenizer) && j->to_gguf && !has_vocabulary) st = load_tokenizer(j);
+    else if (j->n_adapters) st = kw_model_identify(j->m);
+    if (!st && !j->renames && is_set(j->o->tokenizer) && j->to_gguf && !has_vocabulary)
+        st = load_tokenizer(j);
     if (!st) st = kw_convert_pair(j);
+    if (!st) st = kw_convert_find_changes(j);
     if (!st && j->renames && j->to_gguf) st = kw_convert_divisors(j);
     return st;
 }
@@ -289,7 +298,8 @@ static kw_status run(kw_convert_job *j, const char *in, const char *out)
     j->to_gguf = t.kind == AS_GGUF;
     if (!st) st = find_dtype(j->o, j->to_gguf, &j->dtype);
     if (!st) st = kw_model_inspect(in, NULL, &j->m);
-    if (!st) st = check_target(in, j->m->ck, &t, j->o);
+    if (!st) st = kw_convert_open_adapters(j);
+    if (!st) st = check_target(in, j, &t);
     if (!st) st = kw_convert_plan(j);
     return st ? st : write_all(j, &t);
 }
@@ -299,6 +309,7 @@ kw_status kw_convert(const char *in, const char *out, const kw_convert_options *
     kw_convert_options none = { 0 };
     kw_convert_job j = { .o = o ? o : &none, .arena = KW_ARENA(KW_PAY_FILE) };
     kw_status st = run(&j, in, out);
+    kw_convert_close_adapters(&j);
     kw_model_release(j.m);
     kw_arena_free(&j.arena);
     kw_free(j.items);

@@ -2,21 +2,12 @@
  *
  * The families' tables have both names of every number and tensor, so this code knows no family. A job opens the input, pairs
  * its tensors with those of the output (pair.c), puts the facts into the output's form (keys.c, config.c), and streams the
- * rows (rows.c). A quantization (quantize.c) is a job whose rows are coded anew, by all threads. */
+ * rows (rows.c), with adapters added (merge.c). A quantization (quantize.c) is a job whose rows are coded anew, by all
+ * threads. */
 #ifndef KW_CONVERT_H
 #define KW_CONVERT_H
 
-#include "run/run.h"
-
-/* How a tensor's rows come about from its source's. */
-typedef enum kw_row_order {
-    KW_ROWS_SAME,
-    KW_ROWS_PAIRS,   /* of each head: halves (Hugging Face) become pairs (GGUF) */
-    KW_ROWS_HALVES,  /* and back */
-    KW_ROWS_PLAIN,   /* q, k and v of each kv head become all q, all k, all v */
-    KW_ROWS_GROUPED, /* and back */
-    KW_ROWS_TURNED,  /* columns become rows */
-} kw_row_order;
+#include "run/lora.h"
 
 typedef struct kw_convert_item {
     kw_named_tensor out; /* name, dtype, shape */
@@ -33,11 +24,14 @@ typedef struct kw_convert_job {
     bool is_quantized;   /* by quantize.c, which says itself of what type the file is */
     kw_dtype dtype;      /* KW_DTYPE_COUNT: as they are */
     const kw_arch *arch; /* the output's row of the family's */
-    int head_dim, n_heads, n_kv_heads;
+    kw_head_counts heads;
     kw_arena arena;
     kw_convert_item *items;
     size_t n, cap;
     bool has_head; /* the model has a head of its own */
+    kw_lora *adapters;
+    kw_lora_change *changes; /* of all adapters, one after the other */
+    size_t n_adapters, n_changes;
     uint64_t done, total;
 } kw_convert_job;
 
@@ -55,6 +49,12 @@ const void *kw_convert_row(const kw_convert_job *j, const kw_convert_item *it, i
 void kw_convert_read(const kw_convert_job *j, const kw_convert_item *it, const int64_t at[2],
                      size_t n, float *x);
 void kw_convert_forget(const kw_convert_job *j, const kw_convert_item *it); /* read to the end */
+/* merge.c: adapters are opened; what they change is found and checked, once the items are there; what a tensor of an item is
+ * with them takes its place. room: until the item is written. */
+kw_status kw_convert_open_adapters(kw_convert_job *j);
+void kw_convert_close_adapters(kw_convert_job *j);
+kw_status kw_convert_find_changes(kw_convert_job *j);
+kw_status kw_convert_merge(const kw_convert_job *j, kw_convert_item *it, kw_arena *room);
 /* keys.c */
 kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k);
 /* GGUF's tensors that come from the configuration (divisors of rope), added to the items. */

@@ -111,11 +111,7 @@ static kw_row_order order_of(const walk *w)
 {
     bool to_gguf = w->j->to_gguf;
     const kw_arch *of_gguf = to_gguf ? w->j->arch : &w->j->m->family->archs[w->j->m->member];
-    if (w->row->flags & KW_W_TURNED) return KW_ROWS_TURNED;
-    if (w->row->flags & KW_W_GROUPED) return to_gguf ? KW_ROWS_PLAIN : KW_ROWS_GROUPED;
-    if (w->row->flags & KW_W_ROPED && of_gguf->gguf_interleaved)
-        return to_gguf ? KW_ROWS_PAIRS : KW_ROWS_HALVES;
-    return KW_ROWS_SAME;
+    return kw_row_order_of(w->row, of_gguf->gguf_interleaved, to_gguf);
 }
 
 /* One tensor from n_in of the input. shape: of the output, its dtype still that of the input. */
@@ -173,7 +169,7 @@ static kw_status gather(walk *w, const kw_tensor **in, int n)
         v->shape[2] = 1;
         v->data = (const char *)v->data +
                   (is_stack ? (size_t)e * (size_t)v->shape[0] * kw_tensor_row_bytes(v) : 0);
-        in[e] = v;
+        in[e] = is_stack || found->tensor.rank != 2 ? v : &found->tensor;
         if (v->dtype != in[0]->dtype || v->shape[0] != in[0]->shape[0] ||
             v->shape[1] != in[0]->shape[1])
             return kw_fail(KW_ESHAPE, "tensor \"%s\" is not like that of expert 0", w->name);

@@ -20,46 +20,10 @@ typedef struct stream {
 
 /* ---- where a row comes from ---- */
 
-static int64_t pair_source(int64_t row, int64_t width, bool to_pairs)
-{
-    int64_t head = row / width, i = row % width, half = width / 2;
-    int64_t from = to_pairs ? i % 2 * half + i / 2 : i % half * 2 + i / half;
-    return head * width + from;
-}
-
-static int64_t grouped_of(const kw_convert_job *j, int64_t row)
-{
-    int64_t d = j->head_dim, kv = j->n_kv_heads, each = j->n_heads / kv;
-    int64_t head = row / d, rest = row % d, n_q = j->n_heads;
-    int64_t group = head < n_q ? head / each : (head - n_q) % kv;
-    int64_t place = head < n_q ? head % each : each + (head - n_q) / kv;
-    return (group * (each + 2) + place) * d + rest;
-}
-
-static int64_t plain_of(const kw_convert_job *j, int64_t row)
-{
-    int64_t d = j->head_dim, kv = j->n_kv_heads, each = j->n_heads / kv;
-    int64_t head = row / d, rest = row % d;
-    int64_t group = head / (each + 2), place = head % (each + 2);
-    int64_t at = place < each ? group * each + place : j->n_heads + (place - each) * kv + group;
-    return at * d + rest;
-}
-
-static int64_t source_row(const stream *s, int64_t row)
-{
-    switch (s->item->order) {
-    case KW_ROWS_PAIRS: return pair_source(row, s->j->head_dim, true);
-    case KW_ROWS_HALVES: return pair_source(row, s->j->head_dim, false);
-    case KW_ROWS_PLAIN: return grouped_of(s->j, row);
-    case KW_ROWS_GROUPED: return plain_of(s->j, row);
-    default: return row;
-    }
-}
-
 static const void *row_at(const stream *s, int64_t row)
 {
     const kw_convert_item *it = s->item;
-    int64_t each = s->rows / it->n_in, from = source_row(s, row);
+    int64_t each = s->rows / it->n_in, from = kw_row_source(it->order, s->j->heads, row);
     const kw_tensor *t = it->in[from / each];
     size_t bytes = 0;
     kw_dtype_size(t->dtype, (size_t)s->cols, &bytes);
@@ -239,6 +203,11 @@ kw_status kw_convert_rows(kw_convert_job *j, kw_tensor_writer *w)
     for (size_t i = 0; i < j->n; i++)
         j->total += (uint64_t)(kw_tensor_rows(&j->items[i].out.tensor) *
                                kw_tensor_cols(&j->items[i].out.tensor));
-    for (size_t i = 0; i < j->n && !st; i++) st = write_item(j, &j->items[i], w);
+    for (size_t i = 0; i < j->n && !st; i++) {
+        kw_arena room = KW_ARENA(KW_PAY_FILE);
+        st = kw_convert_merge(j, &j->items[i], &room);
+        if (!st) st = write_item(j, &j->items[i], w);
+        kw_arena_free(&room);
+    }
     return st ? st : kw_checkpoint_check(j->m->ck); /* written is what was opened */
 }

@@ -47,8 +47,8 @@ kw_status kw_check_windows(kw_config *c)
     int n_layers = c->n_layers;
     if (w->size < 0) return kw_fail(KW_EFORMAT, "a sliding window of %d positions", w->size);
     if (w->types.n && w->types.n != n_layers)
-        return kw_fail(KW_EFORMAT, "types of %d layers (layer_types), the model has %d", w->types.n,
-                       n_layers);
+        return kw_fail(KW_EFORMAT, "types of %d layer%s (layer_types), the model has %d",
+                       w->types.n, kw_s((uint64_t)w->types.n), n_layers);
     if (w->pattern.n > 1 && w->pattern.n != n_layers)
         return kw_fail(KW_EFORMAT, "a window pattern of %d layers, the model has %d", w->pattern.n,
                        n_layers);

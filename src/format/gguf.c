@@ -364,8 +364,8 @@ static kw_status read_parts(reader *r, kw_file_options o)
     }
     kw_buf_free(&path);
     if (!st && r->split_tensors >= 0 && (uint64_t)r->split_tensors != r->ck->n_tensors)
-        st = kw_fail(KW_EFORMAT, "split.tensors.count is %lld, but the parts have %zu tensors",
-                     (long long)r->split_tensors, r->ck->n_tensors);
+        st = kw_fail(KW_EFORMAT, "split.tensors.count is %lld, but the parts have %zu tensor%s",
+                     (long long)r->split_tensors, r->ck->n_tensors, kw_s(r->ck->n_tensors));
     return st;
 }
 

@@ -256,13 +256,16 @@ static kw_status write_index(kw_tensor_writer *w)
     return st;
 }
 
-/* The first file of a split goes last: as long as it is missing nobody takes the others for a whole. */
+/* The first file of a split goes last: as long as it is missing nobody takes the others for a whole. All bytes are on the disk
+ * before the old one is touched, so that this is a moment, and not the time that a disk takes. */
 kw_status kw_tensors_commit(kw_tensor_writer *w)
 {
     kw_status st = flush(w);
     if (!st && w->left)
         st = kw_fail(KW_EINVAL, "%s: tensor \"%s\" lacks %llu bytes", w->path,
                      w->tensors[w->at_tensor].name.p, (unsigned long long)w->left);
+    for (size_t i = 0; i < w->n_parts && w->n_parts > 1 && !st; i++)
+        st = kw_file_sync(w->parts[i].file);
     if (!st && w->n_parts > 1) kw_file_remove(w->parts[0].path);
     for (size_t i = w->n_parts; i-- > 0 && !st;) {
         st = kw_file_commit(w->parts[i].file);

@@ -10,7 +10,8 @@
  *
  * Finished texts compete by score for `beams` places. The search is over when the best living text, were it to end now, would
  * not beat the worst of them (early stopping: when there are that many), or at the length limit, which finishes whatever is
- * best then. So transformers does it, in version 5; scores are sums in double here. */
+ * best then. Ids that may not follow (an end that comes too soon, a row of ids again) are no candidates; the probabilities of
+ * the others stay. So transformers does it, in version 5; scores are sums in double here. */
 #include "run/beam.h"
 #include "run/run.h"
 #include <math.h>
@@ -33,6 +34,8 @@ void kw_beam_close(kw_beam_search *b)
     kw_free(b->finished);
     kw_free(b->candidate);
     kw_free(b->node);
+    kw_free(b->text);
+    kw_free(b->taboo);
     *b = (kw_beam_search){ 0 };
 }
 
@@ -45,20 +48,62 @@ static void insert(kw_beam_text *list, size_t *n, size_t most, kw_beam_text t)
     list[at] = t;
 }
 
+/* ---- what may not follow ---- */
+
+/* The next place from `at` on where an id stands behind the last `size` - 1 ids of the text; n: there is none. */
+static size_t next_repeat(const int32_t *ids, size_t n, size_t size, size_t at)
+{
+    size_t rest = size - 1;
+    if (at < rest) at = rest;
+    while (at < n && memcmp(ids + at - rest, ids + n - rest, rest * sizeof *ids) != 0) at++;
+    return at < n ? at : n;
+}
+
+/* Forbids each id that would end a row of no_repeat_ngram ids which the text has already. */
+static kw_status forbid_repeats(kw_beam_search *b, size_t i, size_t n_vocab)
+{
+    size_t n = b->n_before + b->n, size = (size_t)b->rules.no_repeat_ngram;
+    if (n < size) return KW_OK;
+    int32_t *text = kw_realloc(b->text, (n + 1) * sizeof *text, KW_PAY_SCRATCH);
+    if (!text) return KW_ENOMEM;
+    b->text = text;
+    if (b->n_before) memcpy(text, b->before, b->n_before * sizeof *text);
+    kw_beam_ids(b, &b->live[i], text + b->n_before);
+    for (size_t at = 0; (at = next_repeat(text, n, size, at)) < n; at++)
+        if ((size_t)text[at] < n_vocab) b->taboo[text[at]] = 1;
+    return KW_OK;
+}
+
+static kw_status forbid(kw_beam_search *b, size_t i, size_t n_vocab)
+{
+    bool is_short = b->n < (uint32_t)b->rules.min_tokens;
+    if (!is_short && !b->rules.no_repeat_ngram && !b->taboo) return KW_OK;
+    if (!b->taboo) b->taboo = kw_malloc(n_vocab, KW_PAY_SCRATCH);
+    if (!b->taboo) return KW_ENOMEM;
+    memset(b->taboo, 0, n_vocab);
+    for (size_t k = 0; k < b->rules.n_end_ids && is_short; k++)
+        if ((size_t)b->rules.end_ids[k] < n_vocab) b->taboo[b->rules.end_ids[k]] = 1;
+    return b->rules.no_repeat_ngram ? forbid_repeats(b, i, n_vocab) : KW_OK;
+}
+
+/* ---- a step ---- */
+
 kw_status kw_beam_offer(kw_beam_search *b, size_t i, const float *logits, size_t n_vocab)
 {
     double total = kw_log_total(logits, n_vocab);
     if (!isfinite(total))
         return kw_fail(KW_EINVAL, "the logits of beam %zu are not numbers, after %u new ids", i,
                        b->n);
+    kw_status st = forbid(b, i, n_vocab);
     kw_beam_text t = b->live[i];
-    for (size_t id = 0; id < n_vocab; id++) {
+    for (size_t id = 0; id < n_vocab && !st; id++) {
+        if (b->taboo && b->taboo[id]) continue;
         t.score = b->live[i].score + ((double)logits[id] - total);
         t.id = (int32_t)id;
         t.parent = (int)i;
         insert(b->candidate, &b->n_candidates, b->keep, t);
     }
-    return KW_OK;
+    return st;
 }
 
 static bool ends(const kw_beam_search *b, int32_t id)
@@ -105,6 +150,8 @@ kw_status kw_beam_step(kw_beam_search *b)
 {
     size_t beams = (size_t)b->rules.beams;
     kw_status st = KW_OK;
+    if (b->n_candidates == 0)
+        return kw_fail(KW_ELIMIT, "every id is forbidden after %u new ids", b->n);
     b->n_live = 0;
     b->n++;
     for (size_t i = 0; i < b->n_candidates && !st; i++) {

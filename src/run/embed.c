@@ -180,7 +180,7 @@ static kw_status room(const kw_embedder *e, size_t n, size_t *out)
     return KW_OK;
 }
 
-/* e->one: the text between its special tokens. */
+/* e->one: the text between its special tokens. number: among the texts, from 1; 0: it is the query. */
 static kw_status encode_one(kw_embedder *e, kw_text text, size_t number)
 {
     kw_around a = kw_tokenizer_around(e->m->tokenizer);
@@ -192,10 +192,12 @@ static kw_status encode_one(kw_embedder *e, kw_text text, size_t number)
     if (!st) st = push_all(&e->one, a.before, a.n_before);
     if (!st) st = push_all(&e->one, e->two.ids, n);
     if (!st) st = push_all(&e->one, a.after, a.n_after);
-    if (!st && e->one.n == 0)
-        st = kw_fail(KW_EINVAL, "text %zu is empty: this model's tokenizer makes no token of it",
-                     number);
-    return st;
+    if (st || e->one.n) return st;
+    return number
+               ? kw_fail(KW_EINVAL,
+                         "text %zu is empty: this model's tokenizer makes no token of it", number)
+               : kw_fail(KW_EINVAL,
+                         "the query is empty: this model's tokenizer makes no token of it");
 }
 
 /* Cuts a pair to `most` tokens: the longer text first, then both to halves. */
@@ -261,18 +263,23 @@ static kw_status embed_by_decoder(kw_embedder *e, float *out)
     return st;
 }
 
-kw_status kw_embed_texts(kw_embedder *e, const kw_text *texts, size_t n, float *out)
+static kw_status embed(kw_embedder *e, const kw_text *texts, size_t n, size_t first, float *out)
 {
     job j = { .out = out };
     kw_status st = KW_OK;
     e->n_parts = e->ids.n = e->types.n = 0;
     for (size_t i = 0; i < n && !st; i++) {
-        st = encode_one(e, texts[i], i + 1);
+        st = encode_one(e, texts[i], first + i);
         if (st) break;
         st = e->session ? embed_by_decoder(e, out + i * (size_t)e->m->shape.dim)
                         : add(e, &j, SIZE_MAX);
     }
     return st ? st : run(e, &j);
+}
+
+kw_status kw_embed_texts(kw_embedder *e, const kw_text *texts, size_t n, float *out)
+{
+    return embed(e, texts, n, 1, out);
 }
 
 /* ---- scores ---- */
@@ -296,8 +303,8 @@ static kw_status by_cosine(kw_embedder *e, kw_text query, const kw_text *texts, 
         return kw_fail(KW_ELIMIT, "vectors of %zu texts do not fit in memory", n);
     float *v = kw_malloc(cells * sizeof *v, KW_PAY_SCRATCH);
     if (!v) return KW_ENOMEM;
-    kw_status st = kw_embed_texts(e, &query, 1, v);
-    if (!st) st = kw_embed_texts(e, texts, n, v + dim);
+    kw_status st = embed(e, &query, 1, 0, v);
+    if (!st) st = embed(e, texts, n, 1, v + dim);
     for (size_t i = 0; i < n && !st; i++) scores[i] = (float)cosine(v, v + (i + 1) * dim, dim);
     kw_free(v);
     return st;

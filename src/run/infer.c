@@ -162,8 +162,10 @@ static kw_status take_row(const infer *f, infer_text *x, size_t i)
                            (long long)id, f->m->shape.n_vocab);
         int64_t type = x->types ? x->types[i * x->n + j] : 0, most = f->m->shape.n_types;
         if (type < 0 || type >= (most ? most : 1))
-            return kw_fail(KW_EFORMAT, "token_type_ids[%zu][%zu] is %lld, the model has %lld kinds",
-                           i, j, (long long)type, (long long)most);
+            return kw_fail(KW_EFORMAT,
+                           "token_type_ids[%zu][%zu] is %lld, the model has %lld kind%s", i, j,
+                           (long long)type, (long long)(most ? most : 1),
+                           kw_s((uint64_t)(most ? most : 1)));
         x->real_types[x->n_real] = (int32_t)type;
         x->real_ids[x->n_real] = (int32_t)id;
         x->real_at[x->n_real++] = j;

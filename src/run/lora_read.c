@@ -173,8 +173,21 @@ static kw_status add_pair(kw_lora *l, const kw_named_tensor *t, const char *at, 
     return st ? st : check_pair(p, l->is_gguf);
 }
 
+static const char base_end[] = ".base_layer.weight";
+
+/* The copy of a target that stands beside its pair. */
+static void find_base(kw_lora *l, const kw_named_tensor *t)
+{
+    kw_lora_pair target = { 0 };
+    kw_str module = { t->name.p, t->name.n - strlen(base_end) };
+    if (name_target(l, module, &target)) return;
+    for (size_t i = 0; i < l->n; i++)
+        if (kw_str_eq(l->pairs[i].target, target.target)) l->pairs[i].base = &t->tensor;
+}
+
 static kw_status read_tensor(kw_lora *l, const kw_named_tensor *t, size_t *n_b)
 {
+    if (!l->is_gguf && kw_str_ends(t->name, base_end)) return KW_OK;
     for (size_t i = 0; i < 2 && marks[l->is_gguf][i].a; i++) {
         const char *a = kw_str_find(t->name, marks[l->is_gguf][i].a);
         if (a) return add_pair(l, t, a, i);
@@ -195,6 +208,9 @@ static kw_status read_pairs(kw_lora *l)
     l->pairs = kw_arena_alloc(&l->arena, n + 1, sizeof *l->pairs);
     if (!l->pairs) return KW_ENOMEM;
     for (size_t i = 0; i < n && !st; i++) st = read_tensor(l, kw_checkpoint_at(l->ck, i), &n_b);
+    for (size_t i = 0; i < n && !st; i++)
+        if (kw_str_ends(kw_checkpoint_at(l->ck, i)->name, base_end))
+            find_base(l, kw_checkpoint_at(l->ck, i));
     if (!st && (l->n == 0 || l->n != n_b))
         st = kw_fail(KW_EFORMAT, "%zu matrices A and %zu B", l->n, n_b);
     return st;

@@ -76,6 +76,23 @@ const char *kw_weight_next(const char *pattern);
 const kw_named_tensor *kw_weight_find(const kw_model *m, const kw_weight_row *row, int il,
                                       int expert, char name[KW_NAME_MAX]);
 
+/* row_order.c: how a tensor's rows come about from those of the same tensor in the other form of file. */
+typedef enum kw_row_order {
+    KW_ROWS_SAME,
+    KW_ROWS_PAIRS,   /* of each head: halves (Hugging Face) become pairs (GGUF) */
+    KW_ROWS_HALVES,  /* and back */
+    KW_ROWS_PLAIN,   /* q, k and v of each kv head become all q, all k, all v */
+    KW_ROWS_GROUPED, /* and back */
+    KW_ROWS_TURNED,  /* columns become rows */
+} kw_row_order;
+typedef struct kw_head_counts {
+    int dim, n, n_kv;
+} kw_head_counts;
+kw_head_counts kw_model_heads(const kw_model *m); /* n_kv is at least 1 */
+kw_row_order kw_row_order_of(const kw_weight_row *row, bool is_interleaved, bool to_gguf);
+/* Where the row is found on the other side; itself for those that stay and those that turn. */
+int64_t kw_row_source(kw_row_order order, kw_head_counts heads, int64_t row);
+
 /* KW_EINVAL for a model that was only opened to be shown. */
 kw_status kw_model_check_engine(const kw_model *m);
 /* KW_EUNSUPPORTED without a tokenizer. */

@@ -103,8 +103,10 @@ static kw_status add(scorer *c, kw_text text, size_t number)
     kw_status st = kw_tokenizer_encode(c->s->m->tokenizer, (kw_str){ text.text, text.len },
                                        KW_TEXT_ADD_SPECIAL | KW_TEXT_PARSE_SPECIAL, &ids);
     if (!st && ids.n > (size_t)c->s->options.ctx)
-        st = kw_fail(KW_ELIMIT, "text %zu has %zu tokens, the context is %d", number + 1, ids.n,
-                     c->s->options.ctx);
+        st = kw_try(kw_fail(KW_ELIMIT, "text %zu has %zu token%s, the context is %d", number + 1,
+                            ids.n, kw_s(ids.n), c->s->options.ctx),
+                    "shorter texts, or a larger context with -c (the model was trained for %d)",
+                    shape->ctx_train);
     bool joins = ids.n <= most && !shape->rope_by_length && !shape->rope_switch;
     if (!st && ids.n >= 2 && !joins) st = alone(c, &ids, number);
     if (!st && joins && (c->n == MOST_TEXTS || c->rows + ids.n > most)) st = run(c);

@@ -23,6 +23,10 @@ static kw_status check(const kw_session *s, const kw_beam_args *a)
     if (!(a->length_penalty >= -100 && a->length_penalty <= 100))
         return kw_fail(KW_EINVAL, "a length penalty of %g: expected -100 to 100",
                        (double)a->length_penalty);
+    if (a->min_tokens < 0 || a->no_repeat_ngram < 0)
+        return kw_fail(KW_EINVAL, "%s of %d: expected 0 or more",
+                       a->min_tokens < 0 ? "min_tokens" : "no_repeat_ngram",
+                       a->min_tokens < 0 ? a->min_tokens : a->no_repeat_ngram);
     if (a->max_tokens == 0) return kw_fail(KW_EINVAL, "a search for 0 new ids");
     if (a->n_end_ids && !a->end_ids)
         return kw_fail(KW_EINVAL, "%zu end ids, and none of them given", a->n_end_ids);
@@ -61,6 +65,8 @@ static kw_status open_search(search *x, kw_session *s, const kw_beam_args *a)
     x->last = kw_calloc(n, sizeof *x->last, KW_PAY_SCRATCH);
     if (!x->pages || !x->heirs || !x->part || !x->last) return KW_ENOMEM;
     kw_status st = kw_beam_open(&rules, &x->beam);
+    x->beam.before = s->ids.ids;
+    x->beam.n_before = s->ids.n;
     return st ? st : kw_pages_fork(&s->pages, &x->pages[0]);
 }
 

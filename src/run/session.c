@@ -160,8 +160,8 @@ static kw_status check_ids(const kw_session *s, const int32_t *ids, size_t n)
 {
     if (n == 0) return kw_fail(KW_EINVAL, "an empty text: there is nothing to continue");
     if (n > (size_t)s->options.ctx)
-        return kw_try(kw_fail(KW_ELIMIT, "the text has %zu tokens, the context holds %d", n,
-                              s->options.ctx),
+        return kw_try(kw_fail(KW_ELIMIT, "the text has %zu token%s, the context holds %d", n,
+                              kw_s(n), s->options.ctx),
                       "a shorter text, or a larger context with -c (the model was trained for %d)",
                       s->m->shape.ctx_train);
     for (size_t i = 0; i < n; i++)

@@ -46,6 +46,12 @@ def test_usage_errors():
     fails(64, "needs a MODEL", "generate")
     fails(64, "generic", "generate", GGUF, "--ids", "1", "--isa", "z80")
     fails(64, "list of ids", "generate", GGUF, "--ids", "1,x")
+    fails(64, "needs a FILE: ", "inspect")
+    fails(64, "needs a FILE|MODEL|PACK: ", "verify")
+    for command in ("inspect", "verify", "show", "plan", "bench"): # the second one would be passed over
+        fails(64, '"other" is one word too many', command, GGUF, "other")
+        fails(64, '"other" is one word too many', command, "-m", GGUF, "other")
+    fails(64, '"other" is one word too many', "doctor", "other")
 
 
 def test_every_command_takes_the_common_flags():

@@ -240,6 +240,21 @@ def test_empty_input_and_odd_forms_are_refused():
         refused(64, [b"query"], "rerank", folder)
         refused(66, [b"nowhere"], "embed", folder, "-f", os.path.join(d, "nowhere"))
         assert len(vectors(folder, [""])[0]) == 72
+        lines = os.path.join(d, "lines.txt")
+        open(lines, "w").write("w1\nw2\n")
+        for words in (["embed", folder, "w3"], ["rerank", folder, "w1", "w3"]): # one of the two would be passed over
+            refused(64, [b"as words", b"w3", b"lines.txt"], *words, "-f", lines)
+        code, _, err = run("embed", folder, "w1", "--pooling", "sum")
+        assert b"kwaai help embed," in err, err
+
+
+def test_a_decoder_without_bos_has_nothing_to_say_of_an_empty_query_or_a_first_token():
+    model = smollm2()
+    refused(64, [b"the query is empty"], "rerank", model, "", "a", "b")
+    refused(64, [b"text 2 is empty"], "rerank", model, "q", "a", "")
+    lines = ok("score", model, "Once", "Once upon").decode().splitlines()
+    assert lines[1].split() == ["-", "0", "-", "Once"] and lines[2].split()[1] == "1", lines
+    refused(65, [b"text 2 has ", b" tokens, the context is 8", b"-c"], "score", model, "Once upon", "word " * 30, "-c", 8)
 
 
 def test_files_beside_the_model_that_cannot_be():

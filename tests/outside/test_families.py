@@ -69,7 +69,7 @@ def test_windows_that_cannot_be_are_refused_by_name():
     window, types = {"model_type": "mistral", "sliding_window": 8}, ["sliding_attention"] * 2
     refused([({**window, "sliding_window": -4}, "a sliding window of -4"),
              ({**window, "sliding_window": 2.5}, "sliding_window is 2.5"),
-             ({**window, "layer_types": types[:1]}, "types of 1 layers (layer_types), the model has 2"),
+             ({**window, "layer_types": types[:1]}, "types of 1 layer (layer_types), the model has 2"),
              ({**window, "layer_types": types + types}, "types of 4 layers"),
              ({**window, "layer_types": "sliding_attention"}, "layer_types is not a list"),
              ({**window, "layer_types": [1, 2]}, "layer_types is not a list"),
@@ -222,7 +222,7 @@ def test_gemmas_that_cannot_be_are_refused_by_name():
              ({"final_logit_softcapping": "none"}, "final_logit_softcapping is not a number"),
              ({"query_pre_attn_scalar": -1}, "query_pre_attn_scalar is -1"),
              ({"sliding_window": -8}, "a sliding window of -8"),
-             ({"layer_types": ["full_attention"]}, "types of 1 layers"),
+             ({"layer_types": ["full_attention"]}, "types of 1 layer"),
              ({"layer_types": None, "sliding_window_pattern": 0}, "every 0-th layer"),
              ({"layer_types": None, "sliding_window_pattern": [1, 0]}, "a window pattern of 2 layers, the model has 4"),
              ({"hidden_activation": "gelu"}, 'activation "gelu"'),

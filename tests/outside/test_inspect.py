@@ -107,6 +107,16 @@ def test_a_tensor_without_rows_takes_no_memory_however_wide():
         assert b"nothing odd" in ok("inspect", path)
 
 
+def test_one_of_a_thing_is_not_several():
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "one.safetensors")
+        write_tensors(path, {"x": ("F32", [2, 2], [1, 2, 3, 4])})
+        assert b"1 tensor: in its place" in ok("verify", path) and b" in 1 tensor\n" in ok("show", path)
+        write_tensors(path, {"x": ("F32", [2, 2], [1, 2, 3, float("nan")])})
+        code, _, err = run("verify", path)
+        assert code == 65 and b"1 finding\n" in err, err
+
+
 def test_verify_compares_hashes():
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "m.gguf")

@@ -245,6 +245,166 @@ def test_adapters_that_do_not_fit_are_refused_with_both_names():
         assert code == 65 and b"not a model" in err and b"--lora" in err, err
 
 
+# ---- merged by convert ----
+
+def convert(*args): return ok("convert", *args)
+
+
+def test_convert_writes_the_merged_model():
+    base = tiny()
+    with tempfile.TemporaryDirectory() as d:
+        one, two = Adapter(base, TARGETS + ["model.embed_tokens.weight"]), Adapter(base, TARGETS[1:], r=2, seed=2)
+        first, second = one.write(os.path.join(d, "a")), two.write(os.path.join(d, "b"))
+        more = ["--lora", first + ":0.5", "--lora", second]
+        want, loaded = two.merged(one.merged(base, 0.5)), logits_of(d, local(MHA), *more)
+        assert loaded == logits_of(d, write_model(os.path.join(d, "m"), local(MHA), want))
+        convert(local(MHA), os.path.join(d, "x"), *more)
+        got = read_tensors(os.path.join(d, "x", "model.safetensors"))
+        assert all(got[name] == t for name, t in want.items())
+        convert(local(MHA), os.path.join(d, "x.gguf"), *more)
+        convert(local(MHA), os.path.join(d, "split.gguf"), "--split-max-size", "100K", *more)
+        split = sorted(f for f in os.listdir(d) if f.startswith("split-"))
+        assert len(split) > 2, split
+        for out in ("x", "x.gguf", split[1]): assert logits_of(d, os.path.join(d, out)) == loaded, out
+        d_head = json.load(open(local(MHA + "/config.json")))["hidden_size"] // json.load(open(local(MHA + "/config.json")))["num_attention_heads"]
+        gguf, twin = write_gguf_adapter(os.path.join(d, "l.gguf"), one, d_head), write_twin(os.path.join(d, "t.gguf"), local(MHA), base)
+        for model in (local(MHA), twin):
+            loaded = logits_of(d, model, "--lora", gguf + ":0.3")
+            for out in ("x", "x.gguf"):
+                convert(model, os.path.join(d, out), "--force", "--lora", gguf + ":0.3")
+                assert logits_of(d, os.path.join(d, out)) == loaded, (model, out)
+
+
+def test_convert_merges_in_every_type_as_loading_does():
+    with tempfile.TemporaryDirectory() as d:
+        a = Adapter(tiny(), TARGETS)
+        path = a.write(os.path.join(d, "a"))
+        for dtype in ("f16", "bf16"):
+            half = os.path.join(d, dtype)
+            convert(local(MHA), half, "--dtype", dtype)
+            loaded = logits_of(d, half, "--lora", path)
+            assert loaded != logits_of(d, half)
+            for out in ("o", "o.gguf", "f32"):
+                convert(half, os.path.join(d, out), "--force", "--lora", path, *(["--dtype", "f32"] if out == "f32" else []))
+                assert logits_of(d, os.path.join(d, out)) == loaded, (dtype, out)
+        blocks = local("golden/gguf-tiny-llama/q8_0.gguf")
+        name, dims, code, _ = next(t for t in read_gguf(blocks)[1] if t[0] == "blk.1.ffn_up.weight")
+        path, rng = os.path.join(d, "a.gguf"), random.Random(3)
+        write_gguf(path, [text("general.type", "adapter"), text("adapter.type", "lora"), text("general.architecture", "llama"),
+                          ("adapter.lora.alpha", 6, struct.pack("<f", 8))],
+                   [(name + ".lora_a", (dims[0], 4), 0, matrix(rng, 4 * dims[0]).tobytes()), (name + ".lora_b", (4, dims[1]), 0, matrix(rng, 4 * dims[1]).tobytes())])
+        loaded = logits_of(d, blocks, "--lora", path)
+        for more in ([], ["--dtype", "q8_0"]):
+            code, _, err = run("convert", blocks, os.path.join(d, "n.gguf"), "--lora", path, *more)
+            assert code == 64 and b"quantized again" in err and b"--dtype f16" in err and b"Q8_0" in err and not os.path.exists(os.path.join(d, "n.gguf")), err
+        convert(blocks, os.path.join(d, "n"), "--lora", path)
+        assert logits_of(d, os.path.join(d, "n")) == loaded
+        convert(blocks, os.path.join(d, "n.gguf"), "--lora", path, "--dtype", "f16")
+        f16 = os.path.join(d, "f16.gguf")
+        convert(blocks, f16, "--dtype", "f16")
+        assert logits_of(d, os.path.join(d, "n.gguf")) != logits_of(d, f16)
+        model = local("golden/gguf-tiny-llama/f16.gguf") # it has not been quantized yet
+        first, merged, second = (os.path.join(d, x) for x in ("1.gguf", "m.gguf", "2.gguf"))
+        convert(model, first, "--dtype", "q8_0", "--lora", path)
+        convert(model, merged, "--lora", path)
+        convert(merged, second, "--dtype", "q8_0")
+        assert open(first, "rb").read() == open(second, "rb").read()
+
+
+def test_rows_that_lie_otherwise_in_gguf_take_the_adapter_with_them():
+    with tempfile.TemporaryDirectory() as d:
+        for source, ending, config in (("falcon-40b-style", "query_key_value.weight", {}), ("falcon-7b-style", "query_key_value.weight", {}),
+                                       ("gpt2-prefixed", "attn.c_proj.weight", {"fan_in_fan_out": True}), ("qwen3-qknorm", "k_proj.weight", {})):
+            model = os.path.join(d, source + "-model")
+            shutil.copytree(data("golden/" + source), model)
+            path = os.path.join(model, "config.json")
+            config_of = json.load(open(path))
+            config_of.pop("scale_attn_by_inverse_layer_idx", None) # GGUF cannot say it
+            json.dump(config_of, open(path, "w"))
+            base = read_tensors(os.path.join(model, "model.safetensors"))
+            names = [n for n in base if n.endswith(ending)]
+            assert names, source
+            path = Adapter(base, names, **config).write(os.path.join(d, source))
+            loaded = logits_of(d, model, "--lora", path)
+            plain, merged = os.path.join(d, source + ".gguf"), os.path.join(d, "m.gguf")
+            convert(model, plain)
+            assert logits_of(d, plain) == logits_of(d, model) != loaded
+            convert(model, merged, "--lora", path, "--force")
+            assert logits_of(d, merged) == loaded, source
+            assert logits_of(d, plain, "--lora", path) == loaded, source
+
+
+def test_what_convert_cannot_merge_is_refused_and_nothing_is_written():
+    base = tiny()
+    with tempfile.TemporaryDirectory() as d:
+        a, out = Adapter(base, TARGETS), os.path.join(d, "out")
+        path = a.write(os.path.join(d, "a"))
+
+        def refused(expected, words, model, *args):
+            code, _, err = run(*args)
+            assert code == expected, (code, err)
+            for word in words: assert word.encode() in err, (word, err.decode())
+            assert not os.path.exists(out) and not os.path.exists(out + ".tmp")
+
+        refused(65, ["another model", "somebody/tiny", "llama3-gqa-tied", "adapter " + path], 0, "convert", local("golden/llama3-gqa-tied"), out, "--lora", path)
+        refused(66, ["nothing-there"], 0, "convert", local(MHA), out, "--lora", os.path.join(d, "nothing-there"))
+        refused(64, ["no number"], 0, "convert", local(MHA), out, "--lora", path + ":much")
+        refused(64, ["input itself"], 0, "convert", local(MHA), path, "--force", "--lora", path)
+        for alpha, scale in ((1e40, ""), (6, ":inf"), (6, ":nan"), (1e30, ":1e30")):
+            for kind in ("f32", "bf16", "f16"):
+                model = os.path.join(d, kind)
+                if not os.path.exists(model): convert(local(MHA), model, "--dtype", kind)
+                strong = a.write(os.path.join(d, "s"), lora_alpha=alpha)
+                for args in (["convert", model, out, "--lora", strong + scale], ["generate", model, "--ids", "1", "-n", "1", "--lora", strong + scale]):
+                    refused(64, ["scale of", "rank 4", "adapter " + strong], model, *args)
+        a.pairs = {name: (array.array("f", [1e6 * x for x in p[0]]),) + p[1:] for name, p in a.pairs.items()}
+        strong = a.write(os.path.join(d, "s"), lora_alpha=1e39) # a scale that can be said, and sums that cannot
+        for kind in ("f32", "bf16", "f16"):
+            for args in (["convert", os.path.join(d, kind), out], ["generate", os.path.join(d, kind), "--ids", "1", "-n", "1"]):
+                refused(65, ["does not fit " + kind.upper(), "_proj", "adapter " + strong], 0, *args, "--lora", strong)
+
+
+def peft():
+    try:
+        import torch, transformers, peft
+    except ImportError as e:
+        raise Skip("torch, transformers and peft are not installed (%s)" % e)
+    transformers.utils.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    return torch, transformers, peft
+
+
+def test_the_merged_model_is_that_of_peft():
+    torch, tf, p = peft()
+    worst, wide = 0.0, 0.0
+    with tempfile.TemporaryDirectory() as d:
+        for seed, (source, targets, more) in enumerate((("llama2-mha", ["q_proj", "k_proj", "down_proj", "embed_tokens"], {}),
+                                                        ("llama2-mha", ["v_proj", "up_proj"], {"use_rslora": True}),
+                                                        ("gpt2-prefixed", ["c_attn", "c_proj"], {"fan_in_fan_out": True}))):
+            folder = local(MHA) if source == "llama2-mha" else data("golden/" + source)
+            model = tf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+            torch.manual_seed(seed)
+            m = p.get_peft_model(model, p.LoraConfig(r=5, lora_alpha=7, target_modules=targets, task_type="CAUSAL_LM", init_lora_weights=False, **more))
+            adapter, out = os.path.join(d, "a%d" % seed), os.path.join(d, "m%d" % seed)
+            m.save_pretrained(adapter)
+            want = m.merge_and_unload()
+            convert(folder, out, "--lora", adapter)
+            got = tf.AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32).state_dict()
+            for name, w in want.state_dict().items():
+                worst = max(worst, float((got[name] - w).abs().max() / w.abs().max()))
+            ids = torch.tensor([[(i * 37 + 11) % 90 for i in range(20)]])
+            with torch.no_grad(): ref, exact = want(ids).logits, want.double()(ids).logits
+            have = torch.tensor(run_logits(d, out)).reshape(ref.shape)
+            wide = max(wide, float((have - exact).abs().max() / max(10 * float((ref - exact).abs().max()), 1e-5 * float(exact.abs().max()))))
+    assert worst < 1e-6 and wide <= 1, (worst, wide)
+    return "weights: worst error %.1e of the largest; logits: %.2f of the tolerance" % (worst, wide)
+
+
+def run_logits(d, model):
+    logits_of(d, model, "--want", "logits")
+    return read_tensors(os.path.join(d, "out"))["logits"][1]
+
+
 def test_packed_weights_are_never_those_of_a_model_with_an_adapter():
     base = tiny()
     with tempfile.TemporaryDirectory() as d:

@@ -209,7 +209,10 @@ MODELS = [dict(feed_forward_proj="relu"), dict(feed_forward_proj="gated-gelu", t
           dict(feed_forward_proj="relu", num_layers=4, num_decoder_layers=1, d_kv=20, relative_attention_num_buckets=20,
                relative_attention_max_distance=60),
           dict(feed_forward_proj="gated-gelu", num_heads=1, d_kv=24, decoder_start_token_id=3, pad_token_id=2)]
-SEARCHES = [(1, 1.0, False), (2, 1.0, False), (3, 0.0, False), (4, 2.0, True), (5, -0.7, False), (5, 1.3, True), (4, 0.5, False)]
+# Beams, length penalty, early stopping, new ids at least, ids of which no row comes twice. Of the last list each model has one.
+SEARCHES = [(1, 1.0, False, 0, 0), (2, 1.0, False, 0, 0), (3, 0.0, False, 0, 0), (4, 2.0, True, 0, 0), (5, -0.7, False, 0, 0),
+            (5, 1.3, True, 0, 0), (4, 0.5, False, 0, 0)]
+FORBIDDEN = [(3, 1.0, False, 0, 1), (4, 2.0, True, 12, 3), (1, 1.0, False, 0, 2), (2, 0.7, False, 25, 2), (3, 1.0, False, 7, 0)]
 
 
 def random_t5(torch, tf, seed, more):
@@ -248,13 +251,14 @@ def forward_error(torch, model, double, folder, mask):
 
 
 def beam_error(torch, double, folder, end, search):
-    beams, penalty, early = search
+    beams, penalty, early, least, ngram = search
     text = torch.randint(3, 101, (1, 23))
     with torch.no_grad():
         ref = double.generate(text, num_beams=beams, num_return_sequences=beams, length_penalty=penalty, early_stopping=early,
                               max_new_tokens=25, eos_token_id=end, do_sample=False, output_scores=True, return_dict_in_generate=True,
-                              use_cache=False)
-    extra = ["--generate", 25, "--beams", beams, "--length-penalty", penalty, "--eos", end, "--exact"] + ["--early-stopping"] * early
+                              use_cache=False, min_new_tokens=least or None, no_repeat_ngram_size=ngram)
+    extra = ["--generate", 25, "--beams", beams, "--length-penalty", penalty, "--eos", end, "--exact", "--min-tokens", least,
+             "--no-repeat-ngram", ngram] + ["--early-stopping"] * early
     got = run_infer(folder, {"input_ids": ([1, 23], text.flatten().tolist())}, ["beam_ids", "beam_scores"], *extra)
     mine = torch.tensor(got["beam_ids"][1]).reshape(got["beam_ids"][0])
     if beams == 1:
@@ -279,6 +283,7 @@ def test_random_models_give_what_transformers_gives():
                 worst = max(worst, forward_error(torch, model, double, folder, mask))
             for end in (1, 40):
                 for search in SEARCHES: beams, n = max(beams, beam_error(torch, double, folder, end, search)), n + 1
+            beams, n = max(beams, beam_error(torch, double, folder, 1, FORBIDDEN[seed % len(FORBIDDEN)])), n + 1
     assert worst <= 1 and beams < 1e-5, (worst, beams)
     return "%d models, %d searches: worst error %.2f of the tolerance, %.1e of the largest score" % (len(MODELS), n, worst, beams)
 

@@ -23,17 +23,32 @@ typedef struct text {
     double score;
 } text;
 
-/* Every text that ends with END or is LENGTH words long, after the first n words of t. */
-static void enumerate(text t, double logprob, double penalty, text *all, size_t *n_all)
+/* Whether `id` may follow: no end too soon, no row of ids twice. */
+static bool may_follow(const text *t, int32_t id, const kw_beam_args *rules)
+{
+    uint32_t size = (uint32_t)rules->no_repeat_ngram;
+    if (id == END && t->n < (uint32_t)rules->min_tokens) return false;
+    for (uint32_t at = 0; size && at + size <= t->n; at++) {
+        bool is_same = t->ids[at + size - 1] == id;
+        for (uint32_t k = 0; k + 1 < size; k++)
+            is_same = is_same && t->ids[at + k] == t->ids[t->n - size + 1 + k];
+        if (is_same) return false;
+    }
+    return true;
+}
+
+/* Every text that ends with END or is LENGTH words long, after the words of t. */
+static void enumerate(text t, double logprob, const kw_beam_args *rules, text *all, size_t *n_all)
 {
     const float *logits = logits_at(t.n, t.n ? t.ids[t.n - 1] : -1);
     for (int32_t id = 0; id < WORDS; id++) {
         text longer = t;
+        if (!may_follow(&t, id, rules)) continue;
         double p = logprob + kw_logprob_of(logits, WORDS, id);
         longer.ids[longer.n++] = id;
-        longer.score = p / pow(longer.n, penalty);
+        longer.score = p / pow(longer.n, (double)rules->length_penalty);
         if (id == END || longer.n == LENGTH) all[(*n_all)++] = longer;
-        else enumerate(longer, p, penalty, all, n_all);
+        else enumerate(longer, p, rules, all, n_all);
     }
 }
 
@@ -55,36 +70,86 @@ static void run(kw_beam_search *b, const kw_beam_args *rules)
     assert_int_equal(st, KW_DONE);
 }
 
+/* How many texts there are, and the worst error of a score. */
+static size_t compare(kw_beam_args rules, double *worst)
+{
+    static const int32_t end = END;
+    text all[ALL + 1], none = { .n = 0 };
+    size_t n_all = 0;
+    rules.beams = WIDE;
+    rules.max_tokens = LENGTH;
+    rules.end_ids = &end;
+    rules.n_end_ids = 1;
+    enumerate(none, 0, &rules, all, &n_all);
+    qsort(all, n_all, sizeof *all, better);
+    kw_beam_search b;
+    run(&b, &rules);
+    assert_int_equal(b.n_finished, n_all);
+    for (size_t i = 0; i < n_all; i++) {
+        int32_t ids[LENGTH];
+        double error = fabs(b.finished[i].score - all[i].score);
+        kw_beam_ids(&b, &b.finished[i], ids);
+        assert_int_equal(b.finished[i].n, all[i].n);
+        assert_memory_equal(ids, all[i].ids, all[i].n * sizeof *ids);
+        *worst = error > *worst ? error : *worst;
+    }
+    kw_beam_close(&b);
+    return n_all;
+}
+
 TEST(wide_beams_find_every_text_in_the_order_of_its_score)
 {
     static const float penalties[] = { 0, 1, 0.5f, 2, -1 };
-    static const int32_t end = END;
     double worst = 0;
-    for (size_t p = 0; p < sizeof penalties / sizeof *penalties; p++) {
-        text all[ALL + 1], none = { .n = 0 };
-        size_t n_all = 0;
-        enumerate(none, 0, (double)penalties[p], all, &n_all);
-        assert_int_equal(n_all, ALL);
-        qsort(all, n_all, sizeof *all, better);
-        kw_beam_search b;
-        run(&b, &(kw_beam_args){ .beams = WIDE,
-                                 .length_penalty = penalties[p],
-                                 .max_tokens = LENGTH,
-                                 .end_ids = &end,
-                                 .n_end_ids = 1 });
-        assert_int_equal(b.n_finished, n_all);
-        for (size_t i = 0; i < n_all; i++) {
-            int32_t ids[LENGTH];
-            double error = fabs(b.finished[i].score - all[i].score);
-            kw_beam_ids(&b, &b.finished[i], ids);
-            assert_int_equal(b.finished[i].n, all[i].n);
-            assert_memory_equal(ids, all[i].ids, all[i].n * sizeof *ids);
-            worst = error > worst ? error : worst;
-        }
-        kw_beam_close(&b);
-    }
+    for (size_t p = 0; p < sizeof penalties / sizeof *penalties; p++)
+        assert_int_equal(compare((kw_beam_args){ .length_penalty = penalties[p] }, &worst), ALL);
     printf("worst error of a score: %.1e\n", worst);
     assert_true(worst < 1e-12);
+}
+
+TEST(forbidden_ids_are_left_out_and_the_scores_of_the_others_stay)
+{
+    double worst = 0;
+    size_t least = ALL;
+    for (int shortest = 0; shortest <= LENGTH; shortest++)
+        for (int ngram = 0; ngram <= 3; ngram++) {
+            kw_beam_args rules = { .length_penalty = 1,
+                                   .min_tokens = shortest,
+                                   .no_repeat_ngram = ngram };
+            if (ngram == 1 && shortest > 2) continue; /* there is no third word */
+            size_t n = compare(rules, &worst);
+            assert_true(n > 0 && (n < ALL || (!shortest && !ngram)));
+            least = n < least ? n : least;
+        }
+    printf("worst error of a score: %.1e, at least %zu texts\n", worst, least);
+    assert_true(worst < 1e-12 && least < 8);
+}
+
+TEST(what_the_session_has_said_counts_as_said)
+{
+    static const int32_t before[] = { 2, 0, 1, 2 }; /* 2 0 may not come again */
+    kw_beam_search b;
+    float logits[WORDS] = { 5, 1, 2 };
+    must(kw_beam_open(&(kw_beam_args){ .beams = 1, .max_tokens = 1, .no_repeat_ngram = 2 }, &b));
+    b.before = before;
+    b.n_before = 4;
+    must(kw_beam_offer(&b, 0, logits, WORDS));
+    assert_int_equal(kw_beam_step(&b), KW_DONE);
+    assert_int_equal(b.node[b.finished[0].last].id, 2);
+    kw_beam_close(&b);
+}
+
+TEST(when_every_id_is_forbidden_the_search_says_so)
+{
+    static const int32_t before[] = { 0, 1, 2 };
+    kw_beam_search b;
+    float logits[WORDS] = { 5, 1, 2 };
+    must(kw_beam_open(&(kw_beam_args){ .beams = 1, .max_tokens = 1, .no_repeat_ngram = 1 }, &b));
+    b.before = before;
+    b.n_before = 3;
+    must(kw_beam_offer(&b, 0, logits, WORDS));
+    assert_int_equal(kw_beam_step(&b), KW_ELIMIT);
+    kw_beam_close(&b);
 }
 
 TEST(early_stopping_ends_with_the_first_full_list)
