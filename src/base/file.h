@@ -65,8 +65,7 @@ kw_status kw_file_patch(const char *path, uint64_t at, const void *data, size_t 
 kw_status kw_folder_make(const char *path, bool is_private);
 /* Calls `each` for every entry until it says false. */
 kw_status kw_folder_list(const char *path, bool (*each)(void *user, const char *name), void *user);
-void kw_folder_remove(
-    const char *path); /* with the files in it, not with folders; missing is fine */
+void kw_folder_remove(const char *path); /* with all that is in it; missing is fine */
 /* Puts the folder `from` in the place of `to`, which may exist: at once where the system can. What was there is removed. */
 kw_status kw_folder_replace(const char *from, const char *to);
 

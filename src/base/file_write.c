@@ -226,7 +226,8 @@ static bool remove_entry(void *folder, const char *name)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", (const char *)folder, name);
-    kw_port_remove(path);
+    kw_port_remove(path); /* a link goes, not what it leads to */
+    if (kw_path_is_dir(path)) kw_folder_remove(path);
     return true;
 }
 

@@ -4,7 +4,6 @@
  * the family's table under all their names that stand at the top of config.json, and rope's scaling as the object that
  * transformers has read in all its versions. */
 #include "convert/convert.h"
-#include "run/pooling.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,9 +36,13 @@ static void put_number(kw_json_writer *w, double v)
 
 /* ---- fields ---- */
 
+/* Zero is "not there", but not of an id; what is known at the end is written there. */
 static bool is_written(const kw_convert_job *j, const kw_field *f, kw_str name)
 {
     const void *at = kw_convert_value(j, f);
+    if (kw_str_is(name, "pad_token_id") || kw_str_is(name, "tie_word_embeddings")) return false;
+    if (kw_str_is(name, "decoder_start_token_id") || kw_str_is(name, "feed_forward_proj"))
+        return true;
     if (kw_str_is(name, "original_max_position_embeddings"))
         return !strcmp(kw_convert_rope_type(j), "longrope");
     if (f->type == KW_FIELD_INT) return *(const int *)at != 0;
@@ -53,15 +56,38 @@ static double rotary_share(const kw_convert_job *j)
     return s->head_dim ? 2.0 * s->n_rope / s->head_dim : 1;
 }
 
+static bool has_tensor(const kw_convert_job *j, const char *ending)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (kw_str_ends(j->items[i].out.name, ending)) return true;
+    return false;
+}
+
+/* What GGUF leaves to be seen from the tensors, or transformers wants in a form of its own. */
+static bool put_derived(texts *t, const kw_field *f, kw_str name)
+{
+    const void *at = kw_convert_value(t->j, f);
+    if (kw_str_is(name, "feed_forward_proj") && !*(const char *)at) {
+        bool is_gated = has_tensor(t->j, ".wi_0.weight");
+        kw_json_put_string(&t->w, is_gated ? KW_STR("gated-gelu") : KW_STR("relu"));
+    } else if (kw_str_is(name, "scale_decoder_outputs")) kw_json_put_bool(&t->w, !t->j->has_head);
+    else if (kw_str_is(name, "partial_rotary_factor")) put_number(&t->w, rotary_share(t->j));
+    else if (kw_str_is(name, "query_pre_attn_scalar") &&
+             *(const double *)at == floor(*(const double *)at))
+        kw_json_put_int(&t->w, (int64_t) * (const double *)at);
+    else return false;
+    return true;
+}
+
 static void put_value(texts *t, const kw_field *f, kw_str name)
 {
     const void *at = kw_convert_value(t->j, f);
     if (!is_written(t->j, f, name)) return;
     kw_json_key_str(&t->w, name);
+    if (put_derived(t, f, name)) return;
     if (f->type == KW_FIELD_INT) kw_json_put_int(&t->w, *(const int *)at);
     else if (f->type == KW_FIELD_BOOL) kw_json_put_bool(&t->w, *(const bool *)at);
     else if (f->type == KW_FIELD_WORD) kw_json_put_string(&t->w, kw_str_of(at));
-    else if (kw_str_is(name, "partial_rotary_factor")) put_number(&t->w, rotary_share(t->j));
     else put_number(&t->w, *(const double *)at);
 }
 
@@ -88,6 +114,44 @@ static void put_windows(texts *t)
         kw_json_put_string(&t->w, kw_window_of(win, il) ? KW_STR("sliding_attention")
                                                         : KW_STR("full_attention"));
     kw_json_end_array(&t->w);
+}
+
+/* Layers of a mixture that have no router. */
+static void put_dense_layers(texts *t)
+{
+    char name[KW_NAME_MAX];
+    bool is_any = false;
+    if (!has_tensor(t->j, ".mlp.gate.weight")) return;
+    for (int il = 0; il < t->j->m->shape.n_layers; il++) {
+        snprintf(name, sizeof name, "layers.%d.mlp.gate.weight", il);
+        if (has_tensor(t->j, name)) continue;
+        if (!is_any) kw_json_key(&t->w, "mlp_only_layers");
+        if (!is_any) kw_json_begin_array(&t->w);
+        is_any = true;
+        kw_json_put_int(&t->w, il);
+    }
+    if (is_any) kw_json_end_array(&t->w);
+}
+
+/* Flags of config.json that only the tensors show. */
+static void put_seen(texts *t)
+{
+    static const struct {
+        const char *key, *tensor;
+    } flags[] = { { "attention_bias", ".self_attn.o_proj.bias" },
+                  { "mlp_bias", ".mlp.gate_proj.bias" } };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        if (!has_tensor(t->j, flags[i].tensor)) continue;
+        kw_json_key(&t->w, flags[i].key);
+        kw_json_put_bool(&t->w, true);
+    }
+    const kw_field *grouped = kw_convert_field(t->j, "new_decoder_architecture", NULL);
+    if (grouped && *(const bool *)kw_convert_value(t->j, grouped) &&
+        !has_tensor(t->j, ".ln_attn.weight")) {
+        kw_json_key(&t->w, "num_ln_in_parallel_attn");
+        kw_json_put_int(&t->w, 1);
+    }
+    put_dense_layers(t);
 }
 
 /* ---- rope ---- */
@@ -187,6 +251,19 @@ static const char *torch_name(const kw_convert_job *j)
     return t == KW_F16 ? "float16" : t == KW_BF16 ? "bfloat16" : "float32";
 }
 
+/* Absent would be the class's own default, which may lie outside of the vocabulary. */
+static void put_pad(texts *t)
+{
+    const kw_tokenizer *tokenizer = t->j->m->tokenizer;
+    int32_t pad = tokenizer ? kw_tokenizer_special(tokenizer).pad : -1;
+    const kw_field *own = kw_convert_field(t->j, "pad_token_id", NULL);
+    bool has_start = kw_convert_field(t->j, "decoder_start_token_id", NULL);
+    if (pad < 0 && own && has_start) pad = *(const int *)kw_convert_value(t->j, own);
+    kw_json_key(&t->w, "pad_token_id");
+    if (pad >= 0) kw_json_put_int(&t->w, pad);
+    else kw_json_put_null(&t->w);
+}
+
 static void put_ids(texts *t)
 {
     const kw_tokenizer *tokenizer = t->j->m->tokenizer;
@@ -210,10 +287,12 @@ static kw_status make_config(texts *t)
     kw_json_put_string(&t->w, kw_str_of(t->j->arch->hf_class));
     kw_json_end_array(&t->w);
     kw_json_key(&t->w, "model_type");
-    kw_json_put_string(&t->w, kw_str_of(t->j->arch->hf));
+    kw_json_put_string(&t->w, kw_str_of(t->j->arch->hf ? t->j->arch->hf : t->j->m->family->name));
     put_fields(t);
     put_windows(t);
+    put_seen(t);
     kw_status st = put_rope(t);
+    put_pad(t);
     put_ids(t);
     kw_json_key(&t->w, "tie_word_embeddings");
     kw_json_put_bool(&t->w, !t->j->has_head);
@@ -265,24 +344,14 @@ static kw_status write_generation(texts *t)
     kw_buf text = KW_BUF(MAX_TEXT, KW_PAY_FILE);
     t->w = (kw_json_writer){ .out = &text, .indent = 2 };
     kw_json_begin_object(&t->w);
+    const kw_field *start = kw_convert_field(t->j, "decoder_start_token_id", NULL);
+    if (start) put_value(t, start, KW_STR("decoder_start_token_id"));
     put_ids(t);
     kw_json_end_object(&t->w);
     kw_buf_byte(&text, '\n');
     kw_status st =
         text.status ? text.status : write_text(t, "generation_config.json", text.data, text.len);
     kw_buf_free(&text);
-    return st;
-}
-
-static kw_status copy_file(const texts *t, const char *name)
-{
-    char path[4096], *text = NULL;
-    size_t len;
-    snprintf(path, sizeof path, "%s/%s", kw_checkpoint_folder(t->j->m->ck), name);
-    if (!kw_path_exists(path)) return KW_OK;
-    kw_status st = kw_file_read(path, MAX_TEXT, &text, &len);
-    if (!st) st = write_text(t, name, text, len);
-    kw_free(text);
     return st;
 }
 
@@ -306,20 +375,6 @@ static kw_status write_tokenizers(const texts *t)
     return KW_OK;
 }
 
-/* A sentence encoder's folders are not written: whoever embeds with the output has to be told. */
-static void tell_of_pooling(const kw_convert_job *j)
-{
-    char path[4096];
-    kw_pooling how = { .kind = KW_POOL_MEAN };
-    snprintf(path, sizeof path, "%s/modules.json", kw_checkpoint_folder(j->m->ck));
-    bool is_gguf = j->renames && j->m->family->is_encoder;
-    if (is_gguf ? kw_pooling_load(j->m, &how) != KW_OK || how.kind == KW_POOL_MEAN
-                : kw_checkpoint_naming(j->m->ck) != KW_NAMING_HF || !kw_path_exists(path))
-        return;
-    kw_log(KW_LOG_WARN, "modules.json and its folders, which say how embeddings are pooled, are "
-                        "not written: copy them, or give embed --pooling");
-}
-
 kw_status kw_convert_folder(kw_convert_job *j, const char *folder)
 {
     static const char *const copied[] = {
@@ -337,12 +392,12 @@ kw_status kw_convert_folder(kw_convert_job *j, const char *folder)
     };
     texts t = { .j = j, .folder = folder };
     kw_status st = write_config(&t);
-    tell_of_pooling(j);
+    if (!st) st = kw_convert_pooling(j, folder);
     if (j->renames) {
         if (!st && j->m->tokenizer) st = write_generation(&t);
         return st ? st : write_tokenizers(&t);
     }
     for (size_t i = 0; i < sizeof copied / sizeof *copied && !st; i++)
-        st = copy_file(&t, copied[i]);
+        st = kw_convert_copy(j, folder, copied[i]);
     return st;
 }

@@ -87,14 +87,27 @@ static kw_status find_target(const char *out, const kw_convert_options *o, targe
 
 /* ---- may it be written there ---- */
 
-static bool note_foreign(void *user, const char *name)
+typedef struct visit {
+    const char *folder;
+    char foreign[256]; /* the first name that is no part of a model */
+} visit;
+
+static bool note_foreign(void *visit_, const char *name)
 {
     static const char *const ours[] = { ".safetensors", ".json",  ".jinja", "vocab.txt",
                                         "merges.txt",   ".model", ".tmp" };
-    char *foreign = user;
+    static const char *const modules[] = { "_Transformer", "_Pooling", "_Normalize" };
+    visit *v = visit_;
+    char path[PATH_BYTES];
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (kw_str_ends(kw_str_of(name), ours[i])) return true;
-    snprintf(foreign, 256, "%s", name);
+    visit inner = { .folder = path };
+    snprintf(path, sizeof path, "%s/%s", v->folder, name);
+    for (size_t i = 0; i < sizeof modules / sizeof *modules && kw_path_is_dir(path); i++)
+        if (kw_str_ends(kw_str_of(name), modules[i]) &&
+            kw_folder_list(path, note_foreign, &inner) == KW_OK && !inner.foreign[0])
+            return true;
+    snprintf(v->foreign, sizeof v->foreign, "%s", name);
     return false;
 }
 
@@ -106,37 +119,38 @@ static bool note_any(void *user, const char *name)
 
 static kw_status check_folder(const target *t, const kw_convert_options *o)
 {
-    char any[256] = "", foreign[256] = "";
+    char any[256] = "";
+    visit v = { .folder = t->path };
     if (!kw_path_exists(t->path)) return KW_OK;
     if (!kw_path_is_dir(t->path))
         return kw_try(kw_fail(KW_EINVAL, "%s is a file, and a folder is to be written", t->path),
                       "a name that ends in .gguf or .safetensors");
     kw_status st = kw_folder_list(t->path, note_any, any);
-    if (!st) st = kw_folder_list(t->path, note_foreign, foreign);
+    if (!st) st = kw_folder_list(t->path, note_foreign, &v);
     if (st || !any[0]) return st;
     if (!o->force)
         return kw_try(kw_fail(KW_EINVAL, "the folder %s holds files already (%s)", t->path, any),
                       "another name, or --force to replace it");
-    if (foreign[0])
+    if (v.foreign[0])
         return kw_fail(KW_EINVAL,
                        "the folder %s holds %s\nwhy: that is no part of a model, and replacing "
                        "the folder would remove it",
-                       t->path, foreign);
+                       t->path, v.foreign);
     return KW_OK;
 }
 
 /* FOLDER.tmp is emptied: it may only be what a killed run left there. */
 static kw_status check_left(const target *t, kw_status st)
 {
-    char foreign[256] = "";
+    visit v = { .folder = t->folder };
     if (st || !kw_path_exists(t->folder)) return st;
-    if (kw_path_is_dir(t->folder)) st = kw_folder_list(t->folder, note_foreign, foreign);
-    else snprintf(foreign, sizeof foreign, "a file of that name");
-    if (st || !foreign[0]) return st;
+    if (kw_path_is_dir(t->folder)) st = kw_folder_list(t->folder, note_foreign, &v);
+    else snprintf(v.foreign, sizeof v.foreign, "a file of that name");
+    if (st || !v.foreign[0]) return st;
     return kw_try(kw_fail(KW_EINVAL,
                           "%s is there already (%s)\nwhy: the folder is made under that name and "
                           "then renamed, and this is no part of a model",
-                          t->folder, foreign),
+                          t->folder, v.foreign),
                   "another name for the output");
 }
 
@@ -166,14 +180,17 @@ static kw_status check_target(const char *in, const kw_convert_job *j, const tar
 
 /* ---- what is known of the model ---- */
 
-/* The size of the vocabulary, where the configuration does not say it. */
+/* The sizes of tables (of the vocabulary, of a text's parts), where the configuration does not say them. */
 static void find_rows(kw_convert_job *j)
 {
-    const kw_weight_row *embed = j->m->family->weights[0];
-    int *n_vocab = (int *)(void *)((char *)j->m->config + embed->dim[0]);
     char name[KW_NAME_MAX];
-    const kw_named_tensor *t = *n_vocab ? NULL : kw_weight_find(j->m, embed, -1, -1, name);
-    if (t && t->tensor.shape[0] <= INT32_MAX) *n_vocab = (int)t->tensor.shape[0];
+    const kw_family *f = j->m->family;
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row)) {
+        int *n = (int *)(void *)((char *)j->m->config + row->dim[0]);
+        if (!(row->flags & KW_W_TABLE) || *n) continue;
+        const kw_named_tensor *t = kw_weight_find(j->m, row, -1, -1, name);
+        if (t && t->tensor.shape[0] <= INT32_MAX) *n = (int)t->tensor.shape[0];
+    }
 }
 
 static kw_status load_tokenizer(kw_convert_job *j)
@@ -193,8 +210,10 @@ static const kw_arch *output_arch(kw_convert_job *j)
 {
     const kw_family *f = j->m->family;
     const kw_arch *own = &f->archs[j->m->member];
-    if (j->to_gguf) return own->gguf ? own : &f->archs[0];
-    return own;
+    if (!j->to_gguf || own->gguf) return own;
+    for (const kw_family *const *other = kw_families(); *other && !f->archs[0].gguf; other++)
+        if ((*other)->fields[0] == f->fields[0] && (*other)->archs[0].gguf) f = *other;
+    return &f->archs[0]; /* or its relative's, which has the same numbers */
 }
 
 static kw_status learn(kw_convert_job *j)
@@ -204,13 +223,8 @@ static kw_status learn(kw_convert_job *j)
     if (st) return st;
     find_rows(j);
     m->shape = *m->config;
-    if (j->to_gguf && m->family->is_encoder && !m->family->archs[m->member].gguf)
-        return kw_fail(KW_EUNSUPPORTED,
-                       "a %s is not written as GGUF yet\nwhy: there it goes by the name of a "
-                       "bert, whose positions and segments are others",
-                       m->arch_name);
     j->arch = output_arch(j);
-    if (!(j->to_gguf ? j->arch->gguf : j->arch->hf))
+    if (!(j->to_gguf ? j->arch->gguf : j->arch->hf_class))
         return kw_fail(KW_EUNSUPPORTED, "architecture \"%s\" has no name in %s", m->arch_name,
                        j->to_gguf ? "GGUF" : "config.json");
     j->heads = kw_model_heads(m);
@@ -256,23 +270,44 @@ static kw_status create(kw_convert_job *j, const target *t, kw_tensor_writer **w
     return st ? st : check_parts(j, t, *w);
 }
 
-static kw_status make_folder(kw_convert_job *j, const target *t)
+static kw_status write_tensors(kw_convert_job *j, const target *t)
+{
+    kw_tensor_writer *w = NULL;
+    kw_status st = create(j, t, &w);
+    if (!st) st = kw_convert_rows(j, w);
+    if (!st) return kw_tensors_commit(w);
+    kw_tensors_abort(w);
+    return st;
+}
+
+static kw_status write_folder(kw_convert_job *j, const target *t)
 {
     kw_folder_remove(t->folder); /* what a killed run left */
     kw_status st = kw_folder_make(t->folder, false);
-    return st ? st : kw_convert_folder(j, t->folder);
+    if (!st) st = kw_convert_folder(j, t->folder);
+    if (!st) st = write_tensors(j, t);
+    if (!st) st = kw_folder_replace(t->folder, t->path);
+    if (st) kw_folder_remove(t->folder);
+    return st;
 }
 
+/* FOLDER.tmp has one name for all runs, so that the next one finds what a killed one left: FOLDER.lock.tmp says whose it is, and
+ * the system takes it back from the dead. */
 static kw_status write_all(kw_convert_job *j, const target *t)
 {
-    kw_tensor_writer *w = NULL;
-    kw_status st = t->kind == AS_FOLDER ? make_folder(j, t) : KW_OK;
-    if (!st) st = create(j, t, &w);
-    if (!st) st = kw_convert_rows(j, w);
-    if (st) kw_tensors_abort(w);
-    else st = kw_tensors_commit(w);
-    if (!st && t->kind == AS_FOLDER) st = kw_folder_replace(t->folder, t->path);
-    if (st && t->kind == AS_FOLDER) kw_folder_remove(t->folder);
+    char path[PATH_BYTES + 32];
+    kw_file_writer *lock = NULL;
+    kw_status st = KW_OK;
+    if (t->kind != AS_FOLDER) return write_tensors(j, t);
+    snprintf(path, sizeof path, "%s", t->path);
+    char *slash = strrchr(path, '/');
+    if (slash) *slash = 0;
+    if (slash && slash != path) st = kw_folder_make(path, false);
+    snprintf(path, sizeof path, "%s.lock", t->path);
+    if (!st) st = kw_file_claim(path, &lock);
+    if (st) return st;
+    st = write_folder(j, t);
+    kw_file_abort(lock);
     return st;
 }
 

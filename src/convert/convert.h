@@ -63,6 +63,10 @@ kw_status kw_convert_divisors(kw_convert_job *j);
 void kw_convert_llama3(const kw_rope_config *rope, float *divisors);
 /* config.c: config.json, generation_config.json and the tokenizer's files, into a folder. */
 kw_status kw_convert_folder(kw_convert_job *j, const char *folder);
+/* sentence.c: how a sentence encoder pools, into a folder. */
+kw_status kw_convert_pooling(kw_convert_job *j, const char *folder);
+/* A file beside the input, where there is one. */
+kw_status kw_convert_copy(const kw_convert_job *j, const char *folder, const char *name);
 /* fields.c: what the family's config says, whatever file it came from. */
 const kw_field *kw_convert_field(const kw_convert_job *j, const char *json, const char *gguf);
 const void *kw_convert_value(const kw_convert_job *j, const kw_field *f);

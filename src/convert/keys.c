@@ -79,6 +79,10 @@ static bool put_derived(keys *w, kw_status *st)
     else if (!strcmp(key, "attention.sliding_window_pattern")) put_pattern(w);
     else if (!strcmp(key, "tensor_data_layout"))
         kw_gguf_put_string(w->k, w->key, KW_STR("jploski"));
+    else if (!strcmp(key, "context_length") && w->j->m->shape.ctx_is_fixed)
+        kw_gguf_put_int(w->k, w->key, KW_GGUF_U32, w->j->m->shape.ctx_train);
+    else if (!strcmp(key, "decoder_start_token_id")) /* 0 is an id */
+        kw_gguf_put_int(w->k, w->key, KW_GGUF_U32, *(const int *)kw_convert_value(w->j, w->f));
     else if (!strcmp(key, "rope.dimension_count"))
         kw_gguf_put_int(w->k, w->key, KW_GGUF_U32, 2 * w->j->m->shape.n_rope);
     else if (!strcmp(key, "rope.scaling.attn_factor") && !strcmp(type, "longrope"))
@@ -154,7 +158,8 @@ static kw_status check_unsaid_values(const kw_convert_job *j)
         return fail_unsaid(j, "feed_forward_proj", "gated-silu");
     if (most && *(const int *)kw_convert_value(j, most) != 128)
         return fail_unsaid(j, "relative_attention_max_distance", "not 128");
-    if (scales && *(const bool *)kw_convert_value(j, scales) == j->has_head)
+    bool has_outputs = scales && j->m->family->encoder;
+    if (has_outputs && *(const bool *)kw_convert_value(j, scales) == j->has_head)
         return fail_unsaid(j, "scale_decoder_outputs", j->has_head ? "true" : "false");
     return KW_OK;
 }
@@ -186,6 +191,27 @@ static kw_status check_unsaid(const kw_convert_job *j)
     return check_unsaid_values(j);
 }
 
+/* Keys of our own, and keys that other readers pass over: their results differ from ours. */
+static void tell_others(const kw_convert_job *j)
+{
+    const kw_windows *win = kw_convert_windows(j);
+    const kw_field *scalar = kw_convert_field(j, "query_pre_attn_scalar", NULL);
+    const kw_config *s = &j->m->shape;
+    double v = scalar ? *(const double *)kw_convert_value(j, scalar) : 0;
+    if (win && win->size && !kw_convert_field(j, NULL, "attention.sliding_window_pattern"))
+        kw_log(
+            KW_LOG_WARN,
+            "other readers of GGUF pass over a %s's window of %d positions: of longer texts they "
+            "compute something else",
+            j->m->arch_name, win->size);
+    if (scalar && v != s->head_dim && v * s->n_heads != s->dim)
+        kw_log(
+            KW_LOG_WARN,
+            "query_pre_attn_scalar is %g, which other readers of GGUF take to be %d: they compute "
+            "something else",
+            v, s->head_dim);
+}
+
 /* How a text's states become one vector: beside the model in one form, a key in the other. */
 static kw_status put_pooling(keys *w)
 {
@@ -203,6 +229,9 @@ static kw_status put_pooling(keys *w)
         kw_log(KW_LOG_WARN, "GGUF cannot say that embeddings are not of length 1: they will be");
     name_key(w, "pooling_type");
     kw_gguf_put_int(w->k, w->key, KW_GGUF_U32, numbers[how.kind]);
+    if (kw_convert_field(w->j, "type_vocab_size", NULL)) /* a table that has none gets two rows */
+        kw_gguf_put_int(w->k, "tokenizer.ggml.token_type_count", KW_GGUF_U32,
+                        w->j->m->shape.n_types ? w->j->m->shape.n_types : 2);
     return KW_OK;
 }
 
@@ -308,6 +337,7 @@ kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k)
     }
     kw_status st = check_unsaid(j);
     if (st) return st;
+    tell_others(j);
     kw_gguf_put_string(k, "general.architecture", kw_str_of(j->arch->gguf));
     kw_gguf_put_string(k, "general.name", kw_str_of(j->m->name));
     if (!j->is_quantized) {

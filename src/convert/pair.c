@@ -127,13 +127,31 @@ static kw_status add(walk *w, kw_str name, kw_tensor shape, const kw_tensor **in
     return KW_OK;
 }
 
+/* GGUF's table of positions has those that texts have: the first ones of some models stand for padding. */
+static kw_status cut_positions(const walk *w, const kw_tensor **in)
+{
+    const kw_field *ctx = kw_convert_field(w->j, NULL, "context_length");
+    int64_t first =
+        ctx && ctx->at == w->row->dim[0] ? dimension(w, 0) - w->j->m->shape.ctx_train : 0;
+    if (!w->j->to_gguf || first <= 0 || w->row->flags & KW_W_F32) return KW_OK;
+    kw_tensor *rest = kw_arena_alloc(&w->j->arena, 1, sizeof *rest);
+    if (!rest) return KW_ENOMEM;
+    *rest = **in;
+    rest->shape[0] -= first;
+    rest->data = kw_tensor_row(*in, first);
+    *in = rest;
+    return KW_OK;
+}
+
 static kw_status add_one(walk *w, const kw_named_tensor *found)
 {
-    kw_tensor shape = found->tensor;
     const kw_tensor **in = kw_arena_alloc(&w->j->arena, 1, sizeof *in);
     kw_str name;
     if (!in) return KW_ENOMEM;
     *in = &found->tensor;
+    kw_status st = cut_positions(w, in);
+    if (st) return st;
+    kw_tensor shape = **in;
     if (w->row->flags & KW_W_TURNED && shape.rank == 2) {
         shape.shape[0] = found->tensor.shape[1];
         shape.shape[1] = found->tensor.shape[0];
@@ -143,8 +161,21 @@ static kw_status add_one(walk *w, const kw_named_tensor *found)
         shape.shape[0] = kw_tensor_cols(&found->tensor);
         shape.shape[1] = 1;
     }
-    kw_status st = name_output(w, 0, &name);
+    st = name_output(w, 0, &name);
     return st ? st : add(w, name, shape, in, 1);
+}
+
+/* A table that a model does without, and others of its family do not: of zeros, which change nothing. */
+static kw_status add_zeros(walk *w)
+{
+    enum { ROWS = 2 };
+    kw_tensor t = { .dtype = KW_F32, .rank = 2, .shape = { ROWS, dimension(w, 1), 1, 1 } };
+    float *zeros = kw_arena_alloc(&w->j->arena, (size_t)(ROWS * t.shape[1]), sizeof *zeros);
+    kw_named_tensor *made = kw_arena_alloc(&w->j->arena, 1, sizeof *made);
+    if (!zeros || !made) return KW_ENOMEM;
+    t.data = memset(zeros, 0, (size_t)(ROWS * t.shape[1]) * sizeof *zeros);
+    *made = (kw_named_tensor){ .tensor = t };
+    return add_one(w, made);
 }
 
 /* Experts: one tensor for all in GGUF, one each in the other form. Either may come in either way. */
@@ -227,6 +258,7 @@ static kw_status pair_one(walk *w)
     if (flags & KW_W_DENSE && is_routed(w)) return KW_OK;
     const kw_named_tensor *found = find(w, 0);
     if (flags & KW_W_TIED) w->j->has_head = found;
+    if (!found && flags & KW_W_OPTIONAL && flags & KW_W_TABLE) return add_zeros(w);
     if (!found && (flags & (KW_W_OPTIONAL | KW_W_ROUTER | KW_W_TIED))) return KW_OK;
     if (!found) return kw_fail(KW_EFORMAT, "tensor \"%s\" is missing", w->name);
     kw_status st = check_shape(w, &found->tensor);
@@ -276,10 +308,6 @@ static kw_status pair_all(kw_convert_job *j)
 {
     kw_status st = KW_OK;
     if (!j->renames) return pair_same(j);
-    if (j->m->family->encoder && !j->to_gguf)
-        return kw_try(kw_fail(KW_EUNSUPPORTED, "a %s of GGUF is not written as safetensors yet",
-                              j->m->arch_name),
-                      "--to gguf");
     for (const kw_family *f = j->m->family; f && !st; f = f->encoder) st = pair_stack(j, f);
     return st;
 }

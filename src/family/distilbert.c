@@ -7,6 +7,7 @@
 #define EACH(name) name "|distilbert." name
 static const kw_weight_row rows[] = {
     EMBEDDINGS,
+    SEGMENTS, /* of zeros, in our GGUF files */
     LABELS("classifier"),
     LINEAR(q, "transformer.layer.%d.attention.q_lin",   "attn_q",      dim, dim),
     LINEAR(k, "transformer.layer.%d.attention.k_lin",   "attn_k",      dim, dim),

@@ -11,7 +11,7 @@ static const kw_weight_row rows[] = {
     EMBEDDINGS, SEGMENTS, POOL(POOLER), LABELS("classifier.out_proj"), BERT_LAYERS, END
 };
 
-/* GGUF files leave the skipped positions out and call it a bert; such are not told from one yet. */
+/* GGUF files leave the skipped positions out and call it a bert, which it then is. */
 static const kw_arch archs[] = {
     { "roberta",     NULL, "RobertaModel",    false, NULL },
     { "xlm-roberta", NULL, "XLMRobertaModel", false, NULL },

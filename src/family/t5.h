@@ -7,6 +7,7 @@
 typedef struct config {
     kw_config base;
     int n_encoder, n_buckets, most;
+    double rms_eps; /* eps, by its other name in GGUF */
     bool scales; /* what the head sees by d^-0.5; older files say so by a tied head */
 } config;
 
@@ -38,9 +39,9 @@ typedef struct weights {
     LAYER(o, 0,              s ".SelfAttention.o.weight", g ".attn_o.weight", dim, q_dim)
 #define T5_FFN(s, g) \
     LAYER(ffn_norm, VECTOR,  s ".layer_norm.weight",          g ".ffn_norm.weight", one, dim), \
-    LAYER(gate, MAYBE,       s ".DenseReluDense.wi_0.weight", g ".ffn_gate.weight", ffn_dim, dim), \
-    LAYER(up, 0,             s ".DenseReluDense.wi_1.weight|" s ".DenseReluDense.wi.weight", g ".ffn_up.weight", ffn_dim, dim), \
-    LAYER(down, 0,           s ".DenseReluDense.wo.weight",   g ".ffn_down.weight", dim, ffn_dim)
+    LAYER(up, KW_W_TWIN,     s ".DenseReluDense.wi.weight|" s ".DenseReluDense.wi_1.weight", g ".ffn_up.weight", ffn_dim, dim), \
+    LAYER(down, 0,           s ".DenseReluDense.wo.weight",   g ".ffn_down.weight", dim, ffn_dim), \
+    LAYER(gate, MAYBE,       s ".DenseReluDense.wi_0.weight", g ".ffn_gate.weight", ffn_dim, dim)
 /* clang-format on */
 
 /* ---- t5_encoder.c ---- */

@@ -21,6 +21,7 @@ const kw_field kw_t5_fields[] = {
     F(n_vocab,    INT,   false, 0,    "vocab_size",            "vocab_size"),
     F(ctx_train,  INT,   false, 512,  "n_positions",           "context_length"),
     F(eps,        FLOAT, false, 1e-6, "layer_norm_epsilon",    "attention.layer_norm_epsilon"),
+    OWN(rms_eps,  FLOAT, false, 0,    NULL,                    "attention.layer_norm_rms_epsilon"),
     F(activation, WORD,  false, 0,    "feed_forward_proj",     NULL),
     OWN(n_buckets, INT,  false, 32,   "relative_attention_num_buckets", "attention.relative_buckets_count"),
     OWN(most,     INT,   false, 128,  "relative_attention_max_distance", NULL),
@@ -65,6 +66,7 @@ static int activation_of(const kw_config *c, bool has_gate)
 kw_status kw_t5_check(kw_config *c)
 {
     config *own = (config *)c;
+    if (own->rms_eps == 0) own->rms_eps = c->eps;
     const kw_size sizes[] = {
         { "layers of the encoder", own->n_encoder, 4096 },
         { "layers of the decoder", c->n_layers, 4096 },

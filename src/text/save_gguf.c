@@ -177,6 +177,8 @@ static kw_status save_unigram(const kw_tokenizer *t, int32_t n, kw_gguf_keys *k)
     for (int i = 0; i < t->n_norms; i++)
         squeezes = squeezes || t->norms[i].kind == KW_NORM_COLLAPSE ||
                    (t->norms[i].kind == KW_NORM_SENTENCEPIECE && t->norms[i].form);
+    for (int i = 0; i < t->n_cuts; i++) /* cut at blanks, which are thrown away */
+        squeezes = squeezes || t->cuts[i].behavior == KW_REMOVED;
     kw_gguf_put_string(k, "tokenizer.ggml.model", KW_STR("t5"));
     kw_gguf_put_string(k, "tokenizer.ggml.pre", KW_STR("default"));
     kw_gguf_put_int(k, "tokenizer.ggml.add_space_prefix", KW_GGUF_BOOL, begins_with_space(t));
@@ -191,7 +193,6 @@ static kw_status save_wordpiece(const kw_tokenizer *t, int32_t n, kw_gguf_keys *
 {
     kw_gguf_put_string(k, "tokenizer.ggml.model", KW_STR("bert"));
     kw_gguf_put_string(k, "tokenizer.ggml.pre", KW_STR("default"));
-    kw_gguf_put_int(k, "tokenizer.ggml.token_type_count", KW_GGUF_U32, 2);
     put_tokens(t, n, k);
     return KW_OK;
 }

@@ -2,7 +2,7 @@
  *
  * Byte-level BPE keeps its merges and names its cuts by their patterns. SentencePiece's BPE has scores instead of merges: every
  * way to cut a piece into two pieces becomes a merge, in the order of the pieces' scores. */
-#include "text/internal.h"
+#include "text/save.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +13,13 @@ typedef struct pair {
 
 /* ---- small parts ---- */
 
-static void put_text(kw_json_writer *w, const char *key, const char *text)
+void kw_save_text(kw_json_writer *w, const char *key, const char *text)
 {
     kw_json_key(w, key);
     kw_json_put_string(w, kw_str_of(text));
 }
 
-static void put_flag(kw_json_writer *w, const char *key, bool v)
+void kw_save_flag(kw_json_writer *w, const char *key, bool v)
 {
     kw_json_key(w, key);
     kw_json_put_bool(w, v);
@@ -31,21 +31,21 @@ static void put_null(kw_json_writer *w, const char *key)
     kw_json_put_null(w);
 }
 
-static void begin(kw_json_writer *w, const char *type)
+void kw_save_begin(kw_json_writer *w, const char *type)
 {
     kw_json_begin_object(w);
-    put_text(w, "type", type);
+    kw_save_text(w, "type", type);
 }
 
 /* An object of pattern and content. */
 static void put_replace(kw_json_writer *w, const char *from, const char *to)
 {
-    begin(w, "Replace");
+    kw_save_begin(w, "Replace");
     kw_json_key(w, "pattern");
     kw_json_begin_object(w);
-    put_text(w, "String", from);
+    kw_save_text(w, "String", from);
     kw_json_end_object(w);
-    put_text(w, "content", to);
+    kw_save_text(w, "content", to);
     kw_json_end_object(w);
 }
 
@@ -78,11 +78,11 @@ static void put_added(const kw_tokenizer *t, kw_json_writer *w)
         kw_json_put_int(w, i);
         kw_json_key(w, "content");
         kw_json_put_string(w, t->tokens[i].text);
-        put_flag(w, "single_word", false);
-        put_flag(w, "lstrip", false);
-        put_flag(w, "rstrip", false);
-        put_flag(w, "normalized", false);
-        put_flag(w, "special", t->tokens[i].type != KW_TOKEN_USER);
+        kw_save_flag(w, "single_word", false);
+        kw_save_flag(w, "lstrip", false);
+        kw_save_flag(w, "rstrip", false);
+        kw_save_flag(w, "normalized", false);
+        kw_save_flag(w, "special", t->tokens[i].type != KW_TOKEN_USER);
         kw_json_end_object(w);
     }
     kw_json_end_array(w);
@@ -93,10 +93,10 @@ static void put_added(const kw_tokenizer *t, kw_json_writer *w)
 static kw_status put_cut(kw_json_writer *w, const kw_cut *c)
 {
     if (c->kind == KW_CUT_PREFIX_SPACE) {
-        begin(w, "ByteLevel");
-        put_flag(w, "add_prefix_space", true);
-        put_flag(w, "trim_offsets", true);
-        put_flag(w, "use_regex", false);
+        kw_save_begin(w, "ByteLevel");
+        kw_save_flag(w, "add_prefix_space", true);
+        kw_save_flag(w, "trim_offsets", true);
+        kw_save_flag(w, "use_regex", false);
         kw_json_end_object(w);
         return KW_OK;
     }
@@ -106,14 +106,14 @@ static kw_status put_cut(kw_json_writer *w, const kw_cut *c)
                        "the tokenizer cuts text by the rule \"%s\", which "
                        "tokenizer.json has no pattern for",
                        c->kind == KW_CUT_RULE ? kw_rule_name(c->rule) : "literal");
-    begin(w, "Split");
+    kw_save_begin(w, "Split");
     kw_json_key(w, "pattern");
     kw_json_begin_object(w);
     kw_json_key(w, "Regex");
     kw_json_put_string(w, pattern);
     kw_json_end_object(w);
-    put_text(w, "behavior", "Isolated");
-    put_flag(w, "invert", false);
+    kw_save_text(w, "behavior", "Isolated");
+    kw_save_flag(w, "invert", false);
     kw_json_end_object(w);
     return KW_OK;
 }
@@ -123,22 +123,22 @@ static kw_status put_byte_level(const kw_tokenizer *t, kw_json_writer *w)
     kw_status st = KW_OK;
     put_null(w, "normalizer");
     kw_json_key(w, "pre_tokenizer");
-    begin(w, "Sequence");
+    kw_save_begin(w, "Sequence");
     kw_json_key(w, "pretokenizers");
     kw_json_begin_array(w);
     for (int i = 0; i < t->n_cuts && !st; i++) st = put_cut(w, &t->cuts[i]);
-    begin(w, "ByteLevel");
-    put_flag(w, "add_prefix_space", false);
-    put_flag(w, "trim_offsets", true);
-    put_flag(w, "use_regex", false);
+    kw_save_begin(w, "ByteLevel");
+    kw_save_flag(w, "add_prefix_space", false);
+    kw_save_flag(w, "trim_offsets", true);
+    kw_save_flag(w, "use_regex", false);
     kw_json_end_object(w);
     kw_json_end_array(w);
     kw_json_end_object(w);
     kw_json_key(w, "decoder");
-    begin(w, "ByteLevel");
-    put_flag(w, "add_prefix_space", true);
-    put_flag(w, "trim_offsets", true);
-    put_flag(w, "use_regex", true);
+    kw_save_begin(w, "ByteLevel");
+    kw_save_flag(w, "add_prefix_space", true);
+    kw_save_flag(w, "trim_offsets", true);
+    kw_save_flag(w, "use_regex", true);
     kw_json_end_object(w);
     return st;
 }
@@ -146,12 +146,12 @@ static kw_status put_byte_level(const kw_tokenizer *t, kw_json_writer *w)
 static void put_spaces(const kw_tokenizer *t, kw_json_writer *w)
 {
     kw_json_key(w, "normalizer");
-    begin(w, "Sequence");
+    kw_save_begin(w, "Sequence");
     kw_json_key(w, "normalizers");
     kw_json_begin_array(w);
     if (t->add_prefix_space) {
-        begin(w, "Prepend");
-        put_text(w, "prepend", "\xe2\x96\x81");
+        kw_save_begin(w, "Prepend");
+        kw_save_text(w, "prepend", "\xe2\x96\x81");
         kw_json_end_object(w);
     }
     put_replace(w, " ", "\xe2\x96\x81");
@@ -159,17 +159,17 @@ static void put_spaces(const kw_tokenizer *t, kw_json_writer *w)
     kw_json_end_object(w);
     put_null(w, "pre_tokenizer");
     kw_json_key(w, "decoder");
-    begin(w, "Sequence");
+    kw_save_begin(w, "Sequence");
     kw_json_key(w, "decoders");
     kw_json_begin_array(w);
     put_replace(w, "\xe2\x96\x81", " ");
-    begin(w, "ByteFallback");
+    kw_save_begin(w, "ByteFallback");
     kw_json_end_object(w);
-    begin(w, "Fuse");
+    kw_save_begin(w, "Fuse");
     kw_json_end_object(w);
     if (t->drops_first_space) {
-        begin(w, "Strip");
-        put_text(w, "content", " ");
+        kw_save_begin(w, "Strip");
+        kw_save_text(w, "content", " ");
         kw_json_key(w, "start");
         kw_json_put_int(w, 1);
         kw_json_key(w, "stop");
@@ -182,7 +182,8 @@ static void put_spaces(const kw_tokenizer *t, kw_json_writer *w)
 
 /* ---- what is put around it ---- */
 
-static void put_member(const kw_tokenizer *t, kw_json_writer *w, int32_t id, const char *sequence)
+static void put_member(const kw_tokenizer *t, kw_json_writer *w, int32_t id, const char *sequence,
+                       int type)
 {
     kw_json_begin_object(w);
     kw_json_key(w, sequence ? "Sequence" : "SpecialToken");
@@ -190,7 +191,7 @@ static void put_member(const kw_tokenizer *t, kw_json_writer *w, int32_t id, con
     kw_json_key(w, "id");
     kw_json_put_string(w, sequence ? kw_str_of(sequence) : t->tokens[id].text);
     kw_json_key(w, "type_id");
-    kw_json_put_int(w, 0);
+    kw_json_put_int(w, type);
     kw_json_end_object(w);
     kw_json_end_object(w);
 }
@@ -198,12 +199,17 @@ static void put_member(const kw_tokenizer *t, kw_json_writer *w, int32_t id, con
 static void put_frame(const kw_tokenizer *t, kw_json_writer *w, const char *key, int n_texts)
 {
     static const char *const texts[] = { "A", "B" };
+    bool is_wordpiece = t->model == KW_VOCAB_WORDPIECE, is_unigram = t->model == KW_VOCAB_UNIGRAM;
+    int in_between = is_unigram ? t->n_after : t->n_before;
     kw_json_key(w, key);
     kw_json_begin_array(w);
     for (int s = 0; s < n_texts; s++) {
-        for (int i = 0; i < t->n_before; i++) put_member(t, w, t->before[i], NULL);
-        put_member(t, w, 0, texts[s]);
-        for (int i = 0; i < t->n_after; i++) put_member(t, w, t->after[i], NULL);
+        int type = is_wordpiece ? s : 0;
+        const int32_t *before = s && is_unigram ? t->after : t->before; /* </s></s> between two */
+        int n_before = s == 0 ? t->n_before : is_wordpiece ? 0 : t->n_before ? in_between : 0;
+        for (int i = 0; i < n_before; i++) put_member(t, w, before[i], NULL, type);
+        put_member(t, w, 0, texts[s], type);
+        for (int i = 0; i < t->n_after; i++) put_member(t, w, t->after[i], NULL, type);
     }
     kw_json_end_array(w);
 }
@@ -232,7 +238,7 @@ static void put_processor(const kw_tokenizer *t, kw_json_writer *w)
         return;
     }
     kw_json_key(w, "post_processor");
-    begin(w, "TemplateProcessing");
+    kw_save_begin(w, "TemplateProcessing");
     put_frame(t, w, "single", 1);
     put_frame(t, w, "pair", 2);
     kw_json_key(w, "special_tokens");
@@ -259,7 +265,7 @@ static int32_t count_plain(const kw_tokenizer *t)
     return t->byte_level && i == t->n ? n : t->n;
 }
 
-static void put_vocabulary(const kw_tokenizer *t, kw_json_writer *w)
+void kw_save_vocabulary(const kw_tokenizer *t, kw_json_writer *w)
 {
     kw_buf scratch = KW_BUF(1 << 20, KW_PAY_TEXT);
     kw_json_key(w, "vocab");
@@ -353,11 +359,11 @@ static kw_status put_scored(const kw_tokenizer *t, kw_json_writer *w)
     return KW_OK;
 }
 
-static kw_status put_model(const kw_tokenizer *t, kw_json_writer *w)
+static kw_status put_bpe_model(const kw_tokenizer *t, kw_json_writer *w)
 {
     bool is_bpe = t->model == KW_VOCAB_BPE;
     kw_json_key(w, "model");
-    begin(w, "BPE");
+    kw_save_begin(w, "BPE");
     put_null(w, "dropout");
     if (is_bpe || t->special.unk < 0) put_null(w, "unk_token");
     else {
@@ -366,10 +372,10 @@ static kw_status put_model(const kw_tokenizer *t, kw_json_writer *w)
     }
     put_null(w, "continuing_subword_prefix");
     put_null(w, "end_of_word_suffix");
-    put_flag(w, "fuse_unk", !is_bpe);
-    put_flag(w, "byte_fallback", !is_bpe);
-    put_flag(w, "ignore_merges", t->ignore_merges);
-    put_vocabulary(t, w);
+    kw_save_flag(w, "fuse_unk", !is_bpe);
+    kw_save_flag(w, "byte_fallback", !is_bpe);
+    kw_save_flag(w, "ignore_merges", t->ignore_merges);
+    kw_save_vocabulary(t, w);
     kw_json_key(w, "merges");
     kw_json_begin_array(w);
     kw_status st = is_bpe ? put_ranked(t, w) : put_scored(t, w);
@@ -378,23 +384,39 @@ static kw_status put_model(const kw_tokenizer *t, kw_json_writer *w)
     return st;
 }
 
+static kw_status put_spm_steps(const kw_tokenizer *t, kw_json_writer *w)
+{
+    put_spaces(t, w);
+    return KW_OK;
+}
+
+static kw_status put_bpe_steps(const kw_tokenizer *t, kw_json_writer *w)
+{
+    if (t->byte_level) return put_byte_level(t, w);
+    return kw_fail(KW_EUNSUPPORTED, "a tokenizer of kind %s is not written as tokenizer.json",
+                   t->kind);
+}
+
 kw_status kw_tokenizer_save_json(const kw_tokenizer *t, kw_buf *out)
 {
+    static const struct {
+        kw_status (*put_steps)(const kw_tokenizer *t, kw_json_writer *w);
+        kw_status (*put_model)(const kw_tokenizer *t, kw_json_writer *w);
+    } models[] = {
+        [KW_VOCAB_BPE] = { put_bpe_steps, put_bpe_model },
+        [KW_VOCAB_SPM] = { put_spm_steps, put_bpe_model },
+        [KW_VOCAB_UNIGRAM] = { kw_save_unigram_steps, kw_save_unigram_model },
+        [KW_VOCAB_WORDPIECE] = { kw_save_wordpiece_steps, kw_save_wordpiece_model },
+    };
     kw_json_writer w = { .out = out, .indent = 1 };
-    bool is_known = t->model == KW_VOCAB_SPM || (t->model == KW_VOCAB_BPE && t->byte_level);
-    if (!is_known)
-        return kw_fail(KW_EUNSUPPORTED, "a tokenizer of kind %s is not written as tokenizer.json",
-                       t->kind);
     kw_json_begin_object(&w);
-    put_text(&w, "version", "1.0");
+    kw_save_text(&w, "version", "1.0");
     put_null(&w, "truncation");
     put_null(&w, "padding");
     put_added(t, &w);
-    kw_status st = KW_OK;
-    if (t->byte_level) st = put_byte_level(t, &w);
-    else put_spaces(t, &w);
+    kw_status st = models[t->model].put_steps(t, &w);
     put_processor(t, &w);
-    if (!st) st = put_model(t, &w);
+    if (!st) st = models[t->model].put_model(t, &w);
     kw_json_end_object(&w);
     kw_buf_byte(out, '\n');
     return st ? st : out->status;
@@ -413,14 +435,19 @@ kw_status kw_tokenizer_save_config(const kw_tokenizer *t, kw_buf *out)
 {
     kw_json_writer w = { .out = out, .indent = 2 };
     kw_json_begin_object(&w);
-    put_text(&w, "tokenizer_class", "PreTrainedTokenizerFast");
-    put_flag(&w, "add_bos_token", t->special.adds_bos);
-    put_flag(&w, "add_eos_token", t->special.adds_eos);
-    put_flag(&w, "clean_up_tokenization_spaces", false);
+    kw_save_text(&w, "tokenizer_class", "PreTrainedTokenizerFast");
+    kw_save_flag(&w, "add_bos_token", t->special.adds_bos);
+    kw_save_flag(&w, "add_eos_token", t->special.adds_eos);
+    kw_save_flag(&w, "clean_up_tokenization_spaces", false);
     put_token(t, &w, "bos_token", t->special.bos);
     put_token(t, &w, "eos_token", t->special.eos);
     put_token(t, &w, "unk_token", t->model == KW_VOCAB_BPE ? -1 : t->special.unk);
     put_token(t, &w, "pad_token", t->special.pad);
+    if (t->model == KW_VOCAB_WORDPIECE && t->n_before && t->n_after) {
+        put_token(t, &w, "cls_token", t->before[0]);
+        put_token(t, &w, "sep_token", t->after[0]);
+        put_token(t, &w, "mask_token", kw_tokenizer_find(t, "[MASK]", 6));
+    }
     if (t->chat_template.p) {
         kw_json_key(&w, "chat_template");
         kw_json_put_string(&w, t->chat_template);
