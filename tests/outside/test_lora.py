@@ -102,6 +102,14 @@ def test_an_adapter_of_the_embedding():
         a = Adapter(base, ["model.embed_tokens.weight"])
         want = logits_of(d, write_model(os.path.join(d, "m"), local(MHA), a.merged(base)))
         assert logits_of(d, local(MHA), "--lora", a.write(os.path.join(d, "a"))) == want
+        path = os.path.join(d, "a", "adapter_model.safetensors") # PEFT keeps the embedding as it was beside the pair
+        pair = {n: ("F32",) + t for n, t in read_tensors(path).items()}
+        shape, values = base["model.embed_tokens.weight"]
+        for own in (values, array.array("f", [x + 1 for x in values])):
+            write_tensors(path, dict(pair, **{"base_model.model.model.embed_tokens.base_layer.weight": ("F32", shape, own)}))
+            if own is values: assert logits_of(d, local(MHA), "--lora", os.path.join(d, "a")) == want
+        code, _, err = run("generate", local(MHA), "--ids", "1", "-n", "1", "--lora", os.path.join(d, "a"))
+        assert code == 65 and b"trained with another" in err and b"embed_tokens" in err, err
 
 
 def test_an_adapter_of_weights_that_lie_turned():
