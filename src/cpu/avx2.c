@@ -72,6 +72,6 @@ const kw_kernels kw_kernels_avx2 = {
     .dots_q8 = { [KW_Q4_0] = dots_q4_0, [KW_Q4_1] = dots_q4_1, [KW_Q8_0] = dots_q8_0, [KW_Q6_K] = dots_q6_k,
                  [KW_Q4_K] = dots_q4_k },
     .encode_group = encode_group, .attend_tiles = attend_tiles, .encode_wide = encode_wide, .wide = wide,
-    .few = { PANEL_SHAPES(FEW_OF) [KW_F32] = few_F16, [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
+    .few = { PANEL_SHAPES(FEW_OF) [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
     .tile = TILES, .encode_wide8 = encode_wide8, .wide8 = wide8, .bytes = ALL_BYTES,
 };

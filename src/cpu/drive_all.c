@@ -18,6 +18,7 @@ typedef struct walk {
     int kv_head, group;
     float *q, *acc, *max, *sum; /* [n * group][..]: tiles only, padded, states */
     float *w, *bias;            /* [n * group][KW_ATTEND_BLOCK] */
+    float *scale;               /* [KW_ATTEND_BLOCK]: tiles only, what scores are multiplied with */
     float *k, *v;               /* the block in work */
     int *from, *to;
 } walk;
@@ -31,7 +32,8 @@ size_t kw_all_worker_bytes(const kw_op *op)
 {
     const kw_attend_args *a = &op->p.attend;
     size_t queries = (size_t)ROWS * (size_t)(a->n_heads / a->n_kv_heads), width = padded(a);
-    return (queries * (2 * width + 4 + 2 * KW_ATTEND_BLOCK) + 2 * KW_ATTEND_BLOCK * width) *
+    return (queries * (2 * width + 4 + 2 * KW_ATTEND_BLOCK) + 2 * KW_ATTEND_BLOCK * width +
+            KW_ATTEND_BLOCK) *
            sizeof(float);
 }
 
@@ -56,6 +58,8 @@ static walk begin(const kw_run *r, int64_t chunk)
     w.sum = w.max + queries;
     w.from = (int *)(void *)(w.sum + queries);
     w.to = w.from + queries;
+    w.scale = (float *)(void *)(w.to + queries);
+    for (int i = 0; i < KW_ATTEND_BLOCK; i++) w.scale[i] = a->scale;
     return w;
 }
 
@@ -152,6 +156,7 @@ static void block_rows(walk *w, int64_t at, int n)
 static void lay_tiles(walk *w, int64_t at, int n)
 {
     size_t hd = (size_t)w->a->head_dim, stride = (size_t)kw_cols(w->r, w->r->step->op->src[1]);
+    const float *v = key(w, at, true);
     for (int t = 0; t < n; t += TILE)
         w->r->g->kernels.pack(&(kw_pack){ .rows = key(w, at + t, false),
                                           .packed = w->k + (size_t)t * hd,
@@ -163,8 +168,13 @@ static void lay_tiles(walk *w, int64_t at, int n)
         size_t some = (size_t)kw_least(TILE, (int64_t)(hd - d));
         float *tile = w->v + d * KW_ATTEND_BLOCK;
         for (int t = 0; t < n; t++, tile += TILE) {
-            if (some < TILE) memset(tile, 0, TILE * sizeof *tile);
-            memcpy(tile, key(w, at + t, true) + d, some * sizeof *tile);
+            const float *from = v + (size_t)t * stride + d;
+            if (some == TILE) { /* one size that the compiler knows: two moves */
+                memcpy(tile, from, TILE * sizeof *tile);
+                continue;
+            }
+            memset(tile, 0, TILE * sizeof *tile);
+            memcpy(tile, from, some * sizeof *tile);
         }
     }
 }
@@ -180,6 +190,7 @@ static void block_tiles(walk *w, int64_t at, int n)
         .dtype = KW_F32,
         .k = w->k,
         .v = w->v,
+        .k_scale = w->scale,
         .q = w->q,
         .acc = w->acc,
         .max = w->max,
@@ -197,27 +208,25 @@ static void block_tiles(walk *w, int64_t at, int n)
 
 /* ---- a run of rows of one sequence ---- */
 
-/* Queries, scaled, one after the other. */
+/* Queries one after the other; the kernel scales their scores. */
 static void gather(const walk *w)
 {
     size_t n = (size_t)w->group * (size_t)w->a->head_dim;
-    for (int64_t row = 0; row < w->n; row++) {
-        const float *q = query(w, row);
-        for (size_t j = 0; j < n; j++) w->q[(size_t)row * n + j] = q[j] * w->a->scale;
-    }
+    for (int64_t row = 0; row < w->n; row++)
+        memcpy(w->q + (size_t)row * n, query(w, row), n * sizeof *w->q);
 }
 
-/* Without keys a row is zeros. The fast kernel's states are padded, the exact one's are not. */
-static void leave(const walk *w, size_t stride)
+/* Without keys a row is zeros. The fast kernel's states are padded, the exact one's are not, and are divided. */
+static void leave(const walk *w, bool tiled)
 {
-    size_t hd = (size_t)w->a->head_dim;
+    size_t hd = (size_t)w->a->head_dim, stride = tiled ? padded(w->a) : hd;
     for (int64_t row = 0; row < w->n; row++)
         for (int h = 0; h < w->group; h++) {
             size_t state = (size_t)row * (size_t)w->group + (size_t)h;
             float *out = result(w, row) + (size_t)h * hd;
             const float *acc = w->acc + (state - (size_t)h) * padded(w->a) + (size_t)h * stride;
-            float sum = w->k_n ? w->sum[state] : 1;
-            for (size_t j = 0; j < hd; j++) out[j] = acc[j] / sum;
+            float sum = w->k_n ? w->sum[state] : 1, inverse = 1 / sum;
+            for (size_t j = 0; j < hd; j++) out[j] = tiled ? acc[j] * inverse : acc[j] / sum;
         }
 }
 
@@ -235,7 +244,7 @@ static void attend_run(walk *w, bool tiled)
         if (tiled) block_tiles(w, at, n);
         else block_rows(w, at, n);
     }
-    leave(w, tiled ? padded(w->a) : (size_t)w->a->head_dim);
+    leave(w, tiled);
 }
 
 static int64_t chunks(const kw_run *r)

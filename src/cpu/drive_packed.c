@@ -151,16 +151,30 @@ static int64_t wide_chunks(const kw_run *r)
     return (panels_of(r) + wide_panels(r) - 1) / wide_panels(r);
 }
 
+/* The sums of d's rows become rows of the result from number `row` and column `from` on, with bias and residual. */
+static void leave_rows(const kw_run *r, const kw_wide *d, int64_t row, int64_t from)
+{
+    const kw_op *op = r->step->op;
+    const float *bias = kw_place(r, op->src[2]), *onto = kw_place(r, op->src[3]), *sums = d->out;
+    size_t m = size_of(kw_cols(r, op->dst)), stride = d->n_panels * KW_PANEL_ROWS;
+    size_t at = size_of(row) * m + size_of(from);
+    size_t n = m - size_of(from) < stride ? m - size_of(from) : stride;
+    float *dst = kw_place(r, op->dst);
+    for (size_t i = 0; i < d->n_x; i++, at += m, sums += stride) {
+        if (bias) r->g->kernels.add(dst + at, sums, bias + from, n);
+        else memcpy(dst + at, sums, n * sizeof *dst);
+        if (onto) r->g->kernels.add(dst + at, dst + at, onto + at, n);
+    }
+}
+
 /* d: what the two kinds of many rows differ in. */
 static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
                           void (*kernel)(const kw_wide *))
 {
-    const kw_op *op = r->step->op;
     const kw_tensor *w = kw_linear_weight(r);
-    int64_t m = kw_tensor_rows(w), panel = chunk * wide_panels(r);
-    int64_t n = kw_least(wide_panels(r), panels_of(r) - panel), from = panel * KW_PANEL_ROWS;
-    int64_t cols = kw_least(n * KW_PANEL_ROWS, m - from), live = kw_live_rows(r, op->src[0]);
-    float *dst = (float *)kw_place(r, op->dst) + from, *sums = kw_worker_memory(r);
+    int64_t panel = chunk * wide_panels(r), live = kw_live_rows(r, r->step->op->src[0]);
+    int64_t n = kw_least(wide_panels(r), panels_of(r) - panel);
+    float *sums = kw_worker_memory(r);
     d.w = panel_at(w, panel);
     d.panel_bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w)));
     d.n_panels = size_of(n);
@@ -171,17 +185,15 @@ static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
         d.n_x = size_of(kw_least(MOST_ROWS, live - i));
         d.x = kw_twin(r) + size_of(i) * d.x_stride;
         kernel(&d);
-        for (size_t row = 0; row < d.n_x; row++)
-            memcpy(dst + (i + (int64_t)row) * m, sums + row * size_of(n) * KW_PANEL_ROWS,
-                   size_of(cols) * sizeof *dst);
+        leave_rows(r, &d, i, panel * KW_PANEL_ROWS);
     }
-    kw_linear_finish(r, from, cols);
 }
 
 static void linear_wide(const kw_run *r, int64_t chunk)
 {
     const kw_tensor *w = kw_linear_weight(r);
     kw_wide d = { .tile = r->g->kernels.tile[w->dtype],
+                  .is_words = kw_panel_format_of(w->dtype)->scales == KW_SCALE_SLICE,
                   .x_stride = kw_wide_row_bytes(size_of(kw_tensor_cols(w))) };
     multiply_wide(r, chunk, d, r->g->kernels.wide);
 }
@@ -219,7 +231,7 @@ const kw_linear_way kw_linear_wide8 = { &drive_wide8, &drive_encode_wide8, kw_wi
 
 /* ---- packing ---- */
 
-/* What f16 does not reach stays f32, and so do experts. */
+/* What words cannot stand for stays f32, and so do experts. */
 static bool holds(const kw_tensor *t)
 {
     size_t n = size_of(kw_tensor_rows(t)) * size_of(kw_tensor_cols(t));
@@ -229,9 +241,9 @@ static bool holds(const kw_tensor *t)
 bool kw_cpu_packs(const kw_device *d, const kw_tensor *t)
 {
     bool whole = t->rank == 3 && t->shape[1] % KW_PANEL_ROWS == 0; /* experts: a panel is of one */
-    return (t->rank == 2 || whole) && d->kernels.few[t->dtype] && d->kernels.wide &&
-           d->kernels.tile[t->dtype] && kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t))) &&
-           holds(t);
+    bool few = t->dtype == KW_F32 || d->kernels.few[t->dtype]; /* few rows dot f32 as they are */
+    return (t->rank == 2 || whole) && few && d->kernels.wide && d->kernels.tile[t->dtype] &&
+           kw_panel_fits(t->dtype, size_of(kw_tensor_cols(t))) && holds(t);
 }
 
 size_t kw_cpu_panels(const kw_tensor *t)

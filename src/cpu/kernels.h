@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "tensor/tensor.h"
+#include <math.h>
 
 /* dst[i * dst_stride + j] = w[j] . x[i] for n_w rows of weights and n_x rows of activations, over k values. */
 typedef struct kw_dots {
@@ -119,15 +120,26 @@ typedef void (*kw_tile_fn)(const unsigned char *panel, size_t group, void *out);
 
 /* Many rows: encoded by encode_wide, each to its place in blocks of 16 rows of x_stride bytes; out is [n_x][16 * n_panels],
  * sums in the order of rows, with room for whole blocks of 32 rows. */
-enum { KW_WIDE_SLICE = 128, KW_WIDE_PANELS = 4, KW_WIDE_SCRATCH = 96 * 1024, KW_WIDE_BLOCK = 16 };
+enum { KW_WIDE_SLICE = 384, KW_WIDE_PANELS = 4, KW_WIDE_SCRATCH = 136 * 1024, KW_WIDE_BLOCK = 16 };
 enum { KW_WIDE8_SLICE = 256 };
-#define KW_WIDE_WEIGHT 2047.0f
-#define KW_WIDE_X_MOST 8191.0f
+/* Words of a slice are bounded by the root of the sum of their squares, so that sums of products fit an int32 in any
+ * order: (46300 + sqrt(384) / 2)^2 < 2^31 with what rounding adds. */
+#define KW_WIDE_NORM 46300.0f
+#define KW_WIDE_MOST 32767.0f
+
+/* What a unit is worth in a slice whose largest value is `most`; squares: the sum of those of value / most. */
+static inline float kw_wide_unit(float most, float squares)
+{
+    float by_norm = sqrtf(squares) / KW_WIDE_NORM;
+    return most * (by_norm > 1 / KW_WIDE_MOST ? by_norm : 1 / KW_WIDE_MOST);
+}
+
 typedef struct kw_wide {
     const unsigned char *w, *x;
     size_t panel_bytes, n_panels, x_stride, n_x, k;
     kw_tile_fn tile;
-    bool halves; /* wide8: scales stand for 16 k, not 32 */
+    bool is_words; /* KW_SCALE_SLICE */
+    bool halves;   /* wide8: scales stand for 16 k, not 32 */
     float *out;
     void *scratch; /* KW_WIDE_SCRATCH bytes, 64-byte aligned */
 } kw_wide;

@@ -35,6 +35,6 @@ static inline V v_twice(const void *p) { return vreinterpretq_f32_s8(b_twice(p))
 
 const kw_kernels kw_packed_neon = {
     .encode_group = encode_group,
-    .few = { PANEL_SHAPES(FEW_OF)[KW_F32] = few_F16, [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
+    .few = { PANEL_SHAPES(FEW_OF)[KW_F16] = few_F16, [KW_BF16] = few_BF16 },
     .tile = TILES,
 };

@@ -4,6 +4,7 @@
  * vectors (one function a way of folding) and the scales are laid beside them. All of it works on words of eight codes: a word is
  * what a row has in a vector, so nothing crosses rows. */
 #include "cpu/panel.h"
+#include "cpu/kernels.h"
 #include <string.h>
 
 enum { ROWS = KW_PANEL_ROWS, MOST_K = 256 };
@@ -29,7 +30,7 @@ static const kw_panel_format formats[KW_DTYPE_COUNT] = {
     [KW_Q6_K]   = {256, 3392, 320, 384,    0,  32, KW_SCALE_BYTE16 },
     [KW_IQ4_NL] = { 64,  576,   0, 256,  512, 128, KW_SCALE_F16 },
     [KW_IQ4_XS] = {256, 2240, 192, 256,    0, 128, KW_SCALE_BYTE32 },
-    [KW_F32]    = { 32, 1024,   0, 1024,   0,   0, KW_SCALE_NONE }, /* as F16 */
+    [KW_F32]    = { 32, 1024,   0, 1024,   0,   0, KW_SCALE_SLICE },
     [KW_F16]    = { 32, 1024,   0, 1024,   0,   0, KW_SCALE_NONE },
     [KW_BF16]   = { 32, 1024,   0, 1024,   0,   0, KW_SCALE_NONE },
 };
@@ -48,7 +49,13 @@ static size_t blocks_of(kw_dtype t, size_t k)
     return (k + (size_t)formats[t].k - 1) / (size_t)formats[t].k;
 }
 
-size_t kw_panel_bytes(kw_dtype t, size_t k) { return blocks_of(t, k) * formats[t].bytes; }
+enum { SLICE = KW_WIDE_SLICE, UNITS = ROWS * sizeof(float) };
+
+size_t kw_panel_bytes(kw_dtype t, size_t k)
+{
+    size_t slices = formats[t].scales == KW_SCALE_SLICE ? (k + SLICE - 1) / SLICE : 0;
+    return blocks_of(t, k) * formats[t].bytes + slices * UNITS;
+}
 
 uint64_t kw_panel_hash(kw_dtype t, uint64_t seed)
 {
@@ -374,31 +381,59 @@ static void pack_halves(const kw_panel_source *s, unsigned char *out)
             memcpy(out + k / 2 * 64 + 4 * row, s->rows + row * s->row_bytes + 2 * k, 4);
 }
 
-/* F32 as halves: products of many rows keep 11 bits of a weight in any case. */
-static void pack_floats(const kw_panel_source *s, unsigned char *out)
+/* |x| < 2^22, ties to even: the sum has no bits below 1. */
+static int16_t word_of(float x)
 {
-    memset(out, 0, s->k * 2 * ROWS);
-    for (size_t row = 0; row < s->n; row++)
-        for (size_t k = 0; k < s->k; k++) {
-            float x;
-            memcpy(&x, s->rows + row * s->row_bytes + 4 * k, sizeof x);
-            uint16_t half = kw_f32_to_f16(x);
-            memcpy(out + k / 2 * 64 + 4 * row + 2 * (k & 1), &half, sizeof half);
+    int32_t bits, none;
+    float sum = x + 0x1.8p23f, zero = 0x1.8p23f;
+    memcpy(&bits, &sum, sizeof bits);
+    memcpy(&none, &zero, sizeof none);
+    return (int16_t)(bits - none);
+}
+
+/* n values of a row as the words of a lane; what a unit is worth. */
+static float pack_lane(const float *x, size_t n, unsigned char *out)
+{
+    float most = 0, squares = 0;
+    for (size_t k = 0; k < n; k++) most = fabsf(x[k]) > most ? fabsf(x[k]) : most;
+    if (most <= KW_GROUP_LEAST) return 0;
+    for (size_t k = 0; k < n; k++) squares += x[k] / most * (x[k] / most);
+    float unit = kw_wide_unit(most, squares), inverse = 1 / unit;
+    for (size_t k = 0; k < n; k += 2, out += 64) {
+        int16_t pair[2] = { word_of(x[k] * inverse), word_of(x[k + 1] * inverse) };
+        memcpy(out, pair, sizeof pair);
+    }
+    return unit;
+}
+
+static void pack_words(const kw_panel_source *s, unsigned char *out)
+{
+    memset(out, 0, kw_panel_bytes(s->dtype, s->k));
+    for (size_t at = 0; at < s->k; at += SLICE) {
+        size_t n = s->k - at < SLICE ? s->k - at : SLICE;
+        for (size_t lane = 0; lane < ROWS; lane++) {
+            float x[SLICE], unit = 0;
+            if (kw_panel_order[lane] >= s->n) continue;
+            memcpy(x, s->rows + kw_panel_order[lane] * s->row_bytes + 4 * at, n * sizeof *x);
+            unit = pack_lane(x, n, out + UNITS + 4 * lane);
+            memcpy(out + sizeof unit * lane, &unit, sizeof unit);
         }
+        out += UNITS + n * 2 * ROWS;
+    }
 }
 
 bool kw_panel_holds(const float *x, size_t n)
 {
     bool all = true;
-    for (size_t i = 0; i < n; i++) all &= x[i] >= -65504.0f && x[i] <= 65504.0f;
+    for (size_t i = 0; i < n; i++) all &= x[i] >= -0x1p100f && x[i] <= 0x1p100f;
     return all;
 }
 
 void kw_panel_pack(const kw_panel_source *s, unsigned char *panel)
 {
     const kw_panel_format *f = &formats[s->dtype];
-    if (s->dtype == KW_F32) {
-        pack_floats(s, panel);
+    if (f->scales == KW_SCALE_SLICE) {
+        pack_words(s, panel);
         return;
     }
     if (f->scales == KW_SCALE_NONE) {

@@ -15,7 +15,9 @@
  *   bytes     8 vectors
  *   six       6 vectors  A B C for each 16 k: vectors v0 v1 v2 of six bits, with two bits of v3 each on top
  *   pairs     2 vectors  two bits: vector v lies in bits 2 (v & 3) of vector v >> 2
- *   halves   16 vectors  k and k + 1 of rows 0-7, then of rows 8-15, as f16 or bf16; f32 become f16
+ *   halves   16 vectors  k and k + 1 of rows 0-7, then of rows 8-15, as f16 or bf16
+ *   words    16 vectors  one for k and k + 1: int16 of the rows in kw_panel_order. What f32 become: they are dotted as they lie by
+ *                        few rows, so that these serve wide16.inc alone, which takes them as they are
  *
  * Scales of the 16 rows stand in the order of kw_panel_order, in which sums of two parities leave a pack or horizontal add.
  * Rows that are not there have scale 0. Sources: the block formats of ggml; the layout is our own (docs/PERF.md). */
@@ -35,6 +37,7 @@ typedef enum kw_scale_kind {
     KW_SCALE_BYTE16, /* d[16] f32 | 16 x 16 B: a signed scale each 16 k */
     KW_SCALE_BYTE32, /* d[16] f32 | 8 x 16 B: a signed scale a group */
     KW_SCALE_K2,     /* d[16] dmin[16] f16 | 16 x 16 B: nibbles of scale and minimum each 16 k */
+    KW_SCALE_SLICE,  /* d[16] f32 in front of each KW_WIDE_SLICE k */
 } kw_scale_kind;
 
 typedef struct kw_panel_format {
@@ -54,7 +57,8 @@ const kw_panel_format *kw_panel_format_of(kw_dtype t); /* k is 0 when there is n
 /* Whether a matrix of this dtype and k columns can be packed; bytes of one panel. */
 bool kw_panel_fits(kw_dtype t, size_t k);
 size_t kw_panel_bytes(kw_dtype t, size_t k);
-bool kw_panel_holds(const float *x, size_t n); /* whether all f32 are numbers that f16 reaches */
+bool kw_panel_holds(const float *x,
+                    size_t n); /* whether all f32 are numbers that words can stand for */
 uint64_t kw_panel_hash(kw_dtype t, uint64_t seed); /* over the description of one layout */
 /* Packs n <= 16 rows of k values, row_bytes apart, into one panel. */
 typedef struct kw_panel_source {

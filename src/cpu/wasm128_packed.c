@@ -30,7 +30,7 @@ static inline B b_flip(B a) { return a; }
 
 const kw_kernels kw_packed_wasm128 = {
     .encode_group = encode_group,
-    .few = { PANEL_SHAPES(FEW_OF)[KW_F32] = few_F16, [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
+    .few = { PANEL_SHAPES(FEW_OF)[KW_F16] = few_F16, [KW_BF16] = few_BF16 },
     .tile = TILES,
     .encode_wide = encode_wide,
     .wide = wide,

@@ -99,13 +99,12 @@ static inline B b_dword(const void *p)
     memcpy(&x, p, sizeof x);
     return _mm256_set1_epi32(x);
 }
-/* One at a time: left alone, gcc 12 computes the products of a whole tile before it adds any, and spills the sums. */
+/* One at a time: left alone, gcc 12 computes the products of a whole tile before it adds any, and spills the sums. The product
+ * may take the register of a or b, which are read first: 12 sums, 2 weights and an activation leave one, and no moves. */
 static inline B b_dot_words(B sum, B a, B b)
 {
     B product;
-    __asm__("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0"
-            : "+x"(sum), "=&x"(product)
-            : "x"(a), "x"(b));
+    __asm__("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=x"(product) : "x"(a), "x"(b));
     return sum;
 }
 /* For byte products (wide8.inc): w unsigned, x signed; sums of pairs are words. */
