@@ -223,9 +223,9 @@ typedef void (*kw_dots_q8_fn)(const kw_dots_q8 *d);
 
 typedef struct kw_kernels {
     const char *name;
-    uint64_t needs;                /* KW_CPU_* bits */
-    size_t panel;                  /* rows of a packed panel; with gemm */
-    size_t wide_panels;            /* most panels a call of wide, an even number; 0: KW_WIDE_PANELS */
+    uint64_t needs;     /* KW_CPU_* bits */
+    size_t panel;       /* rows of a packed panel; with gemm */
+    size_t wide_panels; /* most panels a call of wide, an even number; 0: KW_WIDE_PANELS */
     const struct kw_kernels *also; /* what another file of the row has, or NULL */
 #define KW_KERNEL(name, args, doc) void(*name) args;
     KW_KERNELS(KW_KERNEL)
