@@ -140,10 +140,17 @@ static void encode_wide(const kw_run *r, int64_t row)
     r->g->kernels.encode_wide(kw_twin_source(r, row, 0, k), kw_twin(r), size_of(row), k);
 }
 
+static int64_t most_panels(const kw_cpu_program *g)
+{
+    return g->kernels.wide_panels ? (int64_t)g->kernels.wide_panels : KW_WIDE_PANELS;
+}
+
 static int64_t wide_panels(const kw_run *r)
 {
     int64_t each = panels_of(r) / (CHUNKS_A_WORKER * kw_pool_size(r->g->device->pool));
-    return each < 1 ? 1 : each > KW_WIDE_PANELS ? KW_WIDE_PANELS : each;
+    int64_t most = most_panels(r->g);
+    if (r->g->kernels.wide_panels) each = each < 2 ? 2 : each & ~1;
+    return each < 1 ? 1 : kw_least(each, most);
 }
 
 static int64_t wide_chunks(const kw_run *r)
@@ -180,7 +187,7 @@ static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
     d.n_panels = size_of(n);
     d.k = size_of(kw_tensor_cols(w));
     d.out = sums;
-    d.scratch = sums + MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS;
+    d.scratch = sums + MOST_ROWS * most_panels(r->g) * KW_PANEL_ROWS;
     for (int64_t i = 0; i < live; i += MOST_ROWS) {
         d.n_x = size_of(kw_least(MOST_ROWS, live - i));
         d.x = kw_twin(r) + size_of(i) * d.x_stride;
@@ -209,9 +216,8 @@ static void linear_wide8(const kw_run *r, int64_t chunk)
 
 static size_t wide_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 {
-    (void)g;
     (void)op;
-    return MOST_ROWS * KW_WIDE_PANELS * KW_PANEL_ROWS * sizeof(float) + KW_WIDE_SCRATCH;
+    return MOST_ROWS * size_of(most_panels(g)) * KW_PANEL_ROWS * sizeof(float) + KW_WIDE_SCRATCH;
 }
 
 static const kw_op_driver

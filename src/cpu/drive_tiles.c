@@ -3,12 +3,13 @@
  * Three steps. The new rows' k and v go to their tiles. Then a chunk takes one kv head, up to 16 rows with all query heads
  * that share it, and a span of the context; queries that look at the same page go through the kernel together. Few rows
  * (decoding) would leave workers idle, so their context is cut into SPANS spans by each row's own length, whatever the number
- * of threads, and a third step joins the parts; many rows have one span and are done in the second. */
+ * of threads, and a third step joins the parts; many rows have one span and are done in the second. Where the kernels have an
+ * attend_many, it takes them, and a chunk is as many rows as make up MANY queries: a page is laid out once for all of them. */
 #include "cpu/internal.h"
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 16, SPANS = 4, FEW = 8, TILE = 16 };
+enum { ROWS = 16, SPANS = 4, FEW = 8, TILE = 16, MANY = 128, MOST_ROWS = 64 };
 
 static int group_of(const kw_attend_args *a) { return a->n_heads / a->n_kv_heads; }
 
@@ -21,6 +22,19 @@ static bool is_few(const kw_plan *p, const kw_op *op)
 
 /* A query's state as floats: its sums, the largest score, the sum of weights. */
 static size_t state_floats(const kw_attend_args *a) { return padded(a->head_dim) + 2; }
+
+static bool is_many(const kw_cpu_program *g, const kw_op *op)
+{
+    return g->kernels.attend_many && !is_few(g->plan, op);
+}
+
+/* Rows of a chunk. */
+static int64_t rows_of(const kw_cpu_program *g, const kw_op *op)
+{
+    if (!is_many(g, op)) return ROWS;
+    int64_t rows = MANY / group_of(&op->p.attend);
+    return rows < ROWS ? ROWS : kw_least(rows, MOST_ROWS);
+}
 
 size_t kw_tiles_part_bytes(const kw_plan *p, const kw_op *op)
 {
@@ -127,15 +141,27 @@ typedef struct walk {
     int kv_head, group, span, n_spans;
     int64_t first, n;
     float *q, *acc, *max, *sum, *w, *bias;
+    unsigned char *parts, *scratch; /* attend_many: queries in their parts; NULL: q */
     int *from, *to;
 } walk;
 
-size_t kw_tiles_worker_bytes(const kw_op *op)
+/* Floats of a chunk's queries: as they are, or in their parts. */
+static size_t query_floats(const kw_cpu_program *g, const kw_op *op, size_t queries)
+{
+    size_t hd = (size_t)op->p.attend.head_dim;
+    if (!is_many(g, op)) return queries * hd;
+    return (queries + KW_ATTEND_MORE) * kw_attend_parts_bytes(hd) / sizeof(float);
+}
+
+size_t kw_tiles_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 {
     const kw_attend_args *a = &op->p.attend;
-    size_t queries = (size_t)ROWS * (size_t)group_of(a), hd = (size_t)a->head_dim;
-    size_t attend = queries * (hd + padded(a->head_dim) + 2 + KW_ATTEND_BLOCK + 2) + 64;
+    size_t queries = (size_t)(rows_of(g, op) * group_of(a)), hd = (size_t)a->head_dim;
+    size_t attend = queries * (padded(a->head_dim) + 2 + KW_ATTEND_BLOCK + 2) + 64;
+    attend += query_floats(g, op, queries);
     attend += (op->src[4].id ? queries : (size_t)group_of(a)) * KW_ATTEND_BLOCK; /* bias */
+    if (is_many(g, op))
+        attend += KW_ATTEND_MORE * KW_ATTEND_BLOCK + kw_attend_scratch_bytes(hd) / sizeof(float);
     size_t store = (2 + (size_t)a->n_kv_heads) * hd, join = (size_t)a->n_heads * hd;
     size_t most = store > join ? store : join;
     return (attend > most ? attend : most) * sizeof(float);
@@ -145,29 +171,49 @@ static int spans_of(const kw_run *r) { return is_few(r->g->plan, r->step->op) ? 
 
 static int64_t attend_chunks(const kw_run *r)
 {
-    int64_t groups = (kw_live_rows(r, r->step->op->dst) + ROWS - 1) / ROWS;
+    int64_t rows = rows_of(r->g, r->step->op);
+    int64_t groups = (kw_live_rows(r, r->step->op->dst) + rows - 1) / rows;
     return groups * r->step->op->p.attend.n_kv_heads * spans_of(r);
 }
 
 static walk begin(const kw_run *r, int64_t chunk)
 {
-    const kw_attend_args *a = &r->step->op->p.attend;
-    walk w = { .r = r, .a = a, .at = kw_place(r, r->step->op->src[3]), .group = group_of(a) };
-    size_t queries = (size_t)ROWS * (size_t)w.group, hd = (size_t)a->head_dim;
+    const kw_op *op = r->step->op;
+    const kw_attend_args *a = &op->p.attend;
+    walk w = { .r = r, .a = a, .at = kw_place(r, op->src[3]), .group = group_of(a) };
+    int64_t rows = rows_of(r->g, op);
+    size_t queries = (size_t)(rows * w.group), hd = (size_t)a->head_dim;
+    bool many = is_many(r->g, op);
     w.n_spans = spans_of(r);
     w.span = (int)(chunk % w.n_spans);
     w.kv_head = (int)(chunk / w.n_spans % a->n_kv_heads);
-    w.first = chunk / w.n_spans / a->n_kv_heads * ROWS;
-    w.n = kw_least(ROWS, kw_live_rows(r, r->step->op->dst) - w.first);
-    w.acc = kw_worker_memory(r);
+    w.first = chunk / w.n_spans / a->n_kv_heads * rows;
+    w.n = kw_least(rows, kw_live_rows(r, op->dst) - w.first);
+    float *at = kw_worker_memory(r);
+    if (many) {
+        w.scratch = (unsigned char *)at;
+        at += kw_attend_scratch_bytes(hd) / sizeof *at;
+    }
+    w.acc = at;
     w.w = w.acc + queries * padded(a->head_dim);
-    w.q = w.w + queries * KW_ATTEND_BLOCK;
-    w.max = w.q + queries * hd;
+    w.q = w.w + (queries + (many ? KW_ATTEND_MORE : 0)) * KW_ATTEND_BLOCK;
+    w.parts = many ? (unsigned char *)w.q : NULL;
+    w.max = w.q + query_floats(r->g, op, queries);
     w.sum = w.max + queries;
     w.from = (int *)(void *)(w.sum + queries);
     w.to = w.from + queries;
     w.bias = (float *)(void *)(w.to + queries);
     return w;
+}
+
+/* A head's query, scaled and turned: at number `at` of the chunk's, as it is or in its parts. */
+static void put_query(const walk *w, const float *q, size_t at)
+{
+    size_t hd = (size_t)w->a->head_dim;
+    float *to = w->parts ? (float *)(void *)w->scratch : w->q + at * hd;
+    for (size_t j = 0; j < hd; j++) to[j] = q[j] * w->a->scale;
+    if (is_turned(w->r)) turn(to, hd);
+    if (w->parts) w->r->g->kernels.split_query(to, w->parts + at * kw_attend_parts_bytes(hd), hd);
 }
 
 /* The chunk's queries, scaled, one after the other; empty states. */
@@ -179,9 +225,7 @@ static void gather(const walk *w)
     for (int64_t i = 0; i < w->n; i++) {
         const float *q = (const float *)kw_place(w->r, op->src[0]) + (w->first + i) * cols;
         q += (size_t)w->kv_head * heads * hd;
-        float *to = w->q + (size_t)i * heads * hd;
-        for (size_t j = 0; j < heads * hd; j++) to[j] = q[j] * w->a->scale;
-        for (size_t h = 0; h < heads && is_turned(w->r); h++) turn(to + h * hd, hd);
+        for (size_t h = 0; h < heads; h++) put_query(w, q + h * hd, (size_t)i * heads + h);
     }
     size_t queries = (size_t)w->n * heads;
     memset(w->acc, 0, queries * padded(w->a->head_dim) * sizeof *w->acc);
@@ -236,14 +280,17 @@ static void attend_page(const walk *w, int64_t i, int64_t j, int32_t block)
     }
     bool scaled = l->dtype == KW_I8;
     int biased = add_bias(w, i, j, block);
-    w->r->g->kernels.attend_tiles(&(kw_attend_tiles){
+    const kw_kernels *kernels = &w->r->g->kernels;
+    (w->parts ? kernels->attend_many : kernels->attend_tiles)(&(kw_attend_tiles){
         .dtype = l->dtype,
         .softcap = w->a->softcap,
         .k = k,
         .v = v,
         .k_scale = scaled ? (const float *)(const void *)(k + kw_kv_scales_at(l)) : NULL,
         .v_scale = scaled ? (const float *)(const void *)(v + kw_kv_scales_at(l)) : NULL,
-        .q = w->q + query * (size_t)w->a->head_dim,
+        .q = w->parts ? NULL : w->q + query * (size_t)w->a->head_dim,
+        .parts = w->parts ? w->parts + query * kw_attend_parts_bytes((size_t)w->a->head_dim) : NULL,
+        .scratch = w->scratch,
         .acc = w->acc + query * padded(w->a->head_dim),
         .max = w->max + query,
         .sum = w->sum + query,

@@ -131,7 +131,7 @@ size_t kw_all_worker_bytes(const kw_op *op);
 /* The tiled way of ATTEND in fast mode: store, then attend, or for few rows part and join. */
 extern const kw_op_driver kw_drive_tiles_store, kw_drive_tiles_attend, kw_drive_tiles_part,
     kw_drive_tiles_join;
-size_t kw_tiles_worker_bytes(const kw_op *op);
+size_t kw_tiles_worker_bytes(const kw_cpu_program *g, const kw_op *op);
 void kw_tiles_join_row(const kw_run *r, int64_t row, float *out);
 void kw_rotate_row(const kw_run *r, const kw_op *rope, int64_t row, float *out);
 size_t kw_tiles_part_bytes(const kw_plan *p, const kw_op *op); /* 0: many rows, nothing to join */

@@ -192,7 +192,23 @@ typedef struct kw_attend_tiles {
     float softcap;     /* as above, after the scales; 0: none */
     int heads;         /* with bias: query i is one of head i mod heads */
     const float *bias; /* [heads][KW_ATTEND_BLOCK], scaled already, added to the scores; or NULL */
+    const void
+        *parts; /* attend_many reads these instead of q: rows by split_query, one after the other */
+    void *scratch; /* attend_many: kw_attend_scratch_bytes, 64-byte aligned */
 } kw_attend_tiles;
+
+/* attend_many works on whole tiles of 16 queries: parts and w have 16 rows more, which are read and written as they come. A
+ * query's parts take as many bytes as its f32, rounded up to 32; the scratch holds a page of K and V, each twice in bf16. */
+enum { KW_ATTEND_MORE = 16 };
+static inline size_t kw_attend_parts_bytes(size_t head_dim) { return (head_dim + 31) / 32 * 128; }
+static inline size_t kw_attend_scratch_bytes(size_t head_dim)
+{
+    return 4 * KW_ATTEND_BLOCK * kw_attend_parts_bytes(head_dim) / 2;
+}
+static inline size_t kw_attend_number_bytes(kw_dtype t)
+{
+    return t == KW_F32 ? 4 : t == KW_I8 ? 1 : 2;
+}
 
 /* gelu(x) by tanh is x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3): the exponent is x * (x^2 * C1 + C0). */
 #define KW_GELU_TANH_C0 -0x1.988454p+0f
@@ -219,8 +235,9 @@ typedef void (*kw_dots_q8_fn)(const kw_dots_q8 *d);
 
 typedef struct kw_kernels {
     const char *name;
-    uint64_t needs;                /* KW_CPU_* bits */
-    size_t panel;                  /* rows of a packed panel; with gemm */
+    uint64_t needs;     /* KW_CPU_* bits */
+    size_t panel;       /* rows of a packed panel; with gemm */
+    size_t wide_panels; /* most panels a call of wide, an even number; 0: KW_WIDE_PANELS */
     const struct kw_kernels *also; /* what another file of the row has, or NULL */
 #define KW_KERNEL(name, args, doc) void(*name) args;
     KW_KERNELS(KW_KERNEL)

@@ -252,7 +252,7 @@ static size_t worker_bytes(const kw_cpu_program *g, const kw_op *op)
     if (op->code == KW_OP_EXPERTS) return kw_experts_worker_bytes(g, op);
     if (op->code == KW_OP_ATTEND_ALL) return kw_all_worker_bytes(op);
     if (op->code != KW_OP_ATTEND) return 0;
-    return is_tiled(g) ? kw_tiles_worker_bytes(op) : kw_attend_worker_bytes(op);
+    return is_tiled(g) ? kw_tiles_worker_bytes(g, op) : kw_attend_worker_bytes(op);
 }
 
 /* The working memory behind the plan's temporaries: twins, then one block for every worker. */

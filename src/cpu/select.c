@@ -7,8 +7,10 @@
 static void take(const kw_kernels *row, kw_kernels *chosen)
 {
     if (row->gemm) chosen->panel = row->panel;
-    if (row->wide)
+    if (row->wide) {
         memset(chosen->bytes, 0, sizeof chosen->bytes); /* its own, or none: wide is faster */
+        chosen->wide_panels = row->wide_panels;
+    }
 #define KW_TAKE(kernel, args, doc)                                                                 \
     if (row->kernel) chosen->kernel = row->kernel;
     KW_KERNELS(KW_TAKE)

@@ -56,8 +56,14 @@ static inline B b_lookup(const unsigned char table[16], B index)
 }
 static inline V v_byte(B a, int t)
 {
-    B x = _mm512_srl_epi32(a, _mm_cvtsi32_si128(8 * t));
-    return _mm512_cvtepi32_ps(_mm512_and_si512(x, _mm512_set1_epi32(255)));
+    /* the middle ones by a permutation: shifts and conversions share a port */
+    const unsigned top = 0x80808000u + (unsigned)t;
+    B middle = _mm512_broadcast_i32x4(
+        _mm_setr_epi32((int)top, (int)(top + 4), (int)(top + 8), (int)(top + 12)));
+    B x = t == 0   ? _mm512_and_si512(a, _mm512_set1_epi32(255))
+          : t == 3 ? _mm512_srli_epi32(a, 24)
+                   : _mm512_shuffle_epi8(a, middle);
+    return _mm512_cvtepi32_ps(x);
 }
 static inline V v_unpack_low(V a, V b) { return _mm512_unpacklo_ps(a, b); }
 static inline V v_unpack_high(V a, V b) { return _mm512_unpackhi_ps(a, b); }
