@@ -79,7 +79,9 @@ static kw_val attention(kw_plan *p, const kw_config *c, const kw_layer *w, kw_va
     kw_val q = kw_linear(p, x, kw_bind(p, w->q), kw_bind(p, w->b_q));
     kw_val k = kw_linear(p, x, kw_bind(p, w->k), kw_bind(p, w->b_k));
     kw_val v = kw_linear(p, x, kw_bind(p, w->v), kw_bind(p, w->b_v));
-    kw_val o = kw_attend_all(p, q, k, v, places, kw_heads(c, 0));
+    kw_attend_args heads = kw_heads(c, 0);
+    heads.bias = kw_bind(p, w->distances); /* of MPNet */
+    kw_val o = kw_attend_all(p, q, k, v, places, heads);
     return kw_linear_onto(p, o, kw_bind(p, w->o), kw_bind(p, w->b_o), x);
 }
 

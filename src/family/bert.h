@@ -48,6 +48,7 @@ typedef struct config {
 /* ---- bert.c ---- */
 extern const kw_field kw_bert_fields[];
 kw_status kw_bert_check(kw_config *c);
+kw_status kw_roberta_check(kw_config *c); /* roberta.c: skips positions */
 kw_val kw_bert_enter(kw_plan *p, const kw_config *c, const kw_weights *w,
                      const kw_decoder_inputs *in);
 kw_val kw_bert_block(kw_plan *p, const kw_config *c, const kw_layer *w, int il, kw_val x,

@@ -1,5 +1,6 @@
 /* blocks.c - what three or more families share: the checks of what a file says of its sizes, and the parts of the
- * mathematics that are the same in them. Rope has rope.c, windows have windows.c. */
+ * mathematics that are the same in them. Rope has rope.c, windows have windows.c, T5's
+ * distances distances.c. */
 #include "family/blocks.h"
 #include <math.h>
 #include <string.h>
@@ -53,16 +54,6 @@ kw_status kw_check_config(kw_config *c)
     c->kv_dim = c->n_kv_heads * c->head_dim;
     if (c->q_dim <= 1 << 28) c->qkv_dim = c->q_dim + 2 * c->kv_dim;
     return kw_check_sizes(&(kw_size){ "width of all heads", c->q_dim, 1 << 28 }, 1);
-}
-
-/* In f32, as PyTorch has it: some powers of two lie on a boundary. */
-int kw_distance_bucket(int distance, int n, int most)
-{
-    int exact = n / 2;
-    if (distance < exact) return distance;
-    float share = (float)kw_log_e((double)((float)distance / (float)exact));
-    share = share / (float)kw_log_e((double)most / exact) * (float)(n - exact);
-    return share < (float)(n - exact) ? exact + (int)share : n - 1;
 }
 
 /* ---- mathematics ---- */

@@ -42,6 +42,16 @@ kw_status kw_check_rope(kw_config *c, const char *types);
 kw_status kw_check_windows(kw_config *c); /* windows.c */
 extern const kw_field kw_window_fields[]; /* of all layers, or of those that a list names */
 
+/* ---- distances.c ---- */
+typedef struct kw_distances {
+    int n_buckets, most;
+    bool both_ways; /* of an encoder */
+} kw_distances;
+kw_status kw_check_distances(kw_distances d);
+/* The layer's table of distances, of its buckets or those of the layer before it. */
+kw_status kw_derive_distances(kw_distances d, kw_layer *layer, const kw_layer *before,
+                              kw_arena *arena);
+
 /* ---- blocks.c: mathematics ---- */
 /* `enter` where it is the embedding alone; `leave` with an RMS norm, and with a LayerNorm; `head` where it is one matrix. */
 kw_val kw_enter_ids(kw_plan *p, const kw_config *c, const kw_weights *w,

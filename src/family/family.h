@@ -125,6 +125,7 @@ typedef struct kw_config {
     kw_windows windows;
     int window; /* no layer looks further back than that many positions; 0: some layer does */
     bool ctx_is_fixed; /* positions are learned: there are none behind ctx_train */
+    int n_buckets;     /* of distances that add to scores */
     /* Of encoders: kinds of parts of a text (0: not told apart), scores of a text (0: none), and how often the separator stands
      * between two texts. */
     int n_types, n_labels, n_between;
@@ -146,6 +147,8 @@ typedef struct kw_layer {
         k_norm, attn_post;
     kw_weight_ref ffn_norm, b_ffn_norm, gate, b_gate, up, b_up, down, b_down, ffn_post;
     kw_weight_ref router, gates, ups, downs; /* of a mixture of experts */
+    /* What is added to scores: a number for each bucket of distances, and the table of distances made of them. */
+    kw_weight_ref buckets, distances;
 } kw_layer;
 
 /* ---- the architectures a file may name ---- */

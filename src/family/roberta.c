@@ -19,7 +19,7 @@ static const kw_arch archs[] = {
 };
 /* clang-format on */
 
-static kw_status check(kw_config *c)
+kw_status kw_roberta_check(kw_config *c)
 {
     config *own = (config *)c;
     if (c->pad_id < 0 || c->pad_id >= own->n_positions - 1)
@@ -38,7 +38,7 @@ const kw_family kw_family_roberta = {
     KW_SIZES(config, kw_layer, kw_weights),
     .fields = { kw_bert_fields },
     .weights = { rows },
-    .check = check,
+    .check = kw_roberta_check,
     .enter = kw_bert_enter,
     .block = kw_bert_block,
     .pool = kw_bert_pool,

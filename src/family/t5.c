@@ -1,5 +1,5 @@
-/* t5.c - T5 1.0, T5 1.1 with Flan-T5, MADLAD and UL2: an encoder that reads the whole text (t5_encoder.c), and a decoder that
- * looks at what it made of it.
+/* t5.c - T5 1.0, T5 1.1 with Flan-T5, mT5, umT5, MADLAD and UL2: an encoder that reads the whole text (t5_encoder.c), and a
+ * decoder that looks at what it made of it.
  *
  * A layer of the decoder is the encoder's with attention to what lies behind, and with a middle part: attention to the
  * encoder's result, whose k and v are made once a text. That one adds nothing for distances; old files have numbers for it
@@ -21,25 +21,26 @@ static const kw_field fields[] = {
     END,
 };
 
-#define CROSS "decoder.block.%d.layer.1."
+#define CROSS(m, flags, hf, gguf, d0, d1) \
+    { offsetof(layer, m), { C(d0), C(d1) }, (flags) | KW_W_LAYER, "decoder.block.%d.layer.1." hf, "dec.blk.%d." gguf }
 static const kw_weight_row rows[] = {
     T5_EMBED,
-    T(norm,          VECTOR,     "decoder.final_layer_norm.weight", "dec.output_norm.weight", one, dim),
-    T5_T(buckets,    KW_W_TABLE, T5_BUCKETS("decoder"), "dec.blk.0.attn_rel_b.weight", offsetof(config, n_buckets), C(n_heads)),
-    T(head,          KW_W_TIED,  "lm_head.weight",                 "output.weight",                    n_vocab, dim),
+    T(norm, VECTOR,    "decoder.final_layer_norm.weight", "dec.output_norm.weight", one,     dim),
+    T(head, KW_W_TIED, "lm_head.weight",                  "output.weight",          n_vocab, dim),
     T5_ATTENTION("decoder.block.%d.layer.0", "dec.blk.%d"),
-    T5_L(cross_norm, VECTOR,     CROSS "layer_norm.weight",        "dec.blk.%d.cross_attn_norm.weight", one, dim),
-    T5_L(cross_q,    0,          CROSS "EncDecAttention.q.weight", "dec.blk.%d.cross_attn_q.weight", q_dim, dim),
-    T5_L(cross_k,    0,          CROSS "EncDecAttention.k.weight", "dec.blk.%d.cross_attn_k.weight", q_dim, dim),
-    T5_L(cross_v,    0,          CROSS "EncDecAttention.v.weight", "dec.blk.%d.cross_attn_v.weight", q_dim, dim),
-    T5_L(cross_o,    0,          CROSS "EncDecAttention.o.weight", "dec.blk.%d.cross_attn_o.weight", dim, q_dim),
+    CROSS(cross_norm, VECTOR, "layer_norm.weight",        "cross_attn_norm.weight", one, dim),
+    CROSS(cross_q,    0,      "EncDecAttention.q.weight", "cross_attn_q.weight",   q_dim, dim),
+    CROSS(cross_k,    0,      "EncDecAttention.k.weight", "cross_attn_k.weight",   q_dim, dim),
+    CROSS(cross_v,    0,      "EncDecAttention.v.weight", "cross_attn_v.weight",   q_dim, dim),
+    CROSS(cross_o,    0,      "EncDecAttention.o.weight", "cross_attn_o.weight",   dim, q_dim),
     T5_FFN("decoder.block.%d.layer.2", "dec.blk.%d"),
     END,
 };
 
 static const kw_arch archs[] = {
-    { "t5",  "t5", "T5ForConditionalGeneration",  false, NULL },
-    { "mt5", NULL, "MT5ForConditionalGeneration", false, NULL },
+    { "t5",   "t5", "T5ForConditionalGeneration",    false, NULL },
+    { "mt5",  NULL, "MT5ForConditionalGeneration",   false, NULL },
+    { "umt5", NULL, "UMT5ForConditionalGeneration", false, NULL },
     { 0 },
 };
 /* clang-format on */
@@ -58,7 +59,7 @@ static kw_status derive(const kw_config *c, kw_weights *w, kw_arena *arena)
         return kw_fail(KW_EFORMAT, "the decoder starts with id %d, the vocabulary has %d",
                        c->start_id, c->n_vocab);
     kw_status st = kw_t5_derive_encoder(c, w, arena);
-    return st ? st : kw_t5_derive_stack(c, ((const weights *)w)->buckets, false, arena, w->layers);
+    return st ? st : kw_t5_derive_stack(c, w->layers, false, arena);
 }
 
 /* Attention to the memory: k and v of the encoder's result. */

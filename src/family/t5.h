@@ -6,32 +6,29 @@
 
 typedef struct config {
     kw_config base;
-    int n_encoder, n_buckets, most;
+    int n_encoder, most;
     double rms_eps; /* eps, by its other name in GGUF */
-    bool scales; /* what the head sees by d^-0.5; older files say so by a tied head */
+    bool scales;    /* what the head sees by d^-0.5; older files say so by a tied head */
 } config;
 
 typedef struct layer {
     kw_layer base;
     kw_weight_ref cross_norm, cross_q, cross_k, cross_v, cross_o; /* of decoders */
-    kw_weight_ref distances; /* [heads, 2D + 1] or [heads, D]: its stack's */
 } layer;
 
 typedef struct weights {
     kw_weights base; /* the decoder's, and the embedding */
     layer *encoder;
-    kw_weight_ref encoder_norm, encoder_buckets, buckets;
+    kw_weight_ref encoder_norm;
 } weights;
 
 /* clang-format off */
-/* One of the weights that only a T5 has, once or in each layer; d0 and d1 are offsets. */
-#define T5_T(m, flags, hf, gguf, d0, d1) { offsetof(weights, m), { d0, d1 }, flags, hf, gguf }
-#define T5_L(m, flags, hf, gguf, d0, d1) { offsetof(layer, m), { C(d0), C(d1) }, (flags) | KW_W_LAYER, hf, gguf }
-#define T5_BUCKETS(stack) stack ".block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 #define T5_EMBED \
     T(embed, KW_W_TABLE, "shared.weight|encoder.embed_tokens.weight|decoder.embed_tokens.weight", "token_embd.weight", n_vocab, dim)
 /* s, g: what the stack's layer, and its part, are called. */
 #define T5_ATTENTION(s, g) \
+    LAYER(buckets, KW_W_TABLE | MAYBE, s ".SelfAttention.relative_attention_bias.weight", g ".attn_rel_b.weight", \
+          n_buckets, n_heads), \
     LAYER(attn_norm, VECTOR, s ".layer_norm.weight",      g ".attn_norm.weight", one, dim), \
     LAYER(q, 0,              s ".SelfAttention.q.weight", g ".attn_q.weight", q_dim, dim), \
     LAYER(k, 0,              s ".SelfAttention.k.weight", g ".attn_k.weight", q_dim, dim), \
@@ -47,10 +44,8 @@ typedef struct weights {
 /* ---- t5_encoder.c ---- */
 extern const kw_field kw_t5_fields[];
 kw_status kw_t5_check(kw_config *c);
-/* Every layer has a gate, or none has one, as the activation wants it; a table of distances for all layers of a stack, of its
- * [buckets, heads]. */
-kw_status kw_t5_derive_stack(const kw_config *c, kw_weight_ref buckets, bool is_encoder,
-                             kw_arena *arena, layer *layers);
+/* Every layer has a gate, or none has one, as the activation wants it; and a table of distances. */
+kw_status kw_t5_derive_stack(const kw_config *c, layer *layers, bool is_encoder, kw_arena *arena);
 kw_status kw_t5_derive_encoder(const kw_config *c, kw_weights *w, kw_arena *arena);
 kw_attend_args kw_t5_heads(const kw_config *c, int il); /* scores are not divided */
 /* The parts of a layer return the stream x with their result added. */

@@ -208,7 +208,8 @@ MODELS = [dict(feed_forward_proj="relu"), dict(feed_forward_proj="gated-gelu", t
           dict(feed_forward_proj="gated-silu", num_layers=1, num_decoder_layers=4),
           dict(feed_forward_proj="relu", num_layers=4, num_decoder_layers=1, d_kv=20, relative_attention_num_buckets=20,
                relative_attention_max_distance=60),
-          dict(feed_forward_proj="gated-gelu", num_heads=1, d_kv=24, decoder_start_token_id=3, pad_token_id=2)]
+          dict(feed_forward_proj="gated-gelu", num_heads=1, d_kv=24, decoder_start_token_id=3, pad_token_id=2),
+          dict(kind="UMT5", feed_forward_proj="gated-gelu", num_layers=3, tie_word_embeddings=False)]
 # Beams, length penalty, early stopping, new ids at least, ids of which no row comes twice. Of the last list each model has one.
 SEARCHES = [(1, 1.0, False, 0, 0), (2, 1.0, False, 0, 0), (3, 0.0, False, 0, 0), (4, 2.0, True, 0, 0), (5, -0.7, False, 0, 0),
             (5, 1.3, True, 0, 0), (4, 0.5, False, 0, 0)]
@@ -219,7 +220,9 @@ def random_t5(torch, tf, seed, more):
     torch.manual_seed(seed)
     base = dict(vocab_size=101, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_decoder_layers=2, num_heads=3, eos_token_id=1,
                 pad_token_id=0, decoder_start_token_id=0, dropout_rate=0.0)
-    model = tf.T5ForConditionalGeneration(tf.T5Config(**{**base, **more})).eval()
+    settings = {**base, **more}
+    kind = settings.pop("kind", "T5")
+    model = getattr(tf, kind + "ForConditionalGeneration")(getattr(tf, kind + "Config")(**settings)).eval()
     for name, p in model.named_parameters():
         scale = 1.0 if "norm" in name else 2.5 if "relative" in name else 0.28
         p.data = torch.randn_like(p) * scale * (0.2 if "norm" in name else 1) + (1.0 if "norm" in name else 0.0)
