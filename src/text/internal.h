@@ -184,8 +184,9 @@ struct kw_tokenizer {
     int32_t blank_id;      /* that of "▁" */
     const char *space; /* SentencePiece: what stands for a space: "▁", or " " in llama2.c files */
 
-    bool parts_words;      /* nothing joins a "▁" to some bytes before it, and */
-    bool joins_blank[256]; /* these may be joined to it */
+    bool parts_words;       /* text may be cut where no token holds both sides: */
+    bool joins_blank[256];  /* bytes that some token has in front of a "▁", */
+    uint8_t joins[256][32]; /* and bits: in front of which other bytes */
 
     kw_trie pieces; /* Unigram, WordPiece */
     double *scores; /* Unigram */

@@ -2,8 +2,9 @@
  * piece may be cut without changing a single id.
  *
  * BPE that keeps blanks as "▁" merges over whole texts. But a merge across a place makes a token that holds both sides of it, so
- * where no token of the vocabulary has this byte in front of a "▁", nothing ever joins: the words on both sides are encoded
- * by themselves, which is faster, and may be remembered. (Unigram sums over all of a text: it knows words by itself.) */
+ * where no token of the vocabulary has these two bytes, or this one and a "▁", side by side, nothing ever joins: the words on
+ * both sides are encoded by themselves, which is faster, and may be remembered. (Unigram sums over all of a text: it asks for the
+ * words by itself.) */
 #include "text/internal.h"
 #include <string.h>
 
@@ -94,6 +95,14 @@ static bool is_blank(kw_str s, size_t at)
     return s.n - at >= BLANK && memcmp(s.p + at, blank, BLANK) == 0;
 }
 
+/* Unknown characters side by side become one token, which a cut between them would make two. */
+static bool fuses(const kw_tokenizer *t)
+{
+    bool has_all = t->byte_fallback;
+    for (int i = 0; i < 256; i++) has_all = has_all && t->byte_id[i] >= 0;
+    return t->model == KW_VOCAB_BPE && t->fuse_unk && !has_all;
+}
+
 void kw_words_prepare(kw_tokenizer *t)
 {
     bool has_blanks = t->model != KW_VOCAB_WORDPIECE && !t->byte_level;
@@ -102,20 +111,26 @@ void kw_words_prepare(kw_tokenizer *t)
     t->parts_words = true;
     for (int32_t i = 0; i < t->n; i++) {
         kw_str s = t->tokens[i].text;
-        for (size_t at = 1; at < s.n; at++)
-            if (is_blank(s, at)) t->joins_blank[(unsigned char)s.p[at - 1]] = true;
+        for (size_t at = 1; at < s.n; at++) {
+            unsigned char left = (unsigned char)s.p[at - 1], right = (unsigned char)s.p[at];
+            if (is_blank(s, at)) t->joins_blank[left] = true;
+            else t->joins[left][right / 8] |= (uint8_t)(1 << right % 8);
+        }
     }
+    if (fuses(t)) memset(t->joins, 0xff, sizeof t->joins);
 }
 
 size_t kw_word_end(const kw_tokenizer *t, kw_str s, size_t at)
 {
     while (++at < s.n) {
-        const char *next = memchr(s.p + at, blank[0], s.n - at);
-        if (!next) return s.n;
-        at = (size_t)(next - s.p);
-        if (is_blank(s, at) && !t->joins_blank[(unsigned char)s.p[at - 1]]) return at;
+        unsigned char left = (unsigned char)s.p[at - 1], right = (unsigned char)s.p[at];
+        if ((right & 0xC0) == 0x80) continue; /* inside a character */
+        bool joins = right == (unsigned char)blank[0] && is_blank(s, at)
+                         ? t->joins_blank[left]
+                         : t->joins[left][right / 8] >> right % 8 & 1;
+        if (!joins) break;
     }
-    return s.n;
+    return at < s.n ? at : s.n;
 }
 
 kw_status kw_words_encode(kw_encoder *e, kw_str piece, kw_ids *out)

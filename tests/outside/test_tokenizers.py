@@ -301,11 +301,16 @@ def test_added_tokens():
     return small("bpe", None, p.ByteLevel(add_prefix_space=False), d.ByteLevel(), added)
 
 
+def plain_text(s):
+    """Without the names of special tokens, which the library takes for text, and the zero that ends it there."""
+    return s.replace("\u0000", "").replace("<", "(")
+
+
 def with_sentencepiece(name, before, after):
     if sentencepiece is None: raise Skip("Python's sentencepiece is not installed")
     path = data("tokenizers/" + name)
     t = sentencepiece.SentencePieceProcessor(model_file=path)
-    plain = [s for s in texts() if "\u0000" not in s and "<" not in s]
+    plain = [plain_text(s) for s in texts()]
     before, after = list(map(t.piece_to_id, before)), list(map(t.piece_to_id, after))
     named = lambda ids: "".join(map(t.id_to_piece, ids))
     back = lambda ids: named(before) + t.decode(ids[len(before):len(ids) - len(after)]) + named(after)
@@ -391,7 +396,7 @@ def test_xlm_roberta_folder():
         code, _, err = run("tokenize", path, "a")
         assert code and b"files of this name count ids in several ways" in err, err
         json.dump({"tokenizer_class": "XLMRobertaTokenizer"}, open(os.path.join(d, "tokenizer_config.json"), "w"))
-        plain = [s for s in texts() if "\u0000" not in s and "<" not in s]
+        plain = [plain_text(s) for s in texts()]
         note = compare(d, lambda s: [0] + [i + 1 if i else 3 for i in t.encode(s)] + [2], None, plain)
         assert ours(d, [" a <mask>"])[0][0][-2:] == [len(t) + 1, 2]
         return note
