@@ -8,7 +8,7 @@ typedef struct config {
     kw_config base;
     int n_encoder, n_buckets, most;
     double rms_eps; /* eps, by its other name in GGUF */
-    bool scales; /* what the head sees by d^-0.5; older files say so by a tied head */
+    bool scales;    /* what the head sees by d^-0.5; older files say so by a tied head */
 } config;
 
 typedef struct layer {
