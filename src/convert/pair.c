@@ -165,7 +165,7 @@ static kw_status add_one(walk *w, const kw_named_tensor *found)
     return st ? st : add(w, name, shape, in, 1);
 }
 
-/* A table that a model does without, and others of its family do not: of zeros, which change nothing. */
+/* A table of the whole model that this one does without, and others of its family do not: of zeros, which change nothing. */
 static kw_status add_zeros(walk *w)
 {
     enum { ROWS = 2 };
@@ -258,7 +258,8 @@ static kw_status pair_one(walk *w)
     if (flags & KW_W_DENSE && is_routed(w)) return KW_OK;
     const kw_named_tensor *found = find(w, 0);
     if (flags & KW_W_TIED) w->j->has_head = found;
-    if (!found && flags & KW_W_OPTIONAL && flags & KW_W_TABLE) return add_zeros(w);
+    bool is_table = flags & KW_W_TABLE && !(flags & KW_W_LAYER);
+    if (!found && flags & KW_W_OPTIONAL && is_table) return add_zeros(w);
     if (!found && (flags & (KW_W_OPTIONAL | KW_W_ROUTER | KW_W_TIED))) return KW_OK;
     if (!found) return kw_fail(KW_EFORMAT, "tensor \"%s\" is missing", w->name);
     kw_status st = check_shape(w, &found->tensor);
