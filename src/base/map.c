@@ -16,7 +16,7 @@ static const size_t max_entries = (size_t)1 << 30;
 
 static uint64_t rotate_left(uint64_t x, int n) { return x << n | x >> (64 - n); }
 
-static void sip_round(uint64_t v[4])
+static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[2] += v[3];
@@ -29,7 +29,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotate_left(v[2], 32);
 }
 
-static void sip_word(uint64_t v[4], uint64_t word)
+static inline void sip_word(uint64_t v[4], uint64_t word)
 {
     v[3] ^= word;
     sip_round(v);
@@ -106,35 +106,41 @@ kw_status kw_map_reserve(kw_map *m, size_t n)
     return st;
 }
 
-/* The key's entry, a new one with this value when there was none. */
-static kw_status find_or_add(kw_map *m, kw_str key, int64_t value, kw_map_entry **out)
+static kw_status make_room(kw_map *m)
 {
-    if (m->n == m->cap) {
-        kw_status st = kw_map_reserve(m, m->n + 1);
-        if (st) return st;
-    }
-    uint64_t hash = hash_of(key, m->seed);
+    return m->n == m->cap ? kw_map_reserve(m, m->n + 1) : KW_OK;
+}
+
+/* The key's entry, a new one with this value when there was none; there is room for it. */
+static kw_map_entry *find_or_add(kw_map *m, kw_str key, uint64_t hash, int64_t value)
+{
     size_t at = find_slot(m, key, hash);
     if (!m->slots[at]) {
         m->entries[m->n] = (kw_map_entry){ .key = key, .hash = hash, .value = value };
         m->slots[at] = slot_of(hash, m->n++);
     }
-    *out = entry_in(m, at);
-    return KW_OK;
+    return entry_in(m, at);
 }
 
 kw_status kw_map_put(kw_map *m, kw_str key, int64_t value)
 {
-    kw_map_entry *e;
-    kw_status st = find_or_add(m, key, value, &e);
-    if (!st) e->value = value;
+    kw_status st = make_room(m);
+    if (!st) find_or_add(m, key, hash_of(key, m->seed), value)->value = value;
     return st;
 }
 
 kw_status kw_map_add(kw_map *m, kw_str key, int64_t value)
 {
-    kw_map_entry *e;
-    return find_or_add(m, key, value, &e);
+    kw_status st = make_room(m);
+    if (!st) find_or_add(m, key, hash_of(key, m->seed), value);
+    return st;
+}
+
+kw_status kw_map_add_hashed(kw_map *m, kw_str key, uint64_t hash, int64_t value)
+{
+    kw_status st = make_room(m);
+    if (!st) find_or_add(m, key, hash, value);
+    return st;
 }
 
 uint64_t kw_map_ahead(const kw_map *m, kw_str key)

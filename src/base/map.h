@@ -27,8 +27,10 @@ kw_status kw_map_reserve(kw_map *m, size_t n);
 kw_status kw_map_put(kw_map *m, kw_str key, int64_t value); /* replaces the value of an equal key */
 kw_status kw_map_add(kw_map *m, kw_str key, int64_t value); /* leaves the value of an equal key */
 bool kw_map_get(const kw_map *m, kw_str key, int64_t *value);
-/* A lookup in two steps, so that several can wait for memory together: asks for the key's slot and returns its hash. */
+/* The same in two steps, so that several can wait for memory together: asks for the key's slot and returns its hash,
+ * which holds from the map's first kw_map_reserve on. */
 uint64_t kw_map_ahead(const kw_map *m, kw_str key);
+kw_status kw_map_add_hashed(kw_map *m, kw_str key, uint64_t hash, int64_t value);
 bool kw_map_get_hashed(const kw_map *m, kw_str key, uint64_t hash, int64_t *value);
 void kw_map_free(kw_map *m);
 

@@ -141,13 +141,13 @@ bool kw_cursor_bytes(kw_cursor *c, uint64_t len, kw_str *out)
     return true;
 }
 
-/* n bytes, little endian, as an unsigned number. */
-static bool number(kw_cursor *c, int n, uint64_t *out)
+/* n bytes, little endian like the machines this runs on (weights are read in place), as an unsigned number. */
+static inline bool number(kw_cursor *c, size_t n, uint64_t *out)
 {
     const unsigned char *p = c->at;
-    if (!kw_cursor_skip(c, (uint64_t)n)) return false;
+    if (!kw_cursor_skip(c, n)) return false;
     *out = 0;
-    for (int i = n; i-- > 0;) *out = *out << 8 | p[i];
+    memcpy(out, p, n);
     return true;
 }
 

@@ -97,29 +97,60 @@ static kw_status spell(kw_tokenizer *t, kw_token *k, int byte)
     return KW_OK;
 }
 
-static kw_status index_token(kw_tokenizer *t, int32_t id)
+/* A token on its way into the maps. */
+typedef struct entry {
+    kw_str name; /* key of by_bytes; empty: it is not there */
+    uint64_t text_hash, name_hash;
+    int byte; /* that it stands for, or -1 */
+} entry;
+
+/* Settles what the token stands for, and asks memory for its slots. */
+static kw_status prepare(kw_tokenizer *t, int32_t id, entry *e)
 {
     kw_token *k = &t->tokens[id];
     bool in_bytes = t->model == KW_VOCAB_BPE && t->byte_level;
-    int byte = has_byte_tokens(t) && !k->is_added ? byte_token(k->text) : -1;
-    if (byte >= 0) k->type = KW_TOKEN_BYTE;
+    e->byte = has_byte_tokens(t) && !k->is_added ? byte_token(k->text) : -1;
+    if (e->byte >= 0) k->type = KW_TOKEN_BYTE;
     if (is_special(k)) k->is_added = true;
-    kw_str name = k->text;
+    e->name = k->text;
     kw_status st = KW_OK;
     if (k->bytes.p == NULL) k->bytes = k->text;
     if (in_bytes && (k->is_piece || !is_special(k) || t->specials_are_text)) {
-        st = kw_bpe_unmap(t, k->text, &name);
-        if (!is_special(k) || t->specials_are_text) k->bytes = name;
+        st = kw_bpe_unmap(t, k->text, &e->name);
+        if (!is_special(k) || t->specials_are_text) k->bytes = e->name;
     } else if (has_spaces(t) && k->type != KW_TOKEN_CONTROL && k->type != KW_TOKEN_UNKNOWN)
-        st = spell(t, k, byte);
-    if (!st) st = kw_map_add(&t->by_text, k->text, id);
-    if (st) return st;
-    if (byte >= 0) t->byte_id[byte] = id;
+        st = spell(t, k, e->byte);
     bool plain =
         k->is_piece || k->type == KW_TOKEN_NORMAL || (k->type == KW_TOKEN_USER && !in_bytes);
-    if (!plain || name.n == 0) return KW_OK;
-    st = kw_map_add(&t->by_bytes, name, t->model == KW_VOCAB_SPM ? kw_spm_value(k->score, id) : id);
-    if (in_bytes && name.n == 1) t->byte_id[(unsigned char)name.p[0]] = id;
+    if (!plain) e->name.n = 0;
+    e->text_hash = kw_map_ahead(&t->by_text, k->text);
+    if (e->name.n) e->name_hash = kw_map_ahead(&t->by_bytes, e->name);
+    return st;
+}
+
+static kw_status index_token(kw_tokenizer *t, int32_t id, const entry *e)
+{
+    const kw_token *k = &t->tokens[id];
+    bool in_bytes = t->model == KW_VOCAB_BPE && t->byte_level;
+    kw_status st = kw_map_add_hashed(&t->by_text, k->text, e->text_hash, id);
+    if (st) return st;
+    if (e->byte >= 0) t->byte_id[e->byte] = id;
+    if (e->name.n == 0) return KW_OK;
+    if (in_bytes && e->name.n == 1) t->byte_id[(unsigned char)e->name.p[0]] = id;
+    return kw_map_add_hashed(&t->by_bytes, e->name, e->name_hash,
+                             t->model == KW_VOCAB_SPM ? kw_spm_value(k->score, id) : id);
+}
+
+/* The maps of a vocabulary are larger than the caches: several tokens wait for memory together. */
+static kw_status index_tokens(kw_tokenizer *t)
+{
+    enum { AHEAD = 16 };
+    entry coming[AHEAD];
+    kw_status st = KW_OK;
+    for (int32_t i = 0; i - AHEAD < t->n && !st; i++) {
+        if (i >= AHEAD) st = index_token(t, i - AHEAD, &coming[i % AHEAD]);
+        if (i < t->n && !st) st = prepare(t, i, &coming[i % AHEAD]);
+    }
     return st;
 }
 
@@ -155,12 +186,7 @@ static void settle_specials(kw_tokenizer *t)
 kw_status kw_tokenizer_finish(kw_tokenizer *t)
 {
     for (int i = 0; i < 256; i++) t->byte_id[i] = -1;
-    kw_status st = KW_OK;
-    enum { AHEAD = 8 }; /* tokens: a map of a vocabulary is larger than the caches */
-    for (int32_t i = 0; i < t->n && !st; i++) {
-        if (i + AHEAD < t->n) kw_map_ahead(&t->by_text, t->tokens[i + AHEAD].text);
-        st = index_token(t, i);
-    }
+    kw_status st = index_tokens(t);
     if (!st) index_chars(t);
     if (!st) st = kw_index_added(t);
     if (!st && t->model == KW_VOCAB_UNIGRAM) st = kw_unigram_prepare(t);

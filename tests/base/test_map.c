@@ -88,3 +88,21 @@ TEST(an_allocation_that_fails_leaves_the_map_as_it_was)
     }
     assert_int_equal(kw_alloc_live(KW_PAY_TEXT), 0);
 }
+
+TEST(a_hash_taken_ahead_adds_and_finds_like_the_key_and_survives_growth)
+{
+    kw_map m = KW_MAP(KW_PAY_TEXT);
+    uint64_t hashes[100];
+    int64_t value = -1;
+    assert_int_equal(kw_map_reserve(&m, 4), KW_OK);
+    for (int i = 0; i < 100; i++) hashes[i] = kw_map_ahead(&m, key_of(i));
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(kw_map_add_hashed(&m, key_of(i), hashes[i], i), KW_OK);
+    assert_int_equal(kw_map_add_hashed(&m, key_of(7), hashes[7], 70), KW_OK); /* stays 7 */
+    assert_int_equal(m.n, 100);
+    for (int i = 0; i < 100; i++) {
+        assert_true(kw_map_get(&m, key_of(i), &value) && value == i);
+        assert_true(kw_map_get_hashed(&m, key_of(i), hashes[i], &value) && value == i);
+    }
+    kw_map_free(&m);
+}
