@@ -366,6 +366,23 @@ def test_importances_of_experts_are_of_the_rows_they_got():
     return "worst difference %.1e" % worst
 
 
+def test_importances_of_a_folder_are_those_of_its_conversion():
+    """Names, columns that were rows, parts of a fused matrix, stacks of experts."""
+    seen = {}
+    for name in ("mixtral-4x2", "qwen3-moe", "gpt2-old", "falcon-7b-style", "falcon-40b-style", "phi3-window", "gemma2-softcap"):
+        source = data("golden/" + name)
+        with tempfile.TemporaryDirectory() as d:
+            folder, model, text, one, two = (os.path.join(d, n) for n in ("in", "m.gguf", "t.txt", "1.gguf", "2.gguf"))
+            open(text, "w").write("In any form the same is multiplied.")
+            ok("convert", with_bytes(source, folder), model)
+            for path, im in ((model, one), (folder, two)): ok("imatrix", path, "-f", text, "-o", im, "-c", 8, "--exact")
+            assert open(one, "rb").read() == open(two, "rb").read(), name
+            seen[name] = len(read_gguf(two)[1]) // 2
+            report = quantize(folder, os.path.join(d, "q.gguf"), "Q8_0", "--imatrix", two)["report"]
+            assert sum(t["importance"] for t in report) == seen[name] > 3, (name, report)
+    return ", ".join("%s %d" % i for i in seen.items())
+
+
 def test_a_folder_becomes_the_file_that_its_conversion_would():
     """Names, rows in another order (rope, stacks of experts, columns that are rows, grouped heads) and metadata."""
     for name in ("mixtral-4x2", "llama3-gqa-tied", "gpt2-old", "falcon-7b-style", "gemma2-softcap", "qwen2-bias"):
