@@ -106,11 +106,27 @@ static uint64_t file_size(const kw_quant_job *j, const kw_recipe *mix)
     return aligned(header) + data;
 }
 
+/* What most of the input's weights are. */
+static kw_dtype dtype_of_input(const kw_quant_job *j)
+{
+    double values[KW_DTYPE_COUNT] = { 0 };
+    int most = KW_F32;
+    for (size_t i = 0; i < j->input.n; i++) {
+        const kw_convert_item *it = &j->input.items[i];
+        int t = (int)it->in[0]->dtype;
+        values[t] +=
+            (double)kw_tensor_rows(&it->out.tensor) * (double)kw_tensor_cols(&it->out.tensor);
+        if (values[t] > values[most]) most = t;
+    }
+    return (kw_dtype)most;
+}
+
 static kw_status find_fit(kw_quant_job *j)
 {
     uint64_t least = UINT64_MAX;
+    kw_dtype of = dtype_of_input(j);
     for (int i = 0; kw_recipe_at(i); i++) {
-        if (!kw_recipe_at(i)->fits) continue;
+        if (!kw_recipe_suits(kw_recipe_at(i), of)) continue;
         uint64_t bytes = file_size(j, kw_recipe_at(i));
         least = bytes < least ? bytes : least;
         if (bytes > j->o->fit_bytes) continue;

@@ -102,7 +102,7 @@ def test_every_type_is_written_with_the_error_it_should_have():
             assert keys["general.quantization_version"] == 2 and keys["llama.block_count"] == 4, keys
             assert kinds == {t["name"]: KINDS[t["to"]] for t in r["report"]}
             sizes[kind] = r["bytes"]
-        candidates = [k for k in TYPES if k not in "F32 BF16 Q5_1 Q5_0 Q4_1 Q4_0 IQ4_NL".split()]  # the others are larger than one that is as good
+        candidates = [k for k in TYPES if k not in "BF16 Q5_1 Q5_0 Q4_1 Q4_0 IQ4_NL".split()]  # the others are larger than one that is as good
         for limit in {n + more for n in sizes.values() for more in (-1, 0)}:
             fitting = [k for k in candidates if sizes[k] <= limit]
             code, shown, err = run("quantize", source, out, "--fit", limit, "--force", "--json")
@@ -113,6 +113,22 @@ def test_every_type_is_written_with_the_error_it_should_have():
                 assert (got["type"], got["bytes"]) == (fitting[0], sizes[fitting[0]]) and os.path.getsize(out) == got["bytes"] <= limit, (limit, got)
         code, _, err = run("quantize", source, out, "Q8_0", "--fit", sizes["Q8_0"] - 1, "--force")
         assert code == 65 and b"no TYPE" in err, err
+
+
+def test_what_fits_has_no_more_bits_than_the_input():
+    with tempfile.TemporaryDirectory() as d:
+        source, out = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf")
+        fit = lambda path, *more: json.loads(ok("quantize", path, out, "--fit", *more, "--force", "--json"))
+        model(source)
+        for kind, better, next_best in (("F16", "F16", "Q8_0"), ("BF16", "BF16", "Q8_0"), ("Q8_0", "Q8_0", "Q6_K"), ("Q4_K_M", "Q4_K_M", "Q4_K_S"),
+                                        ("Q4_0", "Q4_K_M", "Q4_K_S"), ("Q2_K", "Q2_K", None)):
+            path = os.path.join(d, kind + ".gguf")
+            quantize(source, path, kind, "--tensor", "output.weight=" + kind)
+            got = fit(path, "1GB", "--requantize")
+            assert got["type"] == better, (kind, got)
+            if kind == better and kind[-2:] == "16": assert open(out, "rb").read() == open(path, "rb").read(), kind
+            if next_best: assert fit(path, got["bytes"] - 1, "--requantize")["type"] == next_best, kind
+        assert fit(source, "1GB")["type"] == "F32"
 
 
 def test_a_foreign_decoder_finds_the_errors_that_are_reported():
