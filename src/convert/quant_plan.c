@@ -12,6 +12,13 @@ static kw_status check_output(const kw_quant_job *j, const char *in, const char 
         return kw_try(kw_fail(KW_EINVAL, "%s would be written over itself",
                               is_known ? j->o->imatrix : in),
                       "another name for the output");
+    if (kw_str_ends(kw_str_of(out), ".safetensors"))
+        return kw_try(kw_fail(KW_EINVAL, "%s would be a GGUF file: safetensors have no such types",
+                              out),
+                      "a name that ends in .gguf");
+    if (kw_path_is_dir(out))
+        return kw_try(kw_fail(KW_EINVAL, "%s is a folder, and a file is to be written", out),
+                      "%s/model.gguf", out);
     if (!j->o->force && kw_path_exists(out))
         return kw_try(kw_fail(KW_EINVAL, "%s exists already", out),
                       "another name, or --force to replace it");

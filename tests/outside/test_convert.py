@@ -403,6 +403,17 @@ def test_parts_of_a_split_are_not_overwritten():
             assert [open(at(n), "rb").read() for n in parts] == before
 
 
+def test_the_only_gguf_of_a_folder_is_its_model():
+    source = local("golden/llama2-mha")
+    with tempfile.TemporaryDirectory() as d:
+        for name, args in (("whole", []), ("split", ["--split-max-size", "100K"])): convert(source, os.path.join(d, name), "--to", "gguf", *args)
+        os.rename(os.path.join(d, "whole", "model.gguf"), os.path.join(d, "whole", "tiny-f32.gguf"))
+        ids = ([1, 4], array.array("q", [1, 5, 9, 2]))
+        for name in ("whole", "split"): assert answer(os.path.join(d, name), ids, d) == answer(source, ids, d), name
+        for part in os.listdir(os.path.join(d, "split")): shutil.copy(os.path.join(d, "split", part), os.path.join(d, "whole"))
+        fails([os.path.join(d, "whole"), os.path.join(d, "x.gguf")], "2 GGUF files", "model-00001-of", code=66)
+
+
 def test_shards_beside_an_index_are_not_overwritten():
     source = local("golden/llama2-mha")
     with tempfile.TemporaryDirectory() as d:
@@ -437,7 +448,13 @@ def test_bad_input():
         fails([source, at("x.gguf"), "--to", "onnx"], "onnx", "gguf")
         fails([source, at("x.gguf"), "--to", "safetensors"], "x.gguf")
         fails([at("missing"), at("x.gguf")], "missing", code=66)
-        fails([source, at("no/such/x.gguf")], "folder does not exist", code=73)
+        fails([source, at("no/such/x.gguf")], "folder does not exist", "make the folder first", code=73)
+        open(at("plain"), "w").write("words")
+        fails([source, at("plain"), "--to", "gguf"], "plain is a file", code=73)
+        os.remove(at("plain"))
+        open(at("cut.safetensors"), "wb").write(open(os.path.join(source, "model.safetensors"), "rb").read()[:300])
+        fails([at("cut.safetensors"), at("x.gguf")], "ends in the header", "incomplete", code=65)
+        os.remove(at("cut.safetensors"))
         fails([source], "convert takes", code=64)
         fails([source, at("x.gguf"), "--split-max-size", "many"], "many")
         os.mkdir(at("full"))

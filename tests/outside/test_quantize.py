@@ -190,6 +190,7 @@ def test_bad_input_is_refused_by_name_and_leaves_nothing():
         name = b"blk.1.attn_v.weight"
         open(dat, "wb").write(struct.pack("<ii", 1, len(name)) + name + struct.pack("<ii2f", 1, 2, 1, 2) + struct.pack("<ii", 1, 0))
         cases = [((source, out, "Q9"), 64, b"Q4_K_M"), ((source, source, "Q4_0"), 64, b"over itself"), ((source, out), 64, b"--fit"),
+                 ((source, os.path.join(d, "q.safetensors"), "Q4_0"), 64, b"ends in .gguf"), ((source, d, "Q4_0", "--force"), 64, b"is a folder"),
                  ((source, os.path.join(d, "no", "q.gguf"), "Q4_0"), 73, b"q.gguf"), ((os.path.join(d, "none.gguf"), out, "Q4_0"), 66, b"none.gguf"),
                  ((source, out, "Q4_0", "--tensor", "nothing*=Q8_0"), 64, b"nothing*"), ((source, out, "Q4_0", "--tensor", "Q8_0"), 64, b"PATTERN=TYPE"),
                  ((source, out, "Q4_0", "--tensor", "*=Q7"), 64, b"Q7"), ((source, out, "--fit", "1KB"), 65, b"no type makes"),
@@ -273,7 +274,9 @@ def test_importances_are_the_sums_of_squares_of_what_goes_in():
         n = len(ids)
         for own, word in ((path, b"model itself"), (words, b"text itself")):
             before = open(own, "rb").read()
-            code, _, err = run("imatrix", path, "-f", words, "-o", own, "-c", 32)
+            code, _, err = run("imatrix", path, "-f", words, "-o", own)
+            assert code == 64 and b"exists already" in err and b"--force" in err, err
+            code, _, err = run("imatrix", path, "-f", words, "-o", own, "-c", 32, "--force")
             assert code == 64 and word in err and open(own, "rb").read() == before, err
         ok("imatrix", path, "-f", words, "-o", im, "-c", 32, "--exact")
         keys, got, _ = read_gguf(im)
