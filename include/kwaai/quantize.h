@@ -50,8 +50,8 @@ KW_API const char *kw_quantize_type(int i);
 KW_API kw_status kw_quantize(kw_engine *e, const char *in, const char *out,
                              const kw_quantize_options *o, kw_quantize_result *result);
 
-/* Reads a text with a model (a GGUF file) and writes how large the inputs of each matrix's columns were, as GGUF, or in the
- * older form where out ends in ".dat". session.ctx: tokens of a window, 0: 512, BOS among them where the tokenizer puts it; at most
+/* Reads a text with a model and writes how large the inputs of each matrix's columns were, under GGUF's names whatever the model's
+ * files are, as GGUF, or in the older form where out ends in ".dat". session.ctx: tokens of a window, 0: 512, BOS among them where the tokenizer puts it; at most
  * max_chunks windows, 0: all. */
 typedef struct kw_imatrix_options {
     kw_session_options session;

@@ -31,6 +31,12 @@ static kw_status fail_write(const kw_file_writer *w, int error)
                    kw_port_reason(error, scratch, sizeof scratch));
 }
 
+static kw_status fail_folder(const kw_file_writer *w)
+{
+    return kw_try(kw_fail(KW_EWRITE, "%s: its folder does not exist", w->path),
+                  "make the folder first");
+}
+
 static kw_status check_target(const char *path)
 {
     kw_port_info info;
@@ -68,8 +74,7 @@ static kw_status open_temporary(kw_file_writer *w)
     snprintf(name, NAME_BYTES, ".kwaai-%016llx.tmp", (unsigned long long)kw_random_seed());
     w->fd = kw_port_create(w->temporary, &error);
     if (w->fd >= 0) return KW_OK;
-    if (kw_port_is_missing(error))
-        return kw_fail(KW_EWRITE, "%s: its folder does not exist", w->path);
+    if (kw_port_is_missing(error)) return fail_folder(w);
     return fail_write(w, error);
 }
 
@@ -93,8 +98,7 @@ static kw_status open_shared(kw_file_writer *w)
     memcpy(w->temporary, w->path, strlen(w->path)); /* NAME_BYTES is room for the ending */
     memcpy(w->temporary + strlen(w->path), ".tmp", sizeof ".tmp");
     w->fd = kw_port_create_alone(w->temporary, &error);
-    if (w->fd < 0 && error && kw_port_is_missing(error))
-        return kw_fail(KW_EWRITE, "%s: its folder does not exist", w->path);
+    if (w->fd < 0 && error && kw_port_is_missing(error)) return fail_folder(w);
     if (w->fd < 0 && error) return fail_write(w, error);
     return KW_OK;
 }
@@ -204,7 +208,10 @@ kw_status kw_folder_make(const char *path, bool is_private)
         if (i < n && path[i] != '/') continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (kw_path_is_dir(part) || kw_port_make_folder(part, is_private, &error)) continue;
+        if (kw_path_is_dir(part)) continue;
+        bool is_made = kw_port_make_folder(part, is_private, &error);
+        if (is_made && kw_path_is_dir(part)) continue;
+        if (is_made) return kw_fail(KW_EWRITE, "%s is a file, and a folder is needed there", part);
         return kw_fail(KW_EIO, "the folder %s cannot be made\nwhy: %s", part,
                        kw_port_reason(error, scratch, sizeof scratch));
     }

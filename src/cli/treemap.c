@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { WIDTH = 1280, HEIGHT = 800, LEGEND = 44, MARGIN = 8, MAX_TYPES = 12 };
 enum { LETTER = 7, LINE = 14 }; /* of a label, in pixels */
@@ -168,8 +169,26 @@ static void draw(picture *p, const kw_model *m, item *items, size_t n, double by
             cli_s(info.n_tensors), bytes / 1e6);
 }
 
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/* What is there may be replaced when it is a picture too: a model's file would be lost. */
+static bool is_free(const char *path)
+{
+    char head[5] = "";
+    FILE *f = is_file(path) ? fopen(path, "r") : NULL;
+    bool is_free = !f || fread(head, 1, 4, f) == 0 || !strcmp(head, "<svg");
+    if (f) fclose(f);
+    return is_free;
+}
+
 int treemap_write(const kw_model *m, const char *path)
 {
+    if (!is_free(path))
+        return out_fail(EXIT_USAGE, "%s is there and is no SVG file\ntry: another name", path);
     size_t n_all = kw_model_describe(m).n_tensors, n = 0;
     item *items = calloc(n_all + 1, sizeof *items);
     picture p = { .f = items ? fopen(path, "w") : NULL };
@@ -187,7 +206,8 @@ int treemap_write(const kw_model *m, const char *path)
     draw(&p, m, items, n, bytes > 0 ? bytes : 1);
     free(items);
     bool ok = !ferror(p.f);
-    if (fclose(p.f) || !ok)
-        return out_fail(EXIT_CANNOT_WRITE, "cannot write %s\nwhy: %s", path, strerror(errno));
-    return EXIT_OK;
+    if (!fclose(p.f) && ok) return EXIT_OK;
+    int code = out_fail(EXIT_CANNOT_WRITE, "cannot write %s\nwhy: %s", path, strerror(errno));
+    if (is_file(path)) remove(path); /* half a picture */
+    return code;
 }

@@ -241,16 +241,24 @@ static kw_named_tensor *list_outputs(kw_convert_job *j)
 }
 
 /* Where the files of a split go is known only now; none of them has been replaced yet. */
-static kw_status check_parts(const kw_convert_job *j, const target *t, const kw_tensor_writer *w)
+static kw_status check_parts(const kw_convert_job *j, const kw_tensor_writer *w)
 {
     const char *path;
-    for (size_t i = 0; t->kind != AS_FOLDER && (path = kw_tensors_file(w, i)); i++) {
+    for (size_t i = 0; (path = kw_tensors_file(w, i)); i++)
         if (kw_checkpoint_is_at(j->m->ck, path))
             return kw_try(kw_fail(KW_EINVAL, "%s is the input itself", path), "another name");
-        if (!j->o->force && kw_path_exists(path))
+    if (kw_tensors_is_taken(w))
+        return kw_try(
+            kw_fail(KW_EINVAL,
+                    "%s and the others of its split are there already\nwhy: several files "
+                    "cannot be replaced at one moment, and a run that is killed between "
+                    "two of them would leave neither model",
+                    kw_tensors_file(w, 0)),
+            "another name, or remove them first");
+    for (size_t i = 0; !j->o->force && (path = kw_tensors_file(w, i)); i++)
+        if (kw_path_exists(path))
             return kw_try(kw_fail(KW_EINVAL, "%s exists already", path),
                           "another name, or --force to replace it");
-    }
     return KW_OK;
 }
 
@@ -267,7 +275,7 @@ static kw_status create(kw_convert_job *j, const target *t, kw_tensor_writer **w
         st = t->kind == AS_GGUF ? kw_gguf_create(path, &keys, list, j->n, j->o->split_bytes, w)
                                 : kw_safetensors_create(path, list, j->n, j->o->split_bytes, w);
     kw_gguf_keys_free(&keys);
-    return st ? st : check_parts(j, t, *w);
+    return st || t->kind == AS_FOLDER ? st : check_parts(j, *w);
 }
 
 static kw_status write_tensors(kw_convert_job *j, const target *t)

@@ -57,6 +57,7 @@ kw_status kw_convert_find_changes(kw_convert_job *j);
 kw_status kw_convert_merge(const kw_convert_job *j, kw_convert_item *it, kw_arena *room);
 /* keys.c */
 kw_status kw_convert_keys(kw_convert_job *j, kw_gguf_keys *k);
+kw_status kw_convert_try_folder(kw_status st); /* what helps where GGUF has no word for something */
 /* GGUF's tensors that come from the configuration (divisors of rope), added to the items. */
 kw_status kw_convert_divisors(kw_convert_job *j);
 /* What Llama 3's scaling divides frequencies by, [head_dim / 2]; divisors has twice the room. */

@@ -15,6 +15,11 @@ typedef struct keys {
     char key[160];
 } keys;
 
+kw_status kw_convert_try_folder(kw_status st)
+{
+    return kw_try(st, "safetensors, which say all of it: kwaai convert MODEL FOLDER");
+}
+
 static void name_key(keys *w, const char *key)
 {
     snprintf(w->key, sizeof w->key, "%s.%s", w->j->arch->gguf, key);
@@ -38,8 +43,9 @@ static kw_status put_rope_type(keys *w)
         return KW_OK;
     }
     if (!kw_convert_field(w->j, NULL, "rope.scaling.hf_type"))
-        return kw_fail(KW_EUNSUPPORTED, "rope type \"%s\" of this architecture has no form in GGUF",
-                       type);
+        return kw_convert_try_folder(
+            kw_fail(KW_EUNSUPPORTED, "rope type \"%s\" of this architecture has no form in GGUF",
+                    type));
     name_key(w, "rope.scaling.hf_type");
     kw_gguf_put_string(w->k, w->key, kw_str_of(type));
     name_key(w, "rope.scaling.hf_factor");
@@ -137,11 +143,11 @@ static kw_status put_fields(keys *w)
 
 static kw_status fail_unsaid(const kw_convert_job *j, const char *json, const char *value)
 {
-    return kw_fail(
-        KW_EUNSUPPORTED,
-        "config.json says %s is %s\nwhy: GGUF cannot say that of a %s, and whoever reads "
-        "the file would compute something else",
-        json, value, j->arch->gguf);
+    return kw_convert_try_folder(
+        kw_fail(KW_EUNSUPPORTED,
+                "config.json says %s is %s\nwhy: GGUF cannot say that of a %s, and whoever reads "
+                "the file would compute something else",
+                json, value, j->arch->gguf));
 }
 
 /* Of T5 and BERT, whose other readers know one value. */
@@ -223,8 +229,9 @@ static kw_status put_pooling(keys *w)
     kw_status st = kw_pooling_load(w->j->m, &how);
     if (st) return st;
     if (!numbers[how.kind])
-        return kw_fail(KW_EUNSUPPORTED, "the model pools by \"%s\", which GGUF has no number for",
-                       kw_pooling_name(how.kind));
+        return kw_convert_try_folder(
+            kw_fail(KW_EUNSUPPORTED, "the model pools by \"%s\", which GGUF has no number for",
+                    kw_pooling_name(how.kind)));
     if (!how.normalise)
         kw_log(KW_LOG_WARN, "GGUF cannot say that embeddings are not of length 1: they will be");
     name_key(w, "pooling_type");

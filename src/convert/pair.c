@@ -85,11 +85,13 @@ static const kw_named_tensor *find(walk *w, int expert)
 static kw_status name_output(walk *w, int expert, kw_str *out)
 {
     const char *pattern = w->j->to_gguf ? w->row->gguf : w->row->hf;
-    if (!pattern)
-        return kw_fail(KW_EUNSUPPORTED,
-                       "tensor \"%s\" has no name in %s\nwhy: this model cannot be written in that "
-                       "form",
-                       w->name, w->j->to_gguf ? "GGUF" : "Hugging Face's files");
+    if (!pattern) {
+        kw_status st = kw_fail(KW_EUNSUPPORTED,
+                               "tensor \"%s\" has no name in %s\nwhy: this model cannot be written "
+                               "in that form",
+                               w->name, w->j->to_gguf ? "GGUF" : "Hugging Face's files");
+        return w->j->to_gguf ? kw_convert_try_folder(st) : st;
+    }
     if (w->row->flags & KW_W_TWIN && !w->j->to_gguf) {
         walk twin = { .j = w->j, .row = w->row + 2, .il = w->il };
         if (find(&twin, 0) && kw_weight_next(pattern)) pattern = kw_weight_next(pattern);

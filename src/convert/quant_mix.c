@@ -12,8 +12,8 @@ enum { F32, F16, BF16, Q8_0, Q6_K, Q5_1, Q5_0, Q5_K_M, Q5_K_S, Q4_1, Q4_K_M, Q4_
 enum { IQ4_NL = Q4_0 + 1, IQ4_XS, Q3_K_L, Q3_K_M, Q3_K_S, Q2_K, N_MIXES };
 
 static const kw_recipe mixes[N_MIXES + 1] = {
-    [F32] = { "F32", KW_F32, 0, false },          [F16] = { "F16", KW_F16, 1, true },
-    [BF16] = { "BF16", KW_BF16, 32, false },      [Q8_0] = { "Q8_0", KW_Q8_0, 7, true },
+    [F32] = { "F32", KW_F32, 0, true },           [F16] = { "F16", KW_F16, 1, true },
+    [BF16] = { "BF16", KW_BF16, 32, true },       [Q8_0] = { "Q8_0", KW_Q8_0, 7, true },
     [Q6_K] = { "Q6_K", KW_Q6_K, 18, true },       [Q5_1] = { "Q5_1", KW_Q5_1, 9, false },
     [Q5_0] = { "Q5_0", KW_Q5_0, 8, false },       [Q5_K_M] = { "Q5_K_M", KW_Q5_K, 17, true },
     [Q5_K_S] = { "Q5_K_S", KW_Q5_K, 16, true },   [Q4_1] = { "Q4_1", KW_Q4_1, 3, false },
@@ -25,6 +25,14 @@ static const kw_recipe mixes[N_MIXES + 1] = {
 };
 
 const kw_recipe *kw_recipe_at(int i) { return i >= 0 && i < N_MIXES ? &mixes[i] : NULL; }
+
+bool kw_recipe_suits(const kw_recipe *mix, kw_dtype of)
+{
+    const kw_dtype_info *to = kw_dtype_get(mix->dtype), *from = kw_dtype_get(of);
+    size_t bits_to = to->bytes * from->block, bits_from = from->bytes * to->block;
+    bool is_other_float = to->block == 1 && bits_to == bits_from && mix->dtype != of;
+    return mix == &mixes[Q2_K] || (mix->fits && bits_to <= bits_from && !is_other_float);
+}
 
 /* Short names mean the middle of their kind. */
 static const struct {

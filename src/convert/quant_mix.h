@@ -20,6 +20,8 @@ typedef struct kw_recipe_facts {
 
 const kw_recipe *kw_recipe_at(int i); /* NULL past the last */
 const kw_recipe *kw_recipe_find(const char *name);
+/* A candidate for weights that are `of` now: nothing is gained by more bits, and something lost by other ones of 16. */
+bool kw_recipe_suits(const kw_recipe *mix, kw_dtype of);
 kw_status kw_recipe_unknown(const char *name); /* KW_EINVAL; lists all */
 void kw_recipe_ask(const kw_convert_job *input, kw_recipe_facts *facts);
 

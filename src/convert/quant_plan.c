@@ -12,6 +12,13 @@ static kw_status check_output(const kw_quant_job *j, const char *in, const char 
         return kw_try(kw_fail(KW_EINVAL, "%s would be written over itself",
                               is_known ? j->o->imatrix : in),
                       "another name for the output");
+    if (kw_str_ends(kw_str_of(out), ".safetensors"))
+        return kw_try(kw_fail(KW_EINVAL, "%s would be a GGUF file: safetensors have no such types",
+                              out),
+                      "a name that ends in .gguf");
+    if (kw_path_is_dir(out))
+        return kw_try(kw_fail(KW_EINVAL, "%s is a folder, and a file is to be written", out),
+                      "%s/model.gguf", out);
     if (!j->o->force && kw_path_exists(out))
         return kw_try(kw_fail(KW_EINVAL, "%s exists already", out),
                       "another name, or --force to replace it");
@@ -106,11 +113,27 @@ static uint64_t file_size(const kw_quant_job *j, const kw_recipe *mix)
     return aligned(header) + data;
 }
 
+/* What most of the input's weights are. */
+static kw_dtype dtype_of_input(const kw_quant_job *j)
+{
+    double values[KW_DTYPE_COUNT] = { 0 };
+    int most = KW_F32;
+    for (size_t i = 0; i < j->input.n; i++) {
+        const kw_convert_item *it = &j->input.items[i];
+        int t = (int)it->in[0]->dtype;
+        values[t] +=
+            (double)kw_tensor_rows(&it->out.tensor) * (double)kw_tensor_cols(&it->out.tensor);
+        if (values[t] > values[most]) most = t;
+    }
+    return (kw_dtype)most;
+}
+
 static kw_status find_fit(kw_quant_job *j)
 {
     uint64_t least = UINT64_MAX;
+    kw_dtype of = dtype_of_input(j);
     for (int i = 0; kw_recipe_at(i); i++) {
-        if (!kw_recipe_at(i)->fits) continue;
+        if (!kw_recipe_suits(kw_recipe_at(i), of)) continue;
         uint64_t bytes = file_size(j, kw_recipe_at(i));
         least = bytes < least ? bytes : least;
         if (bytes > j->o->fit_bytes) continue;

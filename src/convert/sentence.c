@@ -72,17 +72,21 @@ static void put_module(kw_json_writer *w, int i, const char *type, const char *p
     kw_json_end_object(w);
 }
 
-static void put_modules(kw_json_writer *w, int dim, const kw_pooling *how)
+typedef struct sentence {
+    kw_pooling how;
+    int dim;
+} sentence;
+
+static void put_modules(kw_json_writer *w, const sentence *s)
 {
-    (void)dim;
     kw_json_begin_array(w);
     put_module(w, 0, "Transformer", "");
     put_module(w, 1, "Pooling", "1_Pooling");
-    if (how->normalise) put_module(w, 2, "Normalize", "2_Normalize");
+    if (s->how.normalise) put_module(w, 2, "Normalize", "2_Normalize");
     kw_json_end_array(w);
 }
 
-static void put_modes(kw_json_writer *w, int dim, const kw_pooling *how)
+static void put_modes(kw_json_writer *w, const sentence *s)
 {
     static const char *const flags[KW_POOL_KINDS] = {
         [KW_POOL_CLS] = "pooling_mode_cls_token",
@@ -92,23 +96,22 @@ static void put_modes(kw_json_writer *w, int dim, const kw_pooling *how)
     };
     kw_json_begin_object(w);
     kw_json_key(w, "word_embedding_dimension");
-    kw_json_put_int(w, dim);
+    kw_json_put_int(w, s->dim);
     for (int i = 0; i < KW_POOL_KINDS; i++) {
         kw_json_key(w, flags[i]);
-        kw_json_put_bool(w, (int)how->kind == i);
+        kw_json_put_bool(w, (int)s->how.kind == i);
     }
     kw_json_end_object(w);
 }
 
 static kw_status write_json(const char *folder, const char *name,
-                            void (*put)(kw_json_writer *w, int dim, const kw_pooling *how), int dim,
-                            const kw_pooling *how)
+                            void (*put)(kw_json_writer *w, const sentence *s), const sentence *s)
 {
     char path[PATH_BYTES];
     kw_buf text = KW_BUF(MAX_BYTES, KW_PAY_FILE);
     kw_json_writer w = { .out = &text, .indent = 2 };
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    put(&w, dim, how);
+    put(&w, s);
     kw_buf_byte(&text, '\n');
     kw_status st = text.status ? text.status : kw_file_replace(path, text.data, text.len);
     kw_buf_free(&text);
@@ -118,12 +121,12 @@ static kw_status write_json(const char *folder, const char *name,
 static kw_status write_modules(const kw_convert_job *j, const char *folder)
 {
     char path[PATH_BYTES];
-    kw_pooling how;
-    kw_status st = kw_pooling_load(j->m, &how);
+    sentence s = { .dim = j->m->shape.dim };
+    kw_status st = kw_pooling_load(j->m, &s.how);
     snprintf(path, sizeof path, "%s/1_Pooling", folder);
     if (!st) st = kw_folder_make(path, false);
-    if (!st) st = write_json(folder, "1_Pooling/config.json", put_modes, j->m->shape.dim, &how);
-    return st ? st : write_json(folder, "modules.json", put_modules, 0, &how);
+    if (!st) st = write_json(folder, "1_Pooling/config.json", put_modes, &s);
+    return st ? st : write_json(folder, "modules.json", put_modules, &s);
 }
 
 kw_status kw_convert_pooling(kw_convert_job *j, const char *folder)

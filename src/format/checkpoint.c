@@ -152,6 +152,12 @@ static bool is_safetensors(const unsigned char *p, size_t n, uint64_t size)
     return len >= 2 && len <= size - 8 && p[8] == '{';
 }
 
+static bool is_cut_safetensors(const kw_source *s)
+{
+    size_t head = s->size < SNIFF_BYTES ? (size_t)s->size : SNIFF_BYTES;
+    return is_safetensors(s->map, head, (uint64_t)MAX_CONFIG + 8);
+}
+
 static bool is_llama2c_tokenizer(const unsigned char *p, size_t n)
 {
     uint32_t max_len, len;
@@ -190,6 +196,12 @@ static kw_status not_a_model(const kw_source *s, kw_file_kind kind)
                               "%s is a tar archive: PyTorch files of before 0.2 are not read",
                               s->name),
                       "load it in PyTorch and save it again");
+    if (kind == KW_FILE_UNKNOWN && is_cut_safetensors(s))
+        return kw_try(
+            kw_fail(KW_EFORMAT,
+                    "%s begins like safetensors, but ends in the header: it has %llu bytes",
+                    s->name, (unsigned long long)s->size),
+            "the download may be incomplete: fetch the file again");
     return kw_fail(KW_EFORMAT,
                    "%s is %s\nwhy: what is read are GGUF, safetensors, PyTorch, llama2.c, old GGML "
                    "and NumPy files, and folders with one",
@@ -248,6 +260,41 @@ static kw_status set_folder(kw_checkpoint *ck, const char *path, bool is_dir)
     return ck->folder ? KW_OK : KW_ENOMEM;
 }
 
+typedef struct ggufs {
+    char first[256]; /* or the only one */
+    size_t n;
+} ggufs;
+
+/* Parts of a split but the first go with it. */
+static bool note_gguf(void *user, const char *name)
+{
+    ggufs *g = user;
+    kw_str part = kw_str_of(name);
+    size_t n = strlen("-00001-of-00001.gguf");
+    bool is_part = part.n > n && !memcmp(name + part.n - n + 6, "-of-", 4);
+    bool is_later = is_part && memcmp(name + part.n - n, "-00001-", 7) != 0;
+    if (!kw_str_ends(part, ".gguf") || is_later || part.n >= sizeof g->first) return true;
+    if (!g->n++ || strcmp(name, g->first) < 0) memcpy(g->first, name, part.n + 1);
+    return true;
+}
+
+/* A folder's only GGUF file, whatever it is called. */
+static kw_status find_gguf(const kw_checkpoint *ck, kw_buf *path)
+{
+    ggufs g = { 0 };
+    kw_status st = kw_folder_list(ck->folder, note_gguf, &g);
+    if (st) return st;
+    if (g.n == 1) return join(ck, g.first, path);
+    if (g.n)
+        return kw_try(kw_fail(KW_ENOTFOUND, "the folder %s holds %zu GGUF files", ck->folder, g.n),
+                      "one of them: %s/%s", ck->folder, g.first);
+    return kw_fail(
+        KW_ENOTFOUND,
+        "the folder %s holds no model\nwhy: looked for model.safetensors, a GGUF file and "
+        "pytorch_model.bin, and for an index of shards",
+        ck->folder);
+}
+
 /* The weights file of a folder. */
 static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
 {
@@ -263,11 +310,7 @@ static kw_status find_weights(kw_checkpoint *ck, kw_buf *path)
         if (st) return st;
         if (kw_path_exists(kw_buf_text(path))) return KW_OK;
     }
-    return kw_fail(
-        KW_ENOTFOUND,
-        "the folder %s holds no model\nwhy: looked for model.safetensors, model.gguf and "
-        "pytorch_model.bin, and for an index of shards",
-        ck->folder);
+    return find_gguf(ck, path);
 }
 
 /* A GGUF file that does not say what it holds has a checkpoint's own names, when the checkpoint's config lies beside it: so

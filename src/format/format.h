@@ -238,8 +238,11 @@ kw_status kw_safetensors_create(const char *path, const kw_named_tensor *tensors
                                 uint64_t split_bytes, kw_tensor_writer **out);
 /* The next bytes of the current tensor; when it has all of its own, the next one is current. */
 kw_status kw_tensors_append(kw_tensor_writer *w, const void *data, size_t len);
-uint64_t kw_tensors_bytes(const kw_tensor_writer *w);             /* all files, as they will be */
-const char *kw_tensors_file(const kw_tensor_writer *w, size_t i); /* NULL past the last */
+uint64_t kw_tensors_bytes(const kw_tensor_writer *w); /* all files, as they will be */
+/* The path of a file that will be written, of an index last; NULL past them. */
+const char *kw_tensors_file(const kw_tensor_writer *w, size_t i);
+/* A whole split stands under these names. Its files cannot be replaced at one moment: a commit that is killed would lose it. */
+bool kw_tensors_is_taken(const kw_tensor_writer *w);
 /* Renames every file to its name, the first of a split last. Frees w, also on failure. */
 kw_status kw_tensors_commit(kw_tensor_writer *w);
 void kw_tensors_abort(kw_tensor_writer *w); /* NULL is fine */

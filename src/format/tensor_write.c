@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUFFER_BYTES = 1 << 20, MAX_PARTS = 999 };
+enum { BUFFER_BYTES = 1 << 20, MAX_PARTS = 999, MAX_INDEX = 256 << 20 };
 
 typedef struct part {
     kw_write_part what;
@@ -27,6 +27,7 @@ struct kw_tensor_writer {
     size_t at_part, at_tensor; /* whose bytes come next; at_tensor counts in all of them */
     uint64_t left;             /* of that tensor */
     const char *path;          /* as given */
+    char *index;               /* of a split, where the format has one; or NULL */
     kw_buf buffer;
 };
 
@@ -152,6 +153,16 @@ static kw_status advance(kw_tensor_writer *w)
     return st;
 }
 
+static kw_status name_index(kw_tensor_writer *w)
+{
+    if (w->n_parts < 2 || !w->format->index) return KW_OK;
+    size_t n = strlen(w->path) + strlen(w->format->index) + 1;
+    w->index = kw_arena_alloc(&w->arena, n, 1);
+    if (!w->index) return KW_ENOMEM;
+    snprintf(w->index, n, "%s%s", w->path, w->format->index);
+    return KW_OK;
+}
+
 kw_status kw_tensors_create(const char *path, const kw_write_format *format, kw_write_part all,
                             uint64_t split_bytes, kw_tensor_writer **out)
 {
@@ -163,6 +174,7 @@ kw_status kw_tensors_create(const char *path, const kw_write_format *format, kw_
     w->path = kw_arena_strdup(&w->arena, path, strlen(path));
     kw_status st = w->path ? copy_tensors(w, all.tensors, all.n) : KW_ENOMEM;
     if (!st) st = cut(w, all.user, split_bytes);
+    if (!st) st = name_index(w);
     for (size_t i = 0; i < w->n_parts && !st; i++) st = begin_part(w, &w->parts[i]);
     if (!st && w->n) w->left = bytes_of(&w->tensors[0]);
     if (!st) st = advance(w);
@@ -197,7 +209,7 @@ uint64_t kw_tensors_bytes(const kw_tensor_writer *w)
 
 const char *kw_tensors_file(const kw_tensor_writer *w, size_t i)
 {
-    return i < w->n_parts ? w->parts[i].path : NULL;
+    return i < w->n_parts ? w->parts[i].path : i == w->n_parts ? w->index : NULL;
 }
 
 /* ---- the end ---- */
@@ -219,6 +231,24 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+/* Whether the index that is there tells of files with these names; of one of another split it does not. */
+static bool is_indexed(const kw_tensor_writer *w)
+{
+    char *text = NULL;
+    const char *name = base_name(w->parts[0].path);
+    bool is_there = kw_path_exists(w->index) && !kw_file_read(w->index, MAX_INDEX, &text, NULL);
+    bool tells = is_there && strstr(text, name);
+    kw_free(text);
+    return tells;
+}
+
+bool kw_tensors_is_taken(const kw_tensor_writer *w)
+{
+    for (size_t i = 0; i < w->n_parts; i++)
+        if (!kw_path_exists(w->parts[i].path)) return false;
+    return w->n_parts > 1 && (!w->index || is_indexed(w));
 }
 
 static kw_status put_index(const kw_tensor_writer *w, kw_buf *out)
@@ -247,17 +277,16 @@ static kw_status put_index(const kw_tensor_writer *w, kw_buf *out)
 
 static kw_status write_index(kw_tensor_writer *w)
 {
-    kw_buf path = KW_BUF(8192, KW_PAY_FILE), text = KW_BUF((size_t)256 << 20, KW_PAY_FILE);
-    kw_buf_printf(&path, "%s%s", w->path, w->format->index);
-    kw_status st = path.status ? path.status : put_index(w, &text);
-    if (!st) st = kw_file_replace(kw_buf_text(&path), text.data, text.len);
-    kw_buf_free(&path);
+    kw_buf text = KW_BUF(MAX_INDEX, KW_PAY_FILE);
+    kw_status st = put_index(w, &text);
+    if (!st) st = kw_file_replace(w->index, text.data, text.len);
     kw_buf_free(&text);
     return st;
 }
 
-/* The first file of a split goes last: as long as it is missing nobody takes the others for a whole. All bytes are on the disk
- * before the old one is touched, so that this is a moment, and not the time that a disk takes. */
+/* The first file of a split goes last, and behind it the index: as long as it is missing nobody takes the others for a whole,
+ * whichever of them a killed run has left. A split that is whole is never touched (kw_tensors_is_taken): renames are
+ * several moments, and between two of them there would be neither the old model nor the new one. */
 kw_status kw_tensors_commit(kw_tensor_writer *w)
 {
     kw_status st = flush(w);
@@ -271,7 +300,7 @@ kw_status kw_tensors_commit(kw_tensor_writer *w)
         st = kw_file_commit(w->parts[i].file);
         w->parts[i].file = NULL;
     }
-    if (!st && w->n_parts > 1 && w->format->index) st = write_index(w);
+    if (!st && w->index) st = write_index(w);
     close_all(w);
     return st;
 }

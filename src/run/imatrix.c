@@ -4,13 +4,15 @@
  * answer is what it asked about. So what a product reads is seen as it is, on any backend, and plans that are not watched
  * have nothing of this. A router's choice is cut too: it says which expert a row of EXPERTS belongs to.
  *
- * The head is left out, as a quantizer keeps it fine anyway. */
+ * Importances go by GGUF's names: of a GGUF file its own, of another what the family's table says, as a file made of it would
+ * have. Columns are the same in all forms. The head is left out, as a quantizer keeps it fine anyway. */
 #include "run/session.h"
 #include <math.h>
 #include <string.h>
 
 typedef struct entry {
-    const kw_named_tensor *tensor; /* its data tells a weight from others */
+    kw_str name;
+    const void *data; /* tells a weight from others */
     size_t cols, mats;
     double *sum2; /* [mats][cols] */
     float *count; /* [mats] rows */
@@ -18,30 +20,66 @@ typedef struct entry {
 
 typedef struct watcher {
     kw_arena arena;
-    const kw_checkpoint *ck;
+    const kw_model *m;
     entry *entries;
     size_t n, cap;
     float *route; /* of the layer that is being run: [rows][2 used] */
     size_t n_route, n_used;
 } watcher;
 
-static const kw_named_tensor *tensor_at(const kw_checkpoint *ck, const void *data)
+/* ---- names ---- */
+
+static kw_status name_of_file(const watcher *w, const void *data, kw_str *name)
 {
+    const kw_checkpoint *ck = w->m->ck;
     for (size_t i = 0; i < kw_checkpoint_count(ck); i++)
-        if (kw_checkpoint_at(ck, i)->tensor.data == data) return kw_checkpoint_at(ck, i);
+        if (kw_checkpoint_at(ck, i)->tensor.data == data) *name = kw_checkpoint_at(ck, i)->name;
+    return KW_OK;
+}
+
+/* The row of a stack of layers whose weight this is; of a fused matrix the first part, where the whole begins. */
+static const kw_weight_row *row_at(const kw_model *m, const kw_family *f, const void *data, int *il)
+{
+    for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row)) {
+        int n = row->flags & KW_W_LAYER ? kw_model_layers(m, f) : 1;
+        for (*il = 0; *il < n; ++*il) {
+            const char *home = row->flags & KW_W_LAYER ? kw_model_layer(m, f, *il) : m->weights;
+            const kw_weight_ref *ref = (const kw_weight_ref *)(const void *)(home + row->at);
+            if (row->gguf && ref->t && ref->t->data == data) return row;
+        }
+    }
     return NULL;
 }
 
-/* NULL without a reason: the weight is none of the file's. */
+static kw_status name_of_row(watcher *w, const void *data, kw_str *name)
+{
+    char text[KW_NAME_MAX];
+    const kw_weight_row *row = NULL;
+    int il = 0;
+    for (const kw_family *f = w->m->family; f && !row; f = f->encoder)
+        row = row_at(w->m, f, data, &il);
+    if (!row) return KW_OK;
+    kw_weight_name(text, row->gguf, il, 0);
+    for (size_t i = 0; i < w->n; i++)
+        if (kw_str_is(w->entries[i].name, text)) return KW_OK; /* another part reads the same */
+    *name = (kw_str){ kw_arena_strdup(&w->arena, text, strlen(text)), strlen(text) };
+    return name->p ? KW_OK : KW_ENOMEM;
+}
+
+/* ---- sums ---- */
+
+/* NULL without a reason: the weight has no name, or is part of one that is watched. */
 static kw_status entry_of(watcher *w, const kw_tensor *t, entry **out)
 {
+    kw_str name = { 0 };
+    bool is_gguf = kw_checkpoint_naming(w->m->ck) == KW_NAMING_GGUF;
     *out = NULL;
     for (size_t i = 0; i < w->n; i++)
-        if (w->entries[i].tensor->tensor.data == t->data) return *out = &w->entries[i], KW_OK;
-    const kw_named_tensor *of = tensor_at(w->ck, t->data);
-    if (!of || w->n == w->cap) return KW_OK;
+        if (w->entries[i].data == t->data) return *out = &w->entries[i], KW_OK;
+    kw_status st = is_gguf ? name_of_file(w, t->data, &name) : name_of_row(w, t->data, &name);
+    if (st || !name.n || w->n == w->cap) return st;
     entry *e = &w->entries[w->n];
-    *e = (entry){ .tensor = of, .cols = (size_t)kw_tensor_cols(t) };
+    *e = (entry){ .name = name, .data = t->data, .cols = (size_t)kw_tensor_cols(t) };
     e->mats = t->rank == 3 ? (size_t)t->shape[0] : 1;
     e->sum2 = kw_arena_alloc(&w->arena, e->cols * e->mats, sizeof *e->sum2);
     e->count = kw_arena_alloc(&w->arena, e->mats, sizeof *e->count);
@@ -158,9 +196,9 @@ static kw_status finish(watcher *w, const char *out, const kw_imatrix_facts *fac
             sum2[j] = (float)e->sum2[j];
             if (!isfinite(sum2[j]))
                 return kw_fail(KW_EFORMAT, "the input of %.*s is not finite in column %zu",
-                               (int)e->tensor->name.n, e->tensor->name.p, j % e->cols);
+                               (int)e->name.n, e->name.p, j % e->cols);
         }
-        rows[i] = (kw_imatrix_sums){ e->tensor->name, e->cols, e->mats, sum2, e->count };
+        rows[i] = (kw_imatrix_sums){ e->name, e->cols, e->mats, sum2, e->count };
     }
     return kw_imatrix_write(out, rows, w->n, facts);
 }
@@ -168,13 +206,9 @@ static kw_status finish(watcher *w, const char *out, const kw_imatrix_facts *fac
 kw_status kw_imatrix_make(kw_model *m, const int32_t *ids, size_t n, const char *out,
                           const kw_imatrix_options *o)
 {
-    watcher w = { .arena = KW_ARENA(KW_PAY_MODEL), .ck = m->ck };
+    watcher w = { .arena = KW_ARENA(KW_PAY_MODEL), .m = m };
     kw_imatrix_facts facts = { .dataset = kw_str_of(o->dataset ? o->dataset : "") };
     kw_status st = kw_model_check_engine(m);
-    if (!st && kw_checkpoint_naming(m->ck) != KW_NAMING_GGUF)
-        st = kw_try(kw_fail(KW_EUNSUPPORTED, "%s is no GGUF file: importances go by its names",
-                            m->name),
-                    "kwaai convert, which makes one");
     if (!st &&
         (kw_checkpoint_is_at(m->ck, out) || (o->dataset && kw_path_is_same(o->dataset, out))))
         st = kw_try(kw_fail(KW_EINVAL, "%s is the %s itself", out,

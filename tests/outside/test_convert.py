@@ -165,10 +165,11 @@ def test_positions_that_no_text_has_are_cut_off():
 
 
 def test_what_gguf_cannot_say_is_refused():
-    for name, word in (("falcon-rw-alibi", ("has no name in GGUF",)), ("gpt2-prefixed", ("scale_attn_by_inverse_layer_idx", "GGUF"))):
+    for name, word in (("falcon-rw-alibi", ("has no name in GGUF",)), ("gpt2-prefixed", ("scale_attn_by_inverse_layer_idx",))):
         with tempfile.TemporaryDirectory() as d:
-            fails([data("golden/" + name), os.path.join(d, "x.gguf")], *word, code=65)
+            fails([data("golden/" + name), os.path.join(d, "x.gguf")], *word, "GGUF", "kwaai convert MODEL FOLDER", code=65)
             assert os.listdir(d) == []
+            convert(data("golden/" + name), os.path.join(d, "x"))
 
 
 def test_dtypes_of_matrices():
@@ -388,13 +389,47 @@ def test_parts_of_a_split_are_not_overwritten():
         parts = sorted(os.listdir(d))
         before = [open(at(n), "rb").read() for n in parts]
         assert len(parts) > 1, parts
-        fails([source, at("a.gguf"), "--split-max-size", "100K"], "exists already", "--force", code=64)
+        for more in ([], ["--force"]):
+            fails([source, at("a.gguf"), "--split-max-size", "100K", *more], parts[0], "are there already", "remove them first", code=64)
         fails([at(parts[0]), at("a.gguf"), "--force", "--split-max-size", "100K"], "is the input itself", code=64)
         fails([at(parts[0]), at(parts[1]), "--force"], "is the input itself", code=64)
         assert sorted(os.listdir(d)) == parts
         assert [open(at(n), "rb").read() for n in parts] == before
-        convert(source, at("a.gguf"), "--split-max-size", "100K", "--force")
-        assert [open(at(n), "rb").read() for n in parts] == before
+        for missing in (parts[0], parts[-1]): # a run that was killed while it renamed leaves no first one
+            os.remove(at(missing))
+            fails([source, at("a.gguf"), "--split-max-size", "100K"], "exists already", "--force", code=64)
+            convert(source, at("a.gguf"), "--split-max-size", "100K", "--force")
+            assert sorted(os.listdir(d)) == parts
+            assert [open(at(n), "rb").read() for n in parts] == before
+
+
+def test_the_only_gguf_of_a_folder_is_its_model():
+    source = local("golden/llama2-mha")
+    with tempfile.TemporaryDirectory() as d:
+        for name, args in (("whole", []), ("split", ["--split-max-size", "100K"])): convert(source, os.path.join(d, name), "--to", "gguf", *args)
+        os.rename(os.path.join(d, "whole", "model.gguf"), os.path.join(d, "whole", "tiny-f32.gguf"))
+        ids = ([1, 4], array.array("q", [1, 5, 9, 2]))
+        for name in ("whole", "split"): assert answer(os.path.join(d, name), ids, d) == answer(source, ids, d), name
+        for part in os.listdir(os.path.join(d, "split")): shutil.copy(os.path.join(d, "split", part), os.path.join(d, "whole"))
+        fails([os.path.join(d, "whole"), os.path.join(d, "x.gguf")], "2 GGUF files", "model-00001-of", code=66)
+
+
+def test_shards_beside_an_index_are_not_overwritten():
+    source = local("golden/llama2-mha")
+    with tempfile.TemporaryDirectory() as d:
+        out, index = os.path.join(d, "a.safetensors"), os.path.join(d, "a.safetensors.index.json")
+        convert(source, out, "--split-max-size", "100K")
+        before = files_of(d)
+        fails([source, out, "--split-max-size", "100K", "--force"], "are there already", code=64)
+        fails([source, out, "--split-max-size", "60K"], index, "exists already", "--force", code=64)
+        assert files_of(d) == before
+        convert(source, out, "--split-max-size", "60K", "--force")
+        after = files_of(d)
+        assert {n for n in before if after[n] != before[n]} == {"a.safetensors.index.json"}
+        assert len(set(json.load(open(index))["weight_map"].values())) == len(after) - len(before)
+        convert(source, out, "--split-max-size", "100K", "--force") # whole by their names, but the index tells of others
+        assert files_of(d) == dict(after, **{"a.safetensors.index.json": before["a.safetensors.index.json"]})
+
 
 def test_bad_input():
     source = local("golden/llama2-mha")
@@ -413,7 +448,13 @@ def test_bad_input():
         fails([source, at("x.gguf"), "--to", "onnx"], "onnx", "gguf")
         fails([source, at("x.gguf"), "--to", "safetensors"], "x.gguf")
         fails([at("missing"), at("x.gguf")], "missing", code=66)
-        fails([source, at("no/such/x.gguf")], "folder does not exist", code=73)
+        fails([source, at("no/such/x.gguf")], "folder does not exist", "make the folder first", code=73)
+        open(at("plain"), "w").write("words")
+        fails([source, at("plain"), "--to", "gguf"], "plain is a file", code=73)
+        os.remove(at("plain"))
+        open(at("cut.safetensors"), "wb").write(open(os.path.join(source, "model.safetensors"), "rb").read()[:300])
+        fails([at("cut.safetensors"), at("x.gguf")], "ends in the header", "incomplete", code=65)
+        os.remove(at("cut.safetensors"))
         fails([source], "convert takes", code=64)
         fails([source, at("x.gguf"), "--split-max-size", "many"], "many")
         os.mkdir(at("full"))
@@ -564,6 +605,51 @@ def test_killed_runs_leave_the_old_or_the_new():
             out = os.path.join(room, "x.gguf" if form == "gguf" else "x")
             done = killed_runs(model, out, os.path.join(d, old), args, kills, rng)
             notes.append("%s: %d killed, %d had finished" % (form, kills, done))
+    return "; ".join(notes)
+
+
+def killed_split(command, room, old, length, rng):
+    """Where `old` was, or nothing; (what was there, what is there now)."""
+    shutil.rmtree(room, ignore_errors=True)
+    shutil.copytree(old, room) if old else os.mkdir(room)
+    before = files_of(room)
+    p = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(rng.uniform(0, 1.1 * length))
+    p.kill()
+    p.wait()
+    return before, files_of(room)
+
+
+def test_killed_splits_leave_the_old_or_the_new():
+    """A split is new from the moment that its first file is there, or its index; KWAAI_KILLS as above. Of a small model, for which
+    renames are a good part of the run: into nothing, over another number of files, over the same."""
+    kills, rng, notes = int(os.environ.get("KWAAI_KILLS", 2)), random.Random(8), []
+    source, sizes = local("golden/llama2-mha"), ("200K", "60K")
+    for ending, last in ((".gguf", "-00001-of-"), (".safetensors", ".index.json")):
+        with tempfile.TemporaryDirectory() as d:
+            room, other, same = (os.path.join(d, n) for n in ("room", "other", "same"))
+            for folder, size in zip((other, same), sizes):
+                os.mkdir(folder)
+                start = time.time()
+                convert(source, os.path.join(folder, "x" + ending), "--split-max-size", size)
+                length = time.time() - start
+            whole, done, between = files_of(same), 0, 0
+            key = next(n for n in whole if last in n)
+            assert len(files_of(other)) != len(whole) > 2
+            args = ["convert", source, os.path.join(room, "x" + ending), "--split-max-size", sizes[1], "--force"]
+            for old in [None, other, same] * kills:
+                before, after = killed_split([KWAAI, *args], room, old, length, rng)
+                is_new = after.get(key) == whole[key]
+                want = whole if is_new else before
+                assert {n: after.get(n) for n in want} == want, (old, sorted(after))
+                assert is_new or key in before or key not in after, (old, sorted(after))
+                done += is_new and old != same
+                between += not is_new and old != same and any(n in after and n not in before for n in whole)
+                if old == same: fails(args[1:], "are there already", code=64)
+                elif not is_new: ok(*args)
+                after = files_of(room)
+                assert {n: after.get(n) for n in whole} == whole and (is_new or not [n for n in after if "tmp" in n]), sorted(after)
+            notes.append("%s: %d killed, %d of them between renames, %d had finished" % (ending[1:], 2 * kills, between, done))
     return "; ".join(notes)
 
 

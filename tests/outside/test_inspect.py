@@ -83,6 +83,10 @@ def test_a_treemap_shows_every_tensor_as_large_as_it_is():
         assert abs(sum(area.values()) - 1264 * 748) < 1264 * 748 * 0.01
         assert all(abs(area[n] / each - b) < 0.05 * b + 64 for n, b in tensors.items()), area
         assert run("inspect", local(MHA), "--svg", os.path.join(d, "none", "x.svg"))[0] == 73
+        ok("inspect", local(MHA), "--svg", out) # a picture may be replaced, and nothing else
+        open(os.path.join(d, "diary"), "w").write("dear diary")
+        code, _, err = run("inspect", local(MHA), "--svg", os.path.join(d, "diary"))
+        assert code == 64 and b"no SVG" in err and open(os.path.join(d, "diary")).read() == "dear diary", err
 
 
 def test_both_stacks_of_an_encoder_decoder_are_looked_at():

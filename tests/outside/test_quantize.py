@@ -102,7 +102,7 @@ def test_every_type_is_written_with_the_error_it_should_have():
             assert keys["general.quantization_version"] == 2 and keys["llama.block_count"] == 4, keys
             assert kinds == {t["name"]: KINDS[t["to"]] for t in r["report"]}
             sizes[kind] = r["bytes"]
-        candidates = [k for k in TYPES if k not in "F32 BF16 Q5_1 Q5_0 Q4_1 Q4_0 IQ4_NL".split()]  # the others are larger than one that is as good
+        candidates = [k for k in TYPES if k not in "BF16 Q5_1 Q5_0 Q4_1 Q4_0 IQ4_NL".split()]  # the others are larger than one that is as good
         for limit in {n + more for n in sizes.values() for more in (-1, 0)}:
             fitting = [k for k in candidates if sizes[k] <= limit]
             code, shown, err = run("quantize", source, out, "--fit", limit, "--force", "--json")
@@ -113,6 +113,22 @@ def test_every_type_is_written_with_the_error_it_should_have():
                 assert (got["type"], got["bytes"]) == (fitting[0], sizes[fitting[0]]) and os.path.getsize(out) == got["bytes"] <= limit, (limit, got)
         code, _, err = run("quantize", source, out, "Q8_0", "--fit", sizes["Q8_0"] - 1, "--force")
         assert code == 65 and b"no TYPE" in err, err
+
+
+def test_what_fits_has_no_more_bits_than_the_input():
+    with tempfile.TemporaryDirectory() as d:
+        source, out = os.path.join(d, "m.gguf"), os.path.join(d, "q.gguf")
+        fit = lambda path, *more: json.loads(ok("quantize", path, out, "--fit", *more, "--force", "--json"))
+        model(source)
+        for kind, better, next_best in (("F16", "F16", "Q8_0"), ("BF16", "BF16", "Q8_0"), ("Q8_0", "Q8_0", "Q6_K"), ("Q4_K_M", "Q4_K_M", "Q4_K_S"),
+                                        ("Q4_0", "Q4_K_M", "Q4_K_S"), ("Q2_K", "Q2_K", None)):
+            path = os.path.join(d, kind + ".gguf")
+            quantize(source, path, kind, "--tensor", "output.weight=" + kind)
+            got = fit(path, "1GB", "--requantize")
+            assert got["type"] == better, (kind, got)
+            if kind == better and kind[-2:] == "16": assert open(out, "rb").read() == open(path, "rb").read(), kind
+            if next_best: assert fit(path, got["bytes"] - 1, "--requantize")["type"] == next_best, kind
+        assert fit(source, "1GB")["type"] == "F32"
 
 
 def test_a_foreign_decoder_finds_the_errors_that_are_reported():
@@ -174,6 +190,7 @@ def test_bad_input_is_refused_by_name_and_leaves_nothing():
         name = b"blk.1.attn_v.weight"
         open(dat, "wb").write(struct.pack("<ii", 1, len(name)) + name + struct.pack("<ii2f", 1, 2, 1, 2) + struct.pack("<ii", 1, 0))
         cases = [((source, out, "Q9"), 64, b"Q4_K_M"), ((source, source, "Q4_0"), 64, b"over itself"), ((source, out), 64, b"--fit"),
+                 ((source, os.path.join(d, "q.safetensors"), "Q4_0"), 64, b"ends in .gguf"), ((source, d, "Q4_0", "--force"), 64, b"is a folder"),
                  ((source, os.path.join(d, "no", "q.gguf"), "Q4_0"), 73, b"q.gguf"), ((os.path.join(d, "none.gguf"), out, "Q4_0"), 66, b"none.gguf"),
                  ((source, out, "Q4_0", "--tensor", "nothing*=Q8_0"), 64, b"nothing*"), ((source, out, "Q4_0", "--tensor", "Q8_0"), 64, b"PATTERN=TYPE"),
                  ((source, out, "Q4_0", "--tensor", "*=Q7"), 64, b"Q7"), ((source, out, "--fit", "1KB"), 65, b"no type makes"),
@@ -257,7 +274,9 @@ def test_importances_are_the_sums_of_squares_of_what_goes_in():
         n = len(ids)
         for own, word in ((path, b"model itself"), (words, b"text itself")):
             before = open(own, "rb").read()
-            code, _, err = run("imatrix", path, "-f", words, "-o", own, "-c", 32)
+            code, _, err = run("imatrix", path, "-f", words, "-o", own)
+            assert code == 64 and b"exists already" in err and b"--force" in err, err
+            code, _, err = run("imatrix", path, "-f", words, "-o", own, "-c", 32, "--force")
             assert code == 64 and word in err and open(own, "rb").read() == before, err
         ok("imatrix", path, "-f", words, "-o", im, "-c", 32, "--exact")
         keys, got, _ = read_gguf(im)
@@ -364,6 +383,23 @@ def test_importances_of_experts_are_of_the_rows_they_got():
             assert all(r[t]["importance"] for t in asked), r
     assert worst < 1e-4, worst
     return "worst difference %.1e" % worst
+
+
+def test_importances_of_a_folder_are_those_of_its_conversion():
+    """Names, columns that were rows, parts of a fused matrix, stacks of experts."""
+    seen = {}
+    for name in ("mixtral-4x2", "qwen3-moe", "gpt2-old", "falcon-7b-style", "falcon-40b-style", "phi3-window", "gemma2-softcap"):
+        source = data("golden/" + name)
+        with tempfile.TemporaryDirectory() as d:
+            folder, model, text, one, two = (os.path.join(d, n) for n in ("in", "m.gguf", "t.txt", "1.gguf", "2.gguf"))
+            open(text, "w").write("In any form the same is multiplied.")
+            ok("convert", with_bytes(source, folder), model)
+            for path, im in ((model, one), (folder, two)): ok("imatrix", path, "-f", text, "-o", im, "-c", 8, "--exact")
+            assert open(one, "rb").read() == open(two, "rb").read(), name
+            seen[name] = len(read_gguf(two)[1]) // 2
+            report = quantize(folder, os.path.join(d, "q.gguf"), "Q8_0", "--imatrix", two)["report"]
+            assert sum(t["importance"] for t in report) == seen[name] > 3, (name, report)
+    return ", ".join("%s %d" % i for i in seen.items())
 
 
 def test_a_folder_becomes_the_file_that_its_conversion_would():
