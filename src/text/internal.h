@@ -169,6 +169,7 @@ struct kw_tokenizer {
     int n_cuts;
     int32_t before[KW_MAX_AROUND], after[KW_MAX_AROUND]; /* what KW_TEXT_ADD_SPECIAL puts around */
     int n_before, n_after;
+    bool ends_once; /* no end is put behind a text that ends so by itself */
 
     kw_merge *merges; /* BPE: open addressing, a power of two */
     size_t n_merge_slots;
@@ -239,6 +240,12 @@ kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len);
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
 /* sentencepiece.bpe.model of an XLM-RoBERTa: ids as fairseq counted them. */
 kw_status kw_load_fairseq(kw_tokenizer *t, const char *path);
+/* What ByT5's tokenizer_config.json says of its tokens. */
+kw_status kw_load_byt5(kw_tokenizer *t, const char *path);
+/* A string of a JSON file in the folder of `path`; empty: there is none. */
+kw_status kw_word_beside(const char *path, const char *file, const char *key, char word[64]);
+/* added_tokens_decoder of tokenizer_config.json: tokens behind those of a vocabulary or over them. */
+kw_status kw_tokenizer_add_listed(kw_tokenizer *t, const kw_json *added);
 /* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
 kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);

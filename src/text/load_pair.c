@@ -170,8 +170,7 @@ static kw_status beside(const char *path, const char *name, kw_buf *out)
     return out->status;
 }
 
-/* The tokens that the configuration adds, behind those of vocab.json or over them. */
-static kw_status add_tokens(kw_tokenizer *t, const kw_json *added)
+kw_status kw_tokenizer_add_listed(kw_tokenizer *t, const kw_json *added)
 {
     kw_status st = KW_OK;
     for (const kw_json *e = added && added->type == KW_JSON_OBJECT ? added->child : NULL; e && !st;
@@ -245,7 +244,7 @@ static kw_status read_pair(kw_tokenizer *t, const pair_config *c, kw_str vocab, 
     if (!st) st = read_vocab(t, vocab, c->added);
     if (st) return st;
     mark_specials(t, c->class);
-    st = add_tokens(t, c->added);
+    st = kw_tokenizer_add_listed(t, c->added);
     if (!st) st = kw_tokenizer_finish(t);
     if (!st) put_around(t, c);
     return st ? st : kw_note(read_merges(t, merges), "merges.txt");

@@ -402,6 +402,55 @@ def test_xlm_roberta_folder():
         return note
 
 
+BYT5 = {"tokenizer_class": "ByT5Tokenizer"}
+STRIPS = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+KEEPS = {k: {"content": v, "single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "__type": "AddedToken"} for k, v in STRIPS.items()}
+
+
+def byt5_folder(d, **config):
+    with open(os.path.join(d, "tokenizer_config.json"), "w") as f: json.dump(dict(BYT5, **config), f)
+
+
+def byt5_texts():
+    """With what is special there. (U+001C to U+001F are blanks to Python's strip alone.)"""
+    out = [s.replace("[MASK]", " <pad> ").replace("##ing", "<extra_id_7>") for s in texts()]
+    return ["".join(c for c in s if not "\x1c" <= c <= "\x1f") for s in out] + ["", "a", "a</s>", " </s> <unk> </s> b "]
+
+
+def test_byt5():
+    """A byte is an id, and three more; 0, 1, 2 are special and swallow blanks; what follows the bytes is named by numbers."""
+    import re
+    names = {**{n: i for i, n in enumerate(["<pad>", "</s>", "<unk>"])}, **{"<extra_id_%d>" % i: 259 + i for i in range(125)}}
+    one = re.compile(r"(\s*(?:<pad>|</s>|<unk>)\s*|<extra_id_(?:\d|[1-9]\d|1[01]\d|12[0-4])>)")
+
+    def encode(s):
+        ids = []
+        for part in one.split(s): ids += [names[part.strip()]] if part.strip() in names else [b + 3 for b in part.encode()]
+        return ids + [1] * (ids[-1:] != [1])
+    back = {i: n.encode() for n, i in names.items()}
+    decode = lambda ids: b"".join(back.get(i) or bytes([i - 3]) for i in ids).decode(errors="replace")
+    with tempfile.TemporaryDirectory() as d:
+        byt5_folder(d)
+        compare(d, encode, decode, byt5_texts())
+        os.remove(os.path.join(d, "tokenizer_config.json"))
+        json.dump(dict(BYT5, model_type="t5"), open(os.path.join(d, "config.json"), "w"))
+        return compare(d, encode, decode, byt5_texts())
+
+
+def test_byt5_library():
+    """Three ways to write the configuration: the class alone, as the published models have it, and as transformers 5 saves it."""
+    try: from transformers import ByT5Tokenizer
+    except ImportError: raise Skip("Python's transformers is not installed")
+    extra = ["<extra_id_%d>" % i for i in range(125)]
+    for config in ({}, STRIPS, dict(KEEPS, extra_ids=125, additional_special_tokens=extra), None, dict(extra_ids=3), dict(STRIPS, eos_token="<end>")):
+        with tempfile.TemporaryDirectory() as d:
+            if config is None: ByT5Tokenizer().save_pretrained(d)
+            else: byt5_folder(d, **config)
+            t = ByT5Tokenizer.from_pretrained(d)
+            note = compare(d, lambda s: t(s).input_ids, lambda ids: t.decode(ids, skip_special_tokens=False), byt5_texts()[-150:])
+    return note + ", 6 configurations"
+
+
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
