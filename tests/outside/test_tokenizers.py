@@ -388,6 +388,33 @@ def test_roberta_pair():
         return compare(d, lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False), strings)
 
 
+def test_roberta_pair_without_a_class():
+    """The model's type says what reads it, and special_tokens_map.json what the special tokens are called."""
+    library()
+    from tokenizers import models, pre_tokenizers, decoders, processors
+    names = dict(bos_token="<begin>", eos_token="<end>", cls_token="<cls>", sep_token={"content": "<sep>", "lstrip": False}, unk_token="<unk>", pad_token="<pad>",
+                 mask_token={"content": "<hole>", "lstrip": False, "rstrip": False, "single_word": False, "normalized": False})
+    with tempfile.TemporaryDirectory() as d:
+        pair_folder(d)
+        os.remove(os.path.join(d, "tokenizer_config.json"))
+        vocab = json.load(open(os.path.join(d, "vocab.json")))
+        specials = [n if isinstance(n, str) else n["content"] for n in names.values()]
+        for s in specials: vocab[s] = len(vocab)
+        for file, what in (("vocab", vocab), ("special_tokens_map", names), ("config", {"model_type": "roberta"})):
+            with open(os.path.join(d, file + ".json"), "w") as f: json.dump(what, f)
+        t = hf.Tokenizer(models.BPE.from_file(os.path.join(d, "vocab.json"), os.path.join(d, "merges.txt")))
+        t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        t.decoder = decoders.ByteLevel()
+        t.post_processor = processors.RobertaProcessing(("<sep>", vocab["<sep>"]), ("<cls>", vocab["<cls>"]), add_prefix_space=False)
+        t.add_special_tokens(specials)
+        strings = [s.replace("[MASK]", " <hole> ").replace("<s>", "<cls>") for s in texts(min(N, 300))]
+        note = compare(d, lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False), strings)
+        with open(os.path.join(d, "config.json"), "w") as f: json.dump({"model_type": "blenderbot"}, f)
+        code, _, err = run("tokenize", d, "a")
+        assert code and b"the model type blenderbot" in err, err
+        return note
+
+
 def test_qwen2_pair():
     """Its own cuts, form C, and the tokens that the configuration adds."""
     library()
