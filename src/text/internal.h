@@ -110,13 +110,25 @@ typedef struct kw_cut {
 } kw_cut;
 enum { KW_MAX_CUTS = 12 };
 
-/* A binary heap of candidates, smallest rank first, then leftmost. */
+/* heap.c: what may be merged next, smallest rank first, then leftmost. */
 typedef struct kw_candidate {
-    uint32_t rank, left, right; /* of two nodes */
+    uint32_t rank, left; /* the left of two nodes */
+    uint32_t row;        /* the heap's own */
 } kw_candidate;
+typedef struct kw_place {
+    uint32_t left, next;
+} kw_place;
+typedef struct kw_row {
+    uint32_t rank, first, last; /* places; first 0: not in use */
+} kw_row;
 typedef struct kw_heap {
-    kw_candidate *items;
+    kw_candidate *items; /* the first of each row */
     size_t n, cap;
+    kw_row *rows;
+    kw_place *places;
+    size_t n_rows, cap_rows, n_places, cap_places;
+    uint32_t free_row, free_place;
+    uint32_t open[256]; /* by rank: a row that may get more, or 0 */
 } kw_heap;
 
 /* (left id, right id) -> rank and merged id. */
@@ -325,7 +337,8 @@ void kw_words_release(kw_encoder *e);
 /* The bytes of one token, appended. */
 kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out);
 
-kw_status kw_heap_push(kw_heap *h, kw_candidate c);
+kw_status kw_heap_push(kw_heap *h, uint32_t rank, uint32_t left);
 bool kw_heap_pop(kw_heap *h, kw_candidate *c);
+void kw_heap_free(kw_heap *h);
 
 #endif
