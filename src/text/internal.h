@@ -110,13 +110,25 @@ typedef struct kw_cut {
 } kw_cut;
 enum { KW_MAX_CUTS = 12 };
 
-/* A binary heap of candidates, smallest rank first, then leftmost. */
+/* heap.c: what may be merged next, smallest rank first, then leftmost. */
 typedef struct kw_candidate {
-    uint32_t rank, left, right; /* of two nodes */
+    uint32_t rank, left; /* the left of two nodes */
+    uint32_t row;        /* the heap's own */
 } kw_candidate;
+typedef struct kw_place {
+    uint32_t left, next;
+} kw_place;
+typedef struct kw_row {
+    uint32_t rank, first, last; /* places; first 0: not in use */
+} kw_row;
 typedef struct kw_heap {
-    kw_candidate *items;
+    kw_candidate *items; /* the first of each row */
     size_t n, cap;
+    kw_row *rows;
+    kw_place *places;
+    size_t n_rows, cap_rows, n_places, cap_places;
+    uint32_t free_row, free_place;
+    uint32_t open[256]; /* by rank: a row that may get more, or 0 */
 } kw_heap;
 
 /* (left id, right id) -> rank and merged id. */
@@ -169,6 +181,7 @@ struct kw_tokenizer {
     int n_cuts;
     int32_t before[KW_MAX_AROUND], after[KW_MAX_AROUND]; /* what KW_TEXT_ADD_SPECIAL puts around */
     int n_before, n_after;
+    bool ends_once; /* no end is put behind a text that ends so by itself */
 
     kw_merge *merges; /* BPE: open addressing, a power of two */
     size_t n_merge_slots;
@@ -239,6 +252,12 @@ kw_status kw_parse_sentencepiece(kw_tokenizer *t, const char *text, size_t len);
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path);
 /* sentencepiece.bpe.model of an XLM-RoBERTa: ids as fairseq counted them. */
 kw_status kw_load_fairseq(kw_tokenizer *t, const char *path);
+/* What ByT5's tokenizer_config.json says of its tokens. */
+kw_status kw_load_byt5(kw_tokenizer *t, const char *path);
+/* A string of a JSON file in the folder of `path`; empty: there is none. */
+kw_status kw_word_beside(const char *path, const char *file, const char *key, char word[64]);
+/* added_tokens_decoder of tokenizer_config.json: tokens behind those of a vocabulary or over them. */
+kw_status kw_tokenizer_add_listed(kw_tokenizer *t, const kw_json *added);
 /* vocab_path ends in "vocab.json"; merges.txt lies beside it under the same prefix. */
 kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path);
 kw_status kw_load_llama2c_vocab(kw_tokenizer *t, const char *path);
@@ -318,7 +337,8 @@ void kw_words_release(kw_encoder *e);
 /* The bytes of one token, appended. */
 kw_status kw_token_bytes(const kw_tokenizer *t, int32_t id, unsigned flags, kw_buf *out);
 
-kw_status kw_heap_push(kw_heap *h, kw_candidate c);
+kw_status kw_heap_push(kw_heap *h, uint32_t rank, uint32_t left);
 bool kw_heap_pop(kw_heap *h, kw_candidate *c);
+void kw_heap_free(kw_heap *h);
 
 #endif

@@ -145,6 +145,43 @@ static bool flag(const kw_json *object, const char *key)
     return v && v->type == KW_JSON_BOOL && v->boolean;
 }
 
+static kw_status same_id(kw_str a, kw_str b, int64_t id)
+{
+    return kw_fail(KW_EFORMAT, "tokens \"%.*s\" and \"%.*s\" have the same id %lld", (int)a.n, a.p,
+                   (int)b.n, b.p, (long long)id);
+}
+
+static kw_status put_pieces(hf *h)
+{
+    for (size_t i = 0; i < h->vocab.n; i++) {
+        kw_str piece = h->vocab.entries[i].key;
+        kw_token *k = &h->t->tokens[h->vocab.entries[i].value];
+        if (k->text.p) return same_id(k->text, piece, h->vocab.entries[i].value);
+        *k = (kw_token){ .text = piece, .type = KW_TOKEN_NORMAL, .is_piece = true };
+    }
+    return KW_OK;
+}
+
+static kw_status add_token(hf *h, const kw_json *e)
+{
+    const kw_json *id = kw_json_get(e, "id"), *content = kw_json_get(e, "content");
+    if (!id || id->type != KW_JSON_INT || !content || content->type != KW_JSON_STRING)
+        return kw_fail(KW_EFORMAT, "an added token without id or content");
+    if (id->integer < 0)
+        return kw_fail(KW_EFORMAT, "added token \"%.*s\" has id %lld", (int)content->string.n,
+                       content->string.p, (long long)id->integer);
+    kw_token *k = &h->t->tokens[id->integer];
+    if (k->is_added && !kw_str_eq(k->text, content->string))
+        return same_id(k->text, content->string, id->integer);
+    k->type = flag(e, "special") ? KW_TOKEN_CONTROL : KW_TOKEN_USER;
+    k->is_added = true;
+    k->strip_left = flag(e, "lstrip");
+    k->strip_right = flag(e, "rstrip");
+    k->single_word = flag(e, "single_word");
+    k->normalized = flag(e, "normalized");
+    return keep(h, content->string, &k->text);
+}
+
 static kw_status add_tokens(hf *h)
 {
     const kw_json *a = h->added && h->added->type == KW_JSON_ARRAY ? h->added->child : NULL;
@@ -156,24 +193,8 @@ static kw_status add_tokens(hf *h)
         return kw_fail(KW_EFORMAT, "the largest id is %lld with %zu tokens", (long long)h->max_id,
                        h->vocab.n);
     kw_status st = kw_tokenizer_reserve(h->t, (size_t)h->max_id + 1);
-    for (size_t i = 0; i < h->vocab.n && !st; i++)
-        h->t->tokens[h->vocab.entries[i].value] = (kw_token){ .text = h->vocab.entries[i].key,
-                                                              .type = KW_TOKEN_NORMAL,
-                                                              .is_piece = true };
-    for (const kw_json *e = a; e && !st; e = e->next) {
-        const kw_json *id = kw_json_get(e, "id"), *content = kw_json_get(e, "content");
-        if (!id || id->type != KW_JSON_INT || id->integer < 0 || !content ||
-            content->type != KW_JSON_STRING)
-            return kw_fail(KW_EFORMAT, "an added token without id or content");
-        kw_token *k = &h->t->tokens[id->integer];
-        st = keep(h, content->string, &k->text);
-        k->type = flag(e, "special") ? KW_TOKEN_CONTROL : KW_TOKEN_USER;
-        k->is_added = true;
-        k->strip_left = flag(e, "lstrip");
-        k->strip_right = flag(e, "rstrip");
-        k->single_word = flag(e, "single_word");
-        k->normalized = flag(e, "normalized");
-    }
+    if (!st) st = put_pieces(h);
+    for (const kw_json *e = a; e && !st; e = e->next) st = add_token(h, e);
     return st;
 }
 
@@ -274,7 +295,7 @@ static kw_status prepare_unigram(hf *h)
     t->model = KW_VOCAB_UNIGRAM;
     snprintf(t->kind, sizeof t->kind, "Unigram (tokenizer.json)");
     if (h->unk_id > h->max_id)
-        return kw_fail(KW_EFORMAT, "unk_id is %lld of %lld", (long long)h->unk_id,
+        return kw_fail(KW_EFORMAT, "unk_id is %lld, the largest id is %lld", (long long)h->unk_id,
                        (long long)h->max_id);
     return KW_OK;
 }

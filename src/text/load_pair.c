@@ -91,32 +91,34 @@ static kw_status read_merges(kw_tokenizer *t, kw_str text)
     return st;
 }
 
-/* The pair does not say where it cuts text nor what stands around it; the class that tokenizer_config.json names does. */
+/* Special tokens by what they are for: as tokenizer_config.json or special_tokens_map.json calls them, or as their class does. */
+enum { BOS, EOS, UNK, PAD, CLS, SEP, MASK, N_ROLES };
+static const char *const role_keys[N_ROLES] = { "bos_token", "eos_token", "unk_token", "pad_token",
+                                                "cls_token", "sep_token", "mask_token" };
+
+/* The pair does not say where it cuts text nor what stands around it; the class that tokenizer_config.json names does, or else the
+ * type of the model. */
 typedef struct pair_class {
-    const char *names, *cuts;
-    const char *specials;       /* names of special tokens, where the vocabulary has them */
-    const char *before, *after; /* what stands around a text, or NULL */
-    const char *end;            /* EOS; BOS too where nothing stands before a text */
-    const char *mask;           /* swallows the blanks before it, or NULL */
-    bool composes;              /* text is brought into form C */
+    const char *names, *types, *cuts;
+    const char *specials[N_ROLES];
+    bool wraps;    /* CLS and SEP stand around a text */
+    bool composes; /* text is brought into form C */
 } pair_class;
 
 static const pair_class classes[] = {
     { .names = "GPT2Tokenizer CodeGenTokenizer",
+      .types = "gpt2 gpt_neo gptj codegen phi opt",
       .cuts = "gpt-2",
-      .specials = "<|endoftext|>",
-      .end = "<|endoftext|>" },
+      .specials = { [BOS] = "<|endoftext|>", [EOS] = "<|endoftext|>", [PAD] = "<pad>" } },
     { .names = "RobertaTokenizer BartTokenizer LongformerTokenizer LEDTokenizer",
+      .types = "roberta bart longformer led",
       .cuts = "gpt-2",
-      .specials = "<s> </s> <unk> <pad> <mask>",
-      .before = "<s>",
-      .after = "</s>",
-      .end = "</s>",
-      .mask = "<mask>" },
+      .specials = { "<s>", "</s>", "<unk>", "<pad>", "<s>", "</s>", "<mask>" },
+      .wraps = true },
     { .names = "Qwen2Tokenizer",
+      .types = "qwen2 qwen2_moe qwen3 qwen3_moe",
       .cuts = "qwen2",
-      .specials = "<|endoftext|>",
-      .end = "<|endoftext|>",
+      .specials = { [EOS] = "<|endoftext|>", [PAD] = "<pad>" },
       .composes = true },
 };
 
@@ -124,6 +126,8 @@ typedef struct pair_config {
     const pair_class *class;
     bool adds_bos, adds_space;
     kw_arena trees;
+    kw_str specials[N_ROLES];
+    bool keeps_blanks;    /* those before a mask */
     const kw_json *added; /* added_tokens_decoder: by id, as text */
 } pair_config;
 
@@ -133,32 +137,45 @@ static bool flag_of(const kw_json *v, const char *key)
     return f && f->type == KW_JSON_BOOL && f->boolean;
 }
 
-static kw_status find_class(kw_str name, const pair_class **out)
+static kw_status find_class(kw_str name, bool is_type, const pair_class **out)
 {
-    if (kw_str_ends(name, "Fast")) name.n -= 4;
+    if (!is_type && kw_str_ends(name, "Fast")) name.n -= 4;
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (kw_has_word(classes[i].names, name)) {
+        if (kw_has_word(is_type ? classes[i].types : classes[i].names, name)) {
             *out = &classes[i];
             return KW_OK;
         }
     return kw_fail(KW_EUNSUPPORTED,
-                   "a tokenizer of class %.*s: vocab.json and merges.txt do not say where it "
+                   "a tokenizer of %s %.*s: vocab.json and merges.txt do not say where it "
                    "cuts text\ntry: its tokenizer.json",
-                   (int)(name.n < 60 ? name.n : 60), name.p);
+                   is_type ? "the model type" : "class", (int)(name.n < 60 ? name.n : 60), name.p);
 }
 
-/* tokenizer_config.json beside the pair; without one it is GPT-2's. */
-static kw_status read_config(const char *path, pair_config *out)
+static kw_str word_of(const kw_json *root, const char *key)
 {
-    kw_json *root = NULL;
-    kw_status st = kw_json_read_file(path, MAX_FILE, &out->trees, &root);
-    if (st) return st;
-    const kw_json *name = kw_json_get(root, "tokenizer_class");
-    out->adds_bos = flag_of(root, "add_bos_token");
-    out->adds_space = flag_of(root, "add_prefix_space");
-    out->added = kw_json_get(root, "added_tokens_decoder");
-    if (!name || name->type != KW_JSON_STRING) return KW_OK;
-    return kw_note(find_class(name->string, &out->class), "%s", path);
+    const kw_json *v = kw_json_get(root, key);
+    return v && v->type == KW_JSON_STRING ? v->string : (kw_str){ NULL, 0 };
+}
+
+/* The class that the configuration names, or the one that models of this type have; without either it is GPT-2's. */
+static kw_status choose_class(const kw_json *config, const kw_json *model, const pair_class **out)
+{
+    kw_str class = word_of(config, "tokenizer_class"), type = word_of(model, "model_type");
+    if (!class.n) class = word_of(model, "tokenizer_class");
+    if (!class.n && !type.n) return KW_OK;
+    return find_class(class.n ? class : type, !class.n, out);
+}
+
+/* Names are text, or objects with flags; the first file that has one counts. */
+static void take_names(const kw_json *root, pair_config *out)
+{
+    for (int i = 0; i < N_ROLES; i++) {
+        const kw_json *v = kw_json_get(root, role_keys[i]), *name = v;
+        if (v && v->type == KW_JSON_OBJECT) name = kw_json_get(v, "content");
+        if (out->specials[i].n || !name || name->type != KW_JSON_STRING) continue;
+        out->specials[i] = name->string;
+        if (i == MASK) out->keeps_blanks = name != v && !flag_of(v, "lstrip");
+    }
 }
 
 /* What lies beside `path` under the same prefix. */
@@ -170,8 +187,32 @@ static kw_status beside(const char *path, const char *name, kw_buf *out)
     return out->status;
 }
 
-/* The tokens that the configuration adds, behind those of vocab.json or over them. */
-static kw_status add_tokens(kw_tokenizer *t, const kw_json *added)
+static kw_status read_config(const char *vocab_path, pair_config *out)
+{
+    static const char *const files[] = { "tokenizer_config.json", "special_tokens_map.json",
+                                         "config.json" };
+    kw_buf path = KW_BUF(8192, KW_PAY_TEXT);
+    kw_json *roots[3] = { NULL, NULL, NULL };
+    kw_status st = KW_OK;
+    for (int i = 0; i < 3 && !st; i++) {
+        st = beside(vocab_path, files[i], &path);
+        if (!st) st = kw_json_read_file(kw_buf_text(&path), MAX_FILE, &out->trees, &roots[i]);
+    }
+    kw_buf_free(&path);
+    if (!st) st = choose_class(roots[0], roots[2], &out->class);
+    if (st) return st;
+    out->adds_bos = flag_of(roots[0], "add_bos_token");
+    out->adds_space = flag_of(roots[0], "add_prefix_space");
+    out->added = kw_json_get(roots[0], "added_tokens_decoder");
+    take_names(roots[0], out);
+    take_names(roots[1], out);
+    for (int i = 0; i < N_ROLES; i++)
+        if (!out->specials[i].n && out->class->specials[i])
+            out->specials[i] = kw_str_of(out->class->specials[i]);
+    return KW_OK;
+}
+
+kw_status kw_tokenizer_add_listed(kw_tokenizer *t, const kw_json *added)
 {
     kw_status st = KW_OK;
     for (const kw_json *e = added && added->type == KW_JSON_OBJECT ? added->child : NULL; e && !st;
@@ -197,9 +238,9 @@ static kw_status add_tokens(kw_tokenizer *t, const kw_json *added)
     return st;
 }
 
-static int32_t id_of(const kw_tokenizer *t, const char *name)
+static int32_t id_of(const kw_tokenizer *t, kw_str name)
 {
-    return name ? kw_tokenizer_find(t, name, strlen(name)) : -1;
+    return name.n ? kw_tokenizer_find(t, name.p, name.n) : -1;
 }
 
 static kw_status prepare(kw_tokenizer *t, const pair_config *c)
@@ -213,29 +254,35 @@ static kw_status prepare(kw_tokenizer *t, const pair_config *c)
     return st ? st : kw_tokenizer_add_cuts_named(t, kw_str_of(c->class->cuts));
 }
 
-/* What the class says of its special tokens, once they are there. */
-static void mark_specials(kw_tokenizer *t, const pair_class *c)
+/* Those that the vocabulary has; a mask swallows the blanks before it. */
+static void mark_specials(kw_tokenizer *t, const pair_config *c)
 {
     for (int32_t i = 0; i < t->n; i++) {
         kw_token *k = &t->tokens[i];
-        if (k->is_added || !k->text.n || !kw_has_word(c->specials, k->text)) continue;
-        k->type = KW_TOKEN_CONTROL;
-        k->strip_left = c->mask && kw_str_is(k->text, c->mask);
+        for (int r = 0; r < N_ROLES && k->text.n; r++) {
+            if (!kw_str_eq(k->text, c->specials[r])) continue;
+            k->type = KW_TOKEN_CONTROL;
+            k->strip_left = r == MASK && !c->keeps_blanks;
+        }
     }
 }
 
 /* After finish: the ids are known, and nothing stands around a text yet. */
 static void put_around(kw_tokenizer *t, const pair_config *c)
 {
-    kw_special_ids s = { .bos = id_of(t, c->class->before),
-                         .eos = id_of(t, c->class->end),
-                         .pad = id_of(t, "<pad>"),
+    kw_special_ids s = { .bos = id_of(t, c->specials[BOS]),
+                         .eos = id_of(t, c->specials[EOS]),
+                         .pad = id_of(t, c->specials[PAD]),
                          .unk = -1 };
+    int32_t first = c->class->wraps ? id_of(t, c->specials[CLS])
+                    : c->adds_bos   ? s.bos
+                                    : -1,
+            last = c->class->wraps ? id_of(t, c->specials[SEP]) : -1;
     if (s.bos < 0) s.bos = s.eos;
-    s.adds_bos = s.bos >= 0 && (c->class->before || c->adds_bos);
-    s.adds_eos = s.eos >= 0 && c->class->after;
-    if (s.adds_bos) t->before[t->n_before++] = s.bos;
-    if (s.adds_eos) t->after[t->n_after++] = s.eos;
+    s.adds_bos = first >= 0;
+    s.adds_eos = last >= 0;
+    if (s.adds_bos) t->before[t->n_before++] = first;
+    if (s.adds_eos) t->after[t->n_after++] = last;
     t->special = s;
 }
 
@@ -244,8 +291,8 @@ static kw_status read_pair(kw_tokenizer *t, const pair_config *c, kw_str vocab, 
     kw_status st = prepare(t, c);
     if (!st) st = read_vocab(t, vocab, c->added);
     if (st) return st;
-    mark_specials(t, c->class);
-    st = add_tokens(t, c->added);
+    mark_specials(t, c);
+    st = kw_tokenizer_add_listed(t, c->added);
     if (!st) st = kw_tokenizer_finish(t);
     if (!st) put_around(t, c);
     return st ? st : kw_note(read_merges(t, merges), "merges.txt");
@@ -257,8 +304,7 @@ kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path)
     char *vocab = NULL, *merges = NULL;
     size_t v = 0, m = 0;
     pair_config c = { .class = &classes[0], .trees = KW_ARENA(KW_PAY_TEXT) };
-    kw_status st = beside(vocab_path, "tokenizer_config.json", &path);
-    if (!st) st = read_config(kw_buf_text(&path), &c);
+    kw_status st = kw_note(read_config(vocab_path, &c), "%s", vocab_path);
     if (!st) st = beside(vocab_path, "merges.txt", &path);
     if (!st) st = kw_file_read(vocab_path, MAX_FILE, &vocab, &v);
     if (!st) st = kw_file_read(kw_buf_text(&path), MAX_FILE, &merges, &m);

@@ -191,8 +191,7 @@ static kw_status load(kw_tokenizer *t, const char *path, bool is_fairseq)
 
 kw_status kw_load_sentencepiece(kw_tokenizer *t, const char *path) { return load(t, path, false); }
 
-/* A string of a JSON file in the folder of `path`; empty: there is none. */
-static kw_status word_beside(const char *path, const char *file, const char *key, char word[64])
+kw_status kw_word_beside(const char *path, const char *file, const char *key, char word[64])
 {
     kw_buf name = KW_BUF(8192, KW_PAY_TEXT);
     kw_arena trees = KW_ARENA(KW_PAY_TEXT);
@@ -213,8 +212,8 @@ static kw_status word_beside(const char *path, const char *file, const char *key
 kw_status kw_load_fairseq(kw_tokenizer *t, const char *path)
 {
     char class[64], type[64];
-    kw_status st = word_beside(path, "tokenizer_config.json", "tokenizer_class", class);
-    if (!st) st = word_beside(path, "config.json", "model_type", type);
+    kw_status st = kw_word_beside(path, "tokenizer_config.json", "tokenizer_class", class);
+    if (!st) st = kw_word_beside(path, "config.json", "model_type", type);
     if (st) return st;
     bool is_known =
         class[0] ? kw_has_word("XLMRobertaTokenizer XLMRobertaTokenizerFast", kw_str_of(class))

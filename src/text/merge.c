@@ -2,8 +2,8 @@
  * (bpe.c) and by scores (spm.c) have in common.
  *
  * A piece of text starts as one token per byte or character; the neighbouring pair of lowest rank is merged until no pair has a
- * rank. In a long piece pairs wait in a heap and tokens are a linked list, so a megabyte of one letter costs n log n; in a short
- * one the best pair is simply looked for. What a pair makes is asked again and again, and the tables that know are larger
+ * rank. In a long piece pairs wait in a heap (of rows: a megabyte of one letter takes linear time) and tokens are a linked list; in
+ * a short one the best pair is simply looked for. What a pair makes is asked again and again, and the tables that know are larger
  * than the caches: a small table in front remembers the last answers. */
 #include "text/internal.h"
 
@@ -78,18 +78,18 @@ static kw_status offer(const work *w, uint32_t left, uint32_t right)
 {
     if (left == NONE || right == NONE) return KW_OK;
     uint32_t rank = pair_at(w, left, right).rank;
-    return rank == KW_NO_RANK ? KW_OK
-                              : kw_heap_push(&w->e->heap, (kw_candidate){ rank, left, right });
+    return rank == KW_NO_RANK ? KW_OK : kw_heap_push(&w->e->heap, rank, left);
 }
 
 static kw_status merge_heap(const work *w)
 {
     kw_candidate c;
     while (kw_heap_pop(&w->e->heap, &c)) {
-        node *l = &w->e->nodes[c.left], *r = &w->e->nodes[c.right];
-        if (l->id == MERGED || r->id == MERGED || l->next != c.right) continue;
-        kw_pair p = pair_at(w, c.left, c.right); /* the pair may have become another one */
+        node *l = &w->e->nodes[c.left];
+        if (l->id == MERGED || l->next == NONE) continue;
+        kw_pair p = pair_at(w, c.left, l->next); /* the pair may have become another one */
         if (p.rank != c.rank) continue;
+        node *r = &w->e->nodes[l->next];
         l->id = p.id;
         l->next = r->next;
         r->id = MERGED;

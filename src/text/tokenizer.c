@@ -8,8 +8,10 @@ kw_status kw_tokenizer_encode(const kw_tokenizer *t, kw_str text, unsigned flags
 {
     kw_status st = KW_OK;
     bool add = flags & KW_TEXT_ADD_SPECIAL;
+    size_t begin = out->n;
     for (int i = 0; add && i < t->n_before && !st; i++) st = kw_ids_push(out, t->before[i]);
     if (!st && text.n) st = kw_encode_text(t, text, flags, out);
+    if (t->ends_once && out->n > begin && out->ids[out->n - 1] == t->special.eos) return st;
     for (int i = 0; add && i < t->n_after && !st; i++) st = kw_ids_push(out, t->after[i]);
     return st;
 }
@@ -124,6 +126,21 @@ static kw_status load_member(kw_tokenizer *t, const char *folder, const char *na
     return st;
 }
 
+/* A folder whose configuration says that bytes are its tokens. */
+static kw_status load_bytes(kw_tokenizer *t, const char *folder, bool *found)
+{
+    static const char *const files[] = { "tokenizer_config.json", "config.json" };
+    char class[64] = "";
+    kw_buf path = KW_BUF(8192, KW_PAY_TEXT);
+    kw_status st = join(folder, files[0], &path);
+    for (int i = 0; i < 2 && !st && !class[0]; i++)
+        st = kw_word_beside(kw_buf_text(&path), files[i], "tokenizer_class", class);
+    *found = !st && strcmp(class, "ByT5Tokenizer") == 0;
+    if (*found) st = kw_load_byt5(t, kw_buf_text(&path));
+    kw_buf_free(&path);
+    return st;
+}
+
 /* tokenizer.json of a folder, or tokenizer.model where that is missing or of a kind not read yet; *found says whether
  * there was one. */
 static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
@@ -150,6 +167,7 @@ static kw_status load_folder(kw_tokenizer *t, const char *folder, bool *found)
     }
     if (!st && !*found) st = load_member(t, folder, "vocab.json", kw_load_vocab_merges, found);
     if (!st && !*found) st = load_member(t, folder, "vocab.txt", kw_load_vocab_txt, found);
+    if (!st && !*found) st = load_bytes(t, folder, found);
     if (st || !*found) return st;
     st = load_member(t, folder, "tokenizer_config.json", kw_load_tokenizer_config, &extra);
     return st ? st : load_member(t, folder, "chat_template.jinja", kw_load_template_file, &extra);

@@ -83,7 +83,7 @@ kw_status kw_words_begin(kw_encoder *e, size_t text_bytes)
 void kw_words_release(kw_encoder *e)
 {
     kw_free(e->nodes);
-    kw_free(e->heap.items);
+    kw_heap_free(&e->heap);
     kw_free(e->pairs);
     kw_free(e->words);
 }

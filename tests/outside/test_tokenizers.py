@@ -45,7 +45,7 @@ def texts(n=N, seed=5):
 
 def ours(path, strings):
     """[(ids, decoded bytes)]"""
-    raw = b"".join(struct.pack("<I", len(b)) + b for b in (s.encode() for s in strings))
+    raw = b"".join(struct.pack("<I", len(b)) + b for b in (s if isinstance(s, bytes) else s.encode() for s in strings))
     p = subprocess.run([TOKENS, path], input=raw, capture_output=True)
     assert p.returncode == 0, p.stderr.decode(errors="replace")
     out, at = [], 0
@@ -64,8 +64,17 @@ def longer(strings):
     return [2 * "".join(strings[i:i + 40]) for i in range(0, len(strings) // 10, 40)]
 
 
+HOSTILE = ["a", " ", "\n", "\r\n", "\u200d", "👩\u200d", "\u0301", "\u0301\u0316", "e\u0316\u0301", "中文字", "1234567890", "1", "<|", "[", "'", "\u3000", "Aa", "!", "▁", "🇫", "##",
+           "\u1100\u1161\u11a8", "don't "]
+
+
+def hostile(size=2048):
+    """One thing again and again."""
+    return [u * (size // len(u.encode())) + "x" for u in HOSTILE]
+
+
 def compare(path, encode, decode, strings=None):
-    strings = strings or texts()
+    strings = strings or texts() + hostile()
     strings = strings + longer(strings)
     bad, bad_text = [], []
     for s, (ids, back) in zip(strings, ours(path, strings)):
@@ -301,6 +310,16 @@ def test_added_tokens():
     return small("bpe", None, p.ByteLevel(add_prefix_space=False), d.ByteLevel(), added)
 
 
+def test_added_tokens_that_overlap():
+    """The leftmost counts, and of those the longest; behind it the search goes on."""
+    library()
+    from tokenizers import AddedToken as A, pre_tokenizers as p, decoders as d
+    r = random.Random(3)
+    strings = ["".join(r.choice("abcd  é") for _ in range(r.randrange(1, 24))) for _ in range(min(N, 5000))]
+    added = [A("ab"), A("abc"), A("bcd", lstrip=True), A("cd"), A("d a", rstrip=True), A("aab", single_word=True), A("bb", normalized=False), A("bbb")]
+    return small("bpe", None, p.ByteLevel(add_prefix_space=False), d.ByteLevel(), added, strings)
+
+
 def plain_text(s):
     """Without the names of special tokens, which the library takes for text, and the zero that ends it there."""
     return s.replace("\u0000", "").replace("<", "(")
@@ -310,7 +329,7 @@ def with_sentencepiece(name, before, after):
     if sentencepiece is None: raise Skip("Python's sentencepiece is not installed")
     path = data("tokenizers/" + name)
     t = sentencepiece.SentencePieceProcessor(model_file=path)
-    plain = [plain_text(s) for s in texts()]
+    plain = [plain_text(s) for s in texts() + hostile()]
     before, after = list(map(t.piece_to_id, before)), list(map(t.piece_to_id, after))
     named = lambda ids: "".join(map(t.id_to_piece, ids))
     back = lambda ids: named(before) + t.decode(ids[len(before):len(ids) - len(after)]) + named(after)
@@ -369,6 +388,33 @@ def test_roberta_pair():
         return compare(d, lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False), strings)
 
 
+def test_roberta_pair_without_a_class():
+    """The model's type says what reads it, and special_tokens_map.json what the special tokens are called."""
+    library()
+    from tokenizers import models, pre_tokenizers, decoders, processors
+    names = dict(bos_token="<begin>", eos_token="<end>", cls_token="<cls>", sep_token={"content": "<sep>", "lstrip": False}, unk_token="<unk>", pad_token="<pad>",
+                 mask_token={"content": "<hole>", "lstrip": False, "rstrip": False, "single_word": False, "normalized": False})
+    with tempfile.TemporaryDirectory() as d:
+        pair_folder(d)
+        os.remove(os.path.join(d, "tokenizer_config.json"))
+        vocab = json.load(open(os.path.join(d, "vocab.json")))
+        specials = [n if isinstance(n, str) else n["content"] for n in names.values()]
+        for s in specials: vocab[s] = len(vocab)
+        for file, what in (("vocab", vocab), ("special_tokens_map", names), ("config", {"model_type": "roberta"})):
+            with open(os.path.join(d, file + ".json"), "w") as f: json.dump(what, f)
+        t = hf.Tokenizer(models.BPE.from_file(os.path.join(d, "vocab.json"), os.path.join(d, "merges.txt")))
+        t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        t.decoder = decoders.ByteLevel()
+        t.post_processor = processors.RobertaProcessing(("<sep>", vocab["<sep>"]), ("<cls>", vocab["<cls>"]), add_prefix_space=False)
+        t.add_special_tokens(specials)
+        strings = [s.replace("[MASK]", " <hole> ").replace("<s>", "<cls>") for s in texts(min(N, 300))]
+        note = compare(d, lambda s: t.encode(s).ids, lambda ids: t.decode(ids, skip_special_tokens=False), strings)
+        with open(os.path.join(d, "config.json"), "w") as f: json.dump({"model_type": "blenderbot"}, f)
+        code, _, err = run("tokenize", d, "a")
+        assert code and b"the model type blenderbot" in err, err
+        return note
+
+
 def test_qwen2_pair():
     """Its own cuts, form C, and the tokens that the configuration adds."""
     library()
@@ -402,6 +448,55 @@ def test_xlm_roberta_folder():
         return note
 
 
+BYT5 = {"tokenizer_class": "ByT5Tokenizer"}
+STRIPS = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+KEEPS = {k: {"content": v, "single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "__type": "AddedToken"} for k, v in STRIPS.items()}
+
+
+def byt5_folder(d, **config):
+    with open(os.path.join(d, "tokenizer_config.json"), "w") as f: json.dump(dict(BYT5, **config), f)
+
+
+def byt5_texts():
+    """With what is special there. (U+001C to U+001F are blanks to Python's strip alone.)"""
+    out = [s.replace("[MASK]", " <pad> ").replace("##ing", "<extra_id_7>") for s in texts()]
+    return ["".join(c for c in s if not "\x1c" <= c <= "\x1f") for s in out] + ["", "a", "a</s>", " </s> <unk> </s> b "]
+
+
+def test_byt5():
+    """A byte is an id, and three more; 0, 1, 2 are special and swallow blanks; what follows the bytes is named by numbers."""
+    import re
+    names = {**{n: i for i, n in enumerate(["<pad>", "</s>", "<unk>"])}, **{"<extra_id_%d>" % i: 259 + i for i in range(125)}}
+    one = re.compile(r"(\s*(?:<pad>|</s>|<unk>)\s*|<extra_id_(?:\d|[1-9]\d|1[01]\d|12[0-4])>)")
+
+    def encode(s):
+        ids = []
+        for part in one.split(s): ids += [names[part.strip()]] if part.strip() in names else [b + 3 for b in part.encode()]
+        return ids + [1] * (ids[-1:] != [1])
+    back = {i: n.encode() for n, i in names.items()}
+    decode = lambda ids: b"".join(back.get(i) or bytes([i - 3]) for i in ids).decode(errors="replace")
+    with tempfile.TemporaryDirectory() as d:
+        byt5_folder(d)
+        compare(d, encode, decode, byt5_texts())
+        os.remove(os.path.join(d, "tokenizer_config.json"))
+        json.dump(dict(BYT5, model_type="t5"), open(os.path.join(d, "config.json"), "w"))
+        return compare(d, encode, decode, byt5_texts())
+
+
+def test_byt5_library():
+    """Three ways to write the configuration: the class alone, as the published models have it, and as transformers 5 saves it."""
+    try: from transformers import ByT5Tokenizer
+    except ImportError: raise Skip("Python's transformers is not installed")
+    extra = ["<extra_id_%d>" % i for i in range(125)]
+    for config in ({}, STRIPS, dict(KEEPS, extra_ids=125, additional_special_tokens=extra), None, dict(extra_ids=3), dict(STRIPS, eos_token="<end>")):
+        with tempfile.TemporaryDirectory() as d:
+            if config is None: ByT5Tokenizer().save_pretrained(d)
+            else: byt5_folder(d, **config)
+            t = ByT5Tokenizer.from_pretrained(d)
+            note = compare(d, lambda s: t(s).input_ids, lambda ids: t.decode(ids, skip_special_tokens=False), byt5_texts()[-150:])
+    return note + ", 6 configurations"
+
+
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
@@ -420,19 +515,69 @@ def test_tiktoken_gpt2(): return with_tiktoken("whisper-gpt2.tiktoken")
 def test_tiktoken_multilingual(): return with_tiktoken("whisper-multilingual.tiktoken")
 
 
+def bpe_json(vocab='{"a":0,"b":1,"ab":2}', merges='["a b"]', more="", root=""):
+    return '{"model":{"type":"BPE","vocab":%s,"merges":%s%s}%s}' % (vocab, merges, more, root)
+
+
+def charsmap_json(blob):
+    import base64
+    text = base64.b64encode(blob).decode()
+    return '{"normalizer":{"type":"Precompiled","precompiled_charsmap":"%s"},"model":{"type":"Unigram","vocab":[["<unk>",0],["a",-1]],"unk_id":0}}' % text
+
+
+added = lambda *tokens: ',"added_tokens":[%s]' % ",".join('{"id":%s,"content":%s}' % t for t in tokens)
+SENTENCEPIECE_MAP = "\n\x07\n\x05<unk>\n\x03\n\x01a\x1a\x08\x12\x06"
+BAD = [("t.json", "[" * 100000, "expected an object"), ("t.json", '{"model":' * 100000, "nested"), ("t.json", '{"a":' + "[" * 100000, "nested"),
+       ("t.json", bpe_json(root=',"normalizer":' + '{"type":"Sequence","normalizers":[' * 100000), "nested"),
+       ("t.json", bpe_json(merges='["a b","ab zz"]'), 'merge 1: "ab" + "zz" is not made of tokens'),
+       ("t.json", bpe_json(merges='["b a"]'), 'merge 0: "b" + "a" is not made of tokens'),
+       ("t.json", bpe_json(merges='["ab"]'), "merge 0 is not two halves"), ("t.json", bpe_json(merges='[["a","b","c"]]'), "merge 0 is not two halves"),
+       ("t.json", bpe_json(merges='[["%s","b"]]' % ("a" * 600)), "merge 0 is not two halves of at most 512 bytes"),
+       ("t.json", bpe_json("{}"), "no model.vocab"), ("t.json", '{"model":{}}', "no model.vocab"), ("t.json", "{}", "no model.vocab"),
+       ("t.json", bpe_json('{"a":0,"b":4000000000}'), 'token "b" has id 4000000000'), ("t.json", bpe_json('{"a":-1}'), 'token "a" has id -1'),
+       ("t.json", bpe_json('{"a":0,"b":134217727}'), "the largest id is 134217727 with 2 tokens"),
+       ("t.json", bpe_json('{"a":0,"b":1,"c":1}'), 'tokens "b" and "c" have the same id 1'),
+       ("t.json", bpe_json(root=added(("3", '"x"'), ("3", '"y"'))), 'tokens "x" and "y" have the same id 3'),
+       ("t.json", bpe_json('{"a":99999999999999999999}'), "does not fit 64 bits"),
+       ("t.json", bpe_json(root=added(("9000000000", '"x"'))), "the largest id is 9000000000"),
+       ("t.json", bpe_json(root=added(("-3", '"x"'))), 'added token "x" has id -3'), ("t.json", bpe_json(root=added(("1", "7"))), "an added token without id or content"),
+       ("t.json", bpe_json(root=added(("3", '"%s"' % ("x" * 2000)))), "added token 3 has 2000 bytes"),
+       ("t.json", bpe_json(more=',"continuing_subword_prefix":"##"'), "##"), ("t.json", bpe_json().replace("BPE", "Magic"), "type Magic"),
+       ("t.json", '{"model":{"type":"Unigram","vocab":[["a",-1]],"unk_id":5}}', "unk_id is 5, the largest id is 0"),
+       ("t.json", '{"model":{"type":"Unigram","vocab":[["a","x"]]}}', "number"), ("t.json", '{"model":{"type":"Unigram","vocab":{"a":0}}}', "no list"),
+       ("t.json", charsmap_json(b"\x40\0\0\0abcd"), "character map"), ("t.json", charsmap_json(b"\x05\0\0\0abcdefgh"), "not a number of units"),
+       ("t.json", charsmap_json(b"\x05"), "character map"), ("t.json", charsmap_json(b"abcd").replace("YWJj", "Y*Jj"), "is not base64"),
+       ("t.model", SENTENCEPIECE_MAP + "\x40\0\0\0ab", "character map"), ("t.model", SENTENCEPIECE_MAP, "SentencePiece model"),
+       ("vocab.json", '{"a":-5}', "id -5"), ("vocab.json", '{"a":99999999}', "id 99999999"), ("vocab.json", '{"a":900000}', "the largest id is 900000"),
+       ("vocab.json", "{}", "a vocabulary of 0 tokens"), ("vocab.json", '{"a":0,"b":1}', 'merge 0: "a" + "b"'), ("vocab.json", '{"a":{' * 100000, "expected"),
+       ("vocab.txt", "", "a vocabulary of 0 tokens"), ("t.tiktoken", "", "0 ranks"), ("t.tiktoken", "YQ== 7\n", "8 ranks")]
+
+
+def test_bad_files_are_refused_with_what_is_wrong():
+    """A message each, in no time, whatever a file claims."""
+    for name, text, want in BAD:
+        with tempfile.TemporaryDirectory() as d:
+            with open(os.path.join(d, name), "wb") as f: f.write(text.encode("latin-1"))
+            with open(os.path.join(d, "merges.txt"), "w") as f: f.write("a b\n")
+            p = subprocess.run([TOKENS, os.path.join(d, name)], input=b"", capture_output=True, timeout=60)
+            err = p.stderr.decode(errors="replace")
+            assert p.returncode == 1 and want in err and name in err, "%s %s: exit %d, %s" % (name, text[:100], p.returncode, err)
+    return "%d files" % len(BAD)
+
+
 def test_hostile_texts_take_linear_time():
-    """KWAAI_HOSTILE_BYTES of one thing, fourteen of them: at most 40 s of processor time for a megabyte each, where one of quadratic
+    """KWAAI_HOSTILE_BYTES of one thing, thirty of them: at most 40 s of processor time for a megabyte each, where one of quadratic
     time takes hours."""
     size = int(os.environ.get("KWAAI_HOSTILE_BYTES", str(1 << 17)))
-    units = ["a", " ", "\n", "👩‍", "\u0301", "'", "<", "1", "\u3000", "A", "Aa", "!", "▁", "中"]
-    texts = [u * (size // len(u.encode())) + "x" for u in units]
-    files = ["qwen3-tokenizer.json", "llama3-tokenizer.json", "gemma3-tokenizer.json", "mistral1-tokenizer.json", "t5-small-tokenizer.json",
-             "t5-spiece.model", "llama2-tokenizer.model", "gpt2-vocab.json", "whisper-gpt2.tiktoken"]
+    raw = [b"\xff\xc3", b"\x80", b"\xf0\x9f\x91", b"a\xe2\x80", b"\0", b"<", b"</s"]
+    strings = hostile(size) + [u * (size // len(u)) + b"x" for u in raw]
+    files = ["qwen3-tokenizer.json", "llama3-tokenizer.json", "gemma3-tokenizer.json", "mistral1-tokenizer.json", "t5-small-tokenizer.json", "gpt-neox-20B_tokenizer.json",
+             "t5-spiece.model", "llama2-tokenizer.model", "gpt2-vocab.json", "whisper-gpt2.tiktoken", "llama2-tokenizer.bin"]
     files += ["llama.cpp-vocab/ggml-vocab-%s.gguf" % n for n in ("bert-bge", "falcon", "deepseek-llm", "deepseek-coder", "starcoder")]
     worst = (0, "")
     for f in files:
         begin = resource.getrusage(resource.RUSAGE_CHILDREN)
-        ours(data("tokenizers/" + f), texts)
+        ours(data("tokenizers/" + f), strings)
         end = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
         worst = max(worst, (spent, f))
