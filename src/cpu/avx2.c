@@ -63,8 +63,8 @@ static void pack(const kw_pack *p)
 const kw_kernels kw_kernels_avx2 = {
     .name = "avx2", .needs = KW_CPU_AVX2 | KW_CPU_FMA | KW_CPU_F16C,
     .add = add, .mul = mul, .silu = silu, .swiglu = swiglu, .gelu_tanh = gelu_tanh, .geglu = geglu,
-    .softcap = softcap, .gelu = gelu, .layer_norm = layer_norm, .rms_norm = rms_norm, .dots_exact = dots_exact,
-    .panel = PANEL, .pack = pack, .gemm = gemm, .attend = attend, .encode_q8 = encode_q8,
+    .softcap = softcap, .gelu = gelu, .gelu_fast = gelu_fast, .layer_norm = layer_norm, .rms_norm = rms_norm,
+    .dots_exact = dots_exact, .panel = PANEL, .pack = pack, .gemm = gemm, .attend = attend, .encode_q8 = encode_q8,
     .decode = {
         [KW_F16] = decode_f16, [KW_BF16] = decode_bf16, [KW_Q8_0] = decode_q8_0, [KW_Q4_0] = decode_q4_0,
         [KW_Q4_1] = decode_q4_1,
