@@ -80,6 +80,23 @@
 #define KW_GELU_C0 0x1.afbb40p-2f
 #define KW_GELU_WHOLE 6.0f /* the tail is less than half a last bit */
 
+/* The same for fast mode, off by 2e-6 at most, and by 4e-7 of x: with x no less than -MOST, and t the same, but no more than MOST,
+ *
+ *     gelu(x) = x / 2 + x * (t P(t t) / Q(t t))          P0 + P1 z + ..., 1 + Q1 z + ...
+ *
+ * t P / Q is a least-maximum fit of the normal distribution's share between 0 and t. */
+#define KW_GELU_FAST_MOST 5.2f
+#define KW_GELU_FAST_P0 0x1.9883fcp-2f
+#define KW_GELU_FAST_P1 0x1.270cdcp-4f
+#define KW_GELU_FAST_P2 0x1.c24982p-8f
+#define KW_GELU_FAST_P3 0x1.1b54d4p-11f
+#define KW_GELU_FAST_P4 0x1.d9085ep-18f
+#define KW_GELU_FAST_P5 -0x1.5e890ap-26f
+#define KW_GELU_FAST_Q1 0x1.638a6cp-2f
+#define KW_GELU_FAST_Q2 0x1.9aa252p-5f
+#define KW_GELU_FAST_Q3 0x1.04a564p-8f
+#define KW_GELU_FAST_Q4 0x1.814f64p-13f
+
 float kw_expf(float x); /* 0 below -87.34, infinity above 88.72 */
 float kw_tanhf(float x);
 double kw_exp(double x);

@@ -22,6 +22,7 @@
 #define WIDE_X 6
 #define WIDE_P 1
 #define WIDE_CASES(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define WIDE_STEPS 4 /* a tile of one step is 170 bytes, as fast as they happen to lie */
 #include "cpu/wide16.inc"
 #define BYTE_STEPS(X) X(6) X(4) X(2) X(1)
 #include "cpu/wide8.inc"
@@ -63,15 +64,15 @@ static void pack(const kw_pack *p)
 const kw_kernels kw_kernels_avx2 = {
     .name = "avx2", .needs = KW_CPU_AVX2 | KW_CPU_FMA | KW_CPU_F16C,
     .add = add, .mul = mul, .silu = silu, .swiglu = swiglu, .gelu_tanh = gelu_tanh, .geglu = geglu,
-    .softcap = softcap, .gelu = gelu, .layer_norm = layer_norm, .rms_norm = rms_norm, .dots_exact = dots_exact,
-    .panel = PANEL, .pack = pack, .gemm = gemm, .attend = attend, .encode_q8 = encode_q8,
+    .softcap = softcap, .gelu = gelu, .gelu_fast = gelu_fast, .layer_norm = layer_norm, .rms_norm = rms_norm,
+    .dots_exact = dots_exact, .panel = PANEL, .pack = pack, .gemm = gemm, .attend = attend, .encode_q8 = encode_q8,
     .decode = {
         [KW_F16] = decode_f16, [KW_BF16] = decode_bf16, [KW_Q8_0] = decode_q8_0, [KW_Q4_0] = decode_q4_0,
         [KW_Q4_1] = decode_q4_1,
     },
     .dots_q8 = { [KW_Q4_0] = dots_q4_0, [KW_Q4_1] = dots_q4_1, [KW_Q8_0] = dots_q8_0, [KW_Q6_K] = dots_q6_k,
                  [KW_Q4_K] = dots_q4_k },
-    .encode_group = encode_group, .attend_tiles = attend_tiles, .encode_wide = encode_wide, .wide = wide,
+    .encode_group = encode_group, .wide_direct = true, .attend_tiles = attend_tiles, .encode_wide = encode_wide, .wide = wide,
     .few = { PANEL_SHAPES(FEW_OF) [KW_F16] = few_F16, [KW_BF16] = few_BF16 },
     .tile = TILES, .encode_wide8 = encode_wide8, .wide8 = wide8, .bytes = ALL_BYTES,
 };

@@ -65,6 +65,7 @@ const kw_kernels kw_kernels_avx512 = {
     .silu = silu,
     .swiglu = swiglu,
     .gelu = gelu,
+    .gelu_fast = gelu_fast,
     .gelu_tanh = gelu_tanh,
     .geglu = geglu,
     .softcap = softcap,

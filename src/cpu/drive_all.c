@@ -16,6 +16,9 @@ typedef struct walk {
     const int32_t *at, *k_at;
     int64_t first, n, k_first, k_n;
     int kv_head, group;
+    const float *queries, *keys[2]; /* of the head in work: row 0 of q, of k and v */
+    float *results;
+    size_t stride, k_stride;    /* of q and results, of k and v */
     float *q, *acc, *max, *sum; /* [n * group][..]: tiles only, padded, states */
     float *w, *bias;            /* [n * group][KW_ATTEND_BLOCK] */
     float *scale;               /* [KW_ATTEND_BLOCK]: tiles only, what scores are multiplied with */
@@ -60,6 +63,12 @@ static walk begin(const kw_run *r, int64_t chunk)
     w.to = w.from + queries;
     w.scale = (float *)(void *)(w.to + queries);
     for (int i = 0; i < KW_ATTEND_BLOCK; i++) w.scale[i] = a->scale;
+    int64_t head = (int64_t)w.kv_head * a->head_dim;
+    w.queries = (const float *)kw_place(r, op->src[0]) + head * w.group;
+    w.results = (float *)kw_place(r, op->dst) + head * w.group;
+    for (int i = 0; i < 2; i++) w.keys[i] = (const float *)kw_place(r, op->src[1 + i]) + head;
+    w.stride = (size_t)kw_cols(r, op->dst);
+    w.k_stride = (size_t)kw_cols(r, op->src[1]);
     return w;
 }
 
@@ -87,23 +96,17 @@ static int64_t key_from(const walk *w, int64_t sequence)
 
 static const float *key(const walk *w, int64_t at, bool is_v)
 {
-    const kw_op *op = w->r->step->op;
-    const float *x = kw_place(w->r, op->src[is_v ? 2 : 1]);
-    return x + (w->k_first + at) * kw_cols(w->r, op->src[1]) + w->kv_head * w->a->head_dim;
+    return w->keys[is_v] + (size_t)(w->k_first + at) * w->k_stride;
 }
 
 static float *result(const walk *w, int64_t row)
 {
-    const kw_op *op = w->r->step->op;
-    return (float *)kw_place(w->r, op->dst) + (w->first + row) * kw_cols(w->r, op->dst) +
-           (int64_t)w->kv_head * w->group * w->a->head_dim;
+    return w->results + (size_t)(w->first + row) * w->stride;
 }
 
 static const float *query(const walk *w, int64_t row)
 {
-    const kw_op *op = w->r->step->op;
-    return (const float *)kw_place(w->r, op->src[0]) + (w->first + row) * kw_cols(w->r, op->dst) +
-           (int64_t)w->kv_head * w->group * w->a->head_dim;
+    return w->queries + (size_t)(w->first + row) * w->stride;
 }
 
 /* What the n keys from `at` on add to the scores of a row's heads, times `scale`; NULL when there is no table. */
@@ -155,7 +158,7 @@ static void block_rows(walk *w, int64_t at, int n)
 
 static void lay_tiles(walk *w, int64_t at, int n)
 {
-    size_t hd = (size_t)w->a->head_dim, stride = (size_t)kw_cols(w->r, w->r->step->op->src[1]);
+    size_t hd = (size_t)w->a->head_dim, stride = w->k_stride;
     const float *v = key(w, at, true);
     for (int t = 0; t < n; t += TILE)
         w->r->g->kernels.pack(&(kw_pack){ .rows = key(w, at + t, false),
@@ -182,9 +185,9 @@ static void lay_tiles(walk *w, int64_t at, int n)
 static void block_tiles(walk *w, int64_t at, int n)
 {
     int queries = (int)w->n * w->group;
-    bool biased = false;
+    bool biased = w->r->step->op->src[5].id;
     lay_tiles(w, at, n);
-    for (int64_t row = 0; row < w->n; row++) biased = bias_of(w, row, at, n, 1) != NULL;
+    for (int64_t row = 0; biased && row < w->n; row++) bias_of(w, row, at, n, 1);
     for (int i = 0; i < queries; i++) w->from[i] = 0, w->to[i] = n;
     w->r->g->kernels.attend_tiles(&(kw_attend_tiles){
         .dtype = KW_F32,
@@ -216,6 +219,22 @@ static void gather(const walk *w)
         memcpy(w->q + (size_t)row * n, query(w, row), n * sizeof *w->q);
 }
 
+static void ask(const float *p, size_t n, size_t further)
+{
+    for (size_t i = 0; i < n; i += 64 / sizeof *p) kw_ahead(p, (further + i) * sizeof *p);
+}
+
+/* Asks for what lies beyond the L2 cache: where the results go, and what this worker's next chunk reads, which is most likely the
+ * same rows of another head. */
+static void ask_ahead(const walk *w)
+{
+    size_t hd = (size_t)w->a->head_dim, n = (size_t)w->group * hd;
+    size_t next = (size_t)kw_pool_size(w->r->g->device->pool);
+    for (int64_t i = 0; i < w->n; i++) ask(result(w, i), n, 0), ask(query(w, i), n, next * n);
+    for (int64_t i = 0; i < w->k_n; i++)
+        for (int v = 0; v < 2; v++) ask(key(w, i, v), hd, next * hd);
+}
+
 /* Without keys a row is zeros. The fast kernel's states are padded, the exact one's are not, and are divided. */
 static void leave(const walk *w, bool tiled)
 {
@@ -226,7 +245,14 @@ static void leave(const walk *w, bool tiled)
             float *out = result(w, row) + (size_t)h * hd;
             const float *acc = w->acc + (state - (size_t)h) * padded(w->a) + (size_t)h * stride;
             float sum = w->k_n ? w->sum[state] : 1, inverse = 1 / sum;
-            for (size_t j = 0; j < hd; j++) out[j] = tiled ? acc[j] * inverse : acc[j] / sum;
+            size_t j = 0;
+            for (; tiled && j + TILE <= hd; j += TILE) {
+                float part[TILE]; /* of a size and a place that the compiler knows: vectors */
+                memcpy(part, acc + j, sizeof part);
+                for (int i = 0; i < TILE; i++) part[i] *= inverse;
+                memcpy(out + j, part, sizeof part);
+            }
+            for (; j < hd; j++) out[j] = tiled ? acc[j] * inverse : acc[j] / sum;
         }
 }
 
@@ -238,6 +264,7 @@ static void attend_run(walk *w, bool tiled)
     w->k_n = key_from(w, sequence + 1) - w->k_first;
     memset(w->acc, 0, queries * padded(w->a) * sizeof *w->acc);
     for (size_t i = 0; i < queries; i++) w->max[i] = -INFINITY, w->sum[i] = 0;
+    if (tiled) ask_ahead(w);
     if (tiled) gather(w);
     for (int64_t at = 0; at < w->k_n; at += KW_ATTEND_BLOCK) {
         int n = (int)kw_least(KW_ATTEND_BLOCK, w->k_n - at);

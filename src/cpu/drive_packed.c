@@ -13,9 +13,11 @@
 
 enum {
     STREAMS = KW_FEW_PANELS,
-    CHUNKS_A_WORKER = 8, /* enough that a disturbed core does not stall the op */
-    STRETCH_COLS = 2048, /* of a row encoded at once: whole groups */
-    MOST_ROWS = 256,     /* rows of x in work at once: sums of 256 x 64 floats are 64 KiB */
+    CHUNKS_A_WORKER = 8,     /* enough that a disturbed core does not stall the op */
+    STRETCH_COLS = 2048,     /* of a row encoded at once: whole groups */
+    CHUNK_BYTES = 320 << 10, /* of rows of x that meet words */
+    ROWS_AT_ONCE = 48,       /* whole tiles of every row of kernels */
+    MOST_ROWS = 256,         /* rows of x in work at once: sums of 256 x 64 floats are 64 KiB */
 };
 
 static size_t size_of(int64_t n) { return (size_t)n; }
@@ -153,9 +155,31 @@ static int64_t wide_panels(const kw_run *r)
     return each < 1 ? 1 : kw_least(each, most);
 }
 
-static int64_t wide_chunks(const kw_run *r)
+static int64_t panel_chunks(const kw_run *r)
 {
     return (panels_of(r) + wide_panels(r) - 1) / wide_panels(r);
+}
+
+static bool is_words(const kw_run *r)
+{
+    return kw_panel_format_of(kw_linear_weight(r)->dtype)->scales == KW_SCALE_SLICE;
+}
+
+/* Rows of a chunk. Words are not expanded, so that nothing is lost by coming back to them: rows of x stay in the L2 cache while
+ * all panels pass, chunk after chunk. */
+static int64_t rows_a_chunk(const kw_run *r)
+{
+    int64_t rows =
+        CHUNK_BYTES / (int64_t)kw_wide_row_bytes(size_of(kw_tensor_cols(kw_linear_weight(r))));
+    if (!r->g->kernels.wide_direct || !is_words(r)) return INT64_MAX;
+    return rows < ROWS_AT_ONCE ? ROWS_AT_ONCE
+                               : kw_least(rows / ROWS_AT_ONCE * ROWS_AT_ONCE, MOST_ROWS);
+}
+
+static int64_t wide_chunks(const kw_run *r)
+{
+    int64_t live = kw_live_rows(r, r->step->op->src[0]), each = kw_least(rows_a_chunk(r), live);
+    return panel_chunks(r) * ((live + each - 1) / each);
 }
 
 /* The sums of d's rows become rows of the result from number `row` and column `from` on, with bias and residual. */
@@ -174,13 +198,29 @@ static void leave_rows(const kw_run *r, const kw_wide *d, int64_t row, int64_t f
     }
 }
 
+/* The results of rows from `row` and of columns from `from` on, where the kernel brings them there itself. */
+static kw_leave leave_at(const kw_run *r, int64_t row, int64_t from)
+{
+    const kw_op *op = r->step->op;
+    const float *bias = kw_place(r, op->src[2]), *onto = kw_place(r, op->src[3]);
+    size_t m = size_of(kw_cols(r, op->dst)), at = size_of(row) * m + size_of(from);
+    return (kw_leave){ .dst = (float *)kw_place(r, op->dst) + at,
+                       .bias = bias ? bias + from : NULL,
+                       .onto = onto ? onto + at : NULL,
+                       .stride = m };
+}
+
 /* d: what the two kinds of many rows differ in. */
 static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
                           void (*kernel)(const kw_wide *))
 {
     const kw_tensor *w = kw_linear_weight(r);
-    int64_t panel = chunk * wide_panels(r), live = kw_live_rows(r, r->step->op->src[0]);
+    int64_t panel = chunk % panel_chunks(r) * wide_panels(r);
+    int64_t live = kw_live_rows(r, r->step->op->src[0]), each = kw_least(rows_a_chunk(r), live);
+    int64_t first = chunk / panel_chunks(r) * each, last = kw_least(first + each, live);
     int64_t n = kw_least(wide_panels(r), panels_of(r) - panel);
+    int64_t from = panel * KW_PANEL_ROWS, end = from + n * KW_PANEL_ROWS;
+    bool leaves = r->g->kernels.wide_direct && end <= kw_cols(r, r->step->op->dst);
     float *sums = kw_worker_memory(r);
     d.w = panel_at(w, panel);
     d.panel_bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w)));
@@ -188,11 +228,12 @@ static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
     d.k = size_of(kw_tensor_cols(w));
     d.out = sums;
     d.scratch = sums + MOST_ROWS * most_panels(r->g) * KW_PANEL_ROWS;
-    for (int64_t i = 0; i < live; i += MOST_ROWS) {
-        d.n_x = size_of(kw_least(MOST_ROWS, live - i));
+    for (int64_t i = first; i < last; i += MOST_ROWS) {
+        d.n_x = size_of(kw_least(MOST_ROWS, last - i));
         d.x = kw_twin(r) + size_of(i) * d.x_stride;
+        if (leaves) d.leave = leave_at(r, i, from);
         kernel(&d);
-        leave_rows(r, &d, i, panel * KW_PANEL_ROWS);
+        if (!leaves) leave_rows(r, &d, i, from);
     }
 }
 
@@ -200,7 +241,7 @@ static void linear_wide(const kw_run *r, int64_t chunk)
 {
     const kw_tensor *w = kw_linear_weight(r);
     kw_wide d = { .tile = r->g->kernels.tile[w->dtype],
-                  .is_words = kw_panel_format_of(w->dtype)->scales == KW_SCALE_SLICE,
+                  .is_words = is_words(r),
                   .x_stride = kw_wide_row_bytes(size_of(kw_tensor_cols(w))) };
     multiply_wide(r, chunk, d, r->g->kernels.wide);
 }

@@ -50,7 +50,7 @@ static void make(const kw_run *r, size_t at, size_t n, float *out)
         return;
     case KW_OP_LAYER_NORM: k->layer_norm(out, a, &norm); return;
     case KW_OP_GEGLU: k->geglu(out, a, b + at, n); return;
-    case KW_OP_GELU: k->gelu(out, a, n); return;
+    case KW_OP_GELU: k->gelu_fast(out, a, n); return;
     case KW_OP_GELU_TANH: k->gelu_tanh(out, a, n); return;
     default: k->swiglu(out, a, b + at, n); return;
     }

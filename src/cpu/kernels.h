@@ -134,6 +134,13 @@ static inline float kw_wide_unit(float most, float squares)
     return most * (by_norm > 1 / KW_WIDE_MOST ? by_norm : 1 / KW_WIDE_MOST);
 }
 
+/* Where finished sums go, with what is added to them: in rows of `stride` floats. */
+typedef struct kw_leave {
+    float *dst;               /* NULL: they stay in out */
+    const float *bias, *onto; /* a row; rows as those of dst; or NULL */
+    size_t stride;
+} kw_leave;
+
 typedef struct kw_wide {
     const unsigned char *w, *x;
     size_t panel_bytes, n_panels, x_stride, n_x, k;
@@ -141,7 +148,8 @@ typedef struct kw_wide {
     bool is_words; /* KW_SCALE_SLICE */
     bool halves;   /* wide8: scales stand for 16 k, not 32 */
     float *out;
-    void *scratch; /* KW_WIDE_SCRATCH bytes, 64-byte aligned */
+    kw_leave leave; /* of rows of kernels that have wide_direct */
+    void *scratch;  /* KW_WIDE_SCRATCH bytes, 64-byte aligned */
 } kw_wide;
 /* Bytes of an encoded row, whatever the row of kernels; padded so that rows do not share cache sets. */
 static inline size_t kw_wide_row_bytes(size_t k)
@@ -238,6 +246,8 @@ typedef struct kw_kernels {
     uint64_t needs;     /* KW_CPU_* bits */
     size_t panel;       /* rows of a packed panel; with gemm */
     size_t wide_panels; /* most panels a call of wide, an even number; 0: KW_WIDE_PANELS */
+    bool
+        wide_direct; /* wide takes words as they lie; it and wide8 bring their sums to kw_wide.leave */
     const struct kw_kernels *also; /* what another file of the row has, or NULL */
 #define KW_KERNEL(name, args, doc) void(*name) args;
     KW_KERNELS(KW_KERNEL)

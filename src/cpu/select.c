@@ -10,6 +10,7 @@ static void take(const kw_kernels *row, kw_kernels *chosen)
     if (row->wide) {
         memset(chosen->bytes, 0, sizeof chosen->bytes); /* its own, or none: wide is faster */
         chosen->wide_panels = row->wide_panels;
+        chosen->wide_direct = row->wide_direct;
     }
 #define KW_TAKE(kernel, args, doc)                                                                 \
     if (row->kernel) chosen->kernel = row->kernel;

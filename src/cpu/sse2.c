@@ -25,6 +25,7 @@ const kw_kernels kw_kernels_sse2 = {
     .silu = silu,
     .swiglu = swiglu,
     .gelu = gelu,
+    .gelu_fast = gelu_fast,
     .layer_norm = layer_norm,
     .gelu_tanh = gelu_tanh,
     .geglu = geglu,

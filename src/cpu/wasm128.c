@@ -28,6 +28,7 @@ const kw_kernels kw_kernels_wasm128 = {
     .silu = silu,
     .swiglu = swiglu,
     .gelu = gelu,
+    .gelu_fast = gelu_fast,
     .layer_norm = layer_norm,
     .gelu_tanh = gelu_tanh,
     .geglu = geglu,

@@ -26,6 +26,7 @@ static inline B b_flip(B a) { return a; }
 #define WIDE_X 2
 #define WIDE_P 1
 #define WIDE_CASES(X) X(1) X(2)
+#define WIDE_STEPS 1
 #include "cpu/wide16.inc"
 
 const kw_kernels kw_packed_wasm128 = {

@@ -109,6 +109,30 @@ TEST(gelu_and_its_tanh_form_are_what_they_are_called)
     assert_true(out == INFINITY);
 }
 
+static void check_gelu_fast(const kw_kernels *row)
+{
+    enum { MANY = 24001 };
+    static float x[MANY], got[MANY], one;
+    double worst = 0;
+    for (int i = 0; i < MANY; i++) x[i] = (float)(i - MANY / 2) / 1000;
+    row->gelu_fast(got, x, MANY);
+    for (int i = 0; i < MANY; i++) {
+        double want = (double)x[i] * 0.5 * erfc(-(double)x[i] * 0.7071067811865476);
+        double error = fabs((double)got[i] - want) / fmax(fabs(want), 1);
+        worst = error > worst ? error : worst;
+        row->gelu_fast(&one, &x[i], 1); /* wherever it stands */
+        assert_memory_equal(&one, &got[i], sizeof one);
+    }
+    printf("%s: worst error %.2e\n", row->name, worst);
+    assert_true(worst < 2e-6);
+    float odd[4] = { INFINITY, -INFINITY, NAN, 1e30f }, of[4];
+    row->gelu_fast(of, odd, 4);
+    assert_true(of[0] == INFINITY && fabsf(of[1]) < 2e-6f && isnan(of[2]));
+    assert_true(fabsf(of[3] - 1e30f) < 1e24f);
+}
+
+TEST(the_fast_gelu_is_within_2e6) { each_row(check_gelu_fast); }
+
 /* In doubles, over values far from 0, where a mean of too few bits would show. */
 TEST(layer_norm_is_what_it_is_called)
 {

@@ -222,6 +222,7 @@ const kw_kernels kw_kernels_generic = {
     .softcap = softcap,
     .rms_norm = rms_norm,
     .gelu = gelu,
+    .gelu_fast = gelu,
     .layer_norm = layer_norm,
     .rope = rope,
     .dots_exact = dots_exact,
