@@ -84,7 +84,7 @@ static kw_status time_mode(kw_model *m, bool exact)
 /* As the file has the weights, in both modes; then packed. */
 static kw_status speed(kw_engine *e, const char *path, kw_model_options *o)
 {
-    static const char *const packs[] = { "off", "memory" };
+    static const char *const packs[] = { "off", "auto" };
     kw_engine_info info = kw_engine_describe(e);
     kw_status st = KW_OK;
     printf("%s (of %s), %d threads\n", info.isa, info.isa_rows, info.threads);
@@ -92,7 +92,9 @@ static kw_status speed(kw_engine *e, const char *path, kw_model_options *o)
         kw_model *m = NULL;
         o->pack = packs[i];
         st = kw_model_load(e, path, o, &m);
-        if (!st) printf(" packing: %s\n", o->pack);
+        if (!st)
+            printf(" packing: %s, %.1f MB\n", o->pack,
+                   (double)kw_model_describe(m).pack_bytes / 1e6);
         if (!st && i == 0) st = time_mode(m, true);
         if (!st) st = time_mode(m, false);
         kw_model_release(m);

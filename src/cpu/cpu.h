@@ -20,6 +20,12 @@ bool kw_cpu_packs(const kw_device *d, const kw_tensor *t);
 size_t kw_cpu_panels(const kw_tensor *t);
 size_t kw_cpu_panel_bytes(const kw_tensor *t);
 void kw_cpu_pack(kw_device *d, const kw_tensor *t, size_t from, size_t n, void *out);
+/* Whether panels hold all that the rows held, so that they may lie in their place. */
+bool kw_cpu_keeps(const kw_tensor *t);
+/* A row as the file has it: where it lies, or put together in `room` (kw_cpu_row_room bytes, 0 when none is needed) from panels
+ * that took its place. */
+const void *kw_cpu_row(const kw_tensor *t, int64_t row, void *room);
+size_t kw_cpu_row_room(const kw_tensor *t);
 /* What the layouts are: packed weights of another version, or another description, are another thing. */
 uint32_t kw_cpu_layout_version(void);
 uint64_t kw_cpu_layouts(void);

@@ -110,7 +110,7 @@ size_t kw_experts_worker_bytes(const kw_cpu_program *g, const kw_op *op)
     size_t products = ROWS * stretch * sizeof(float);
     if (kw_experts_packed(g, op)) return kw_experts_packed_bytes(g, op);
     if (q8_of(g, op)) return ROWS * kw_q8_row_bytes(k) + products;
-    return (ROWS + stretch) * k * sizeof(float) + products;
+    return (ROWS + stretch) * k * sizeof(float) + products + kw_cpu_row_room(weight_of(g, op));
 }
 
 static int64_t stretches(const kw_run *r)
@@ -129,6 +129,7 @@ typedef struct work {
     const kw_run *r;
     const unsigned char *w; /* the stretch, as the file has it */
     int64_t from, n, m, k;
+    int32_t e;
     const int32_t *pair;
     int32_t n_pairs;
     float *stretch, *out;
@@ -143,7 +144,7 @@ static work begin(const kw_run *r, int64_t chunk)
     kw_groups g = kw_groups_at(r, op->src[2]);
     int32_t e = g.expert[chunk / stretches(r)];
     size_t row_bytes = kw_tensor_row_bytes(t);
-    work w = { .r = r, .m = t->shape[1], .k = t->shape[2] };
+    work w = { .r = r, .m = t->shape[1], .k = t->shape[2], .e = e };
     w.from = chunk % stretches(r) * stretch_of(r->g, op);
     w.n = kw_least(stretch_of(r->g, op), w.m - w.from);
     w.w = t->parts ? t->parts[e] : (const unsigned char *)t->data + (size_t)(e * w.m) * row_bytes;
@@ -207,9 +208,11 @@ static const float *decoded(const work *w)
     const kw_tensor *t = weight_of(w->r->g, w->r->step->op);
     if (q8_of(w->r->g, w->r->step->op)) return NULL;
     if (t->dtype == KW_F32) return (const float *)(const void *)w->w;
+    int64_t first = w->e * w->m + w->from;
+    void *room = w->stretch + stretch_of(w->r->g, w->r->step->op) * w->k;
     for (int64_t j = 0; j < w->n; j++)
-        w->r->g->kernels.decode[t->dtype](w->w + (size_t)j * kw_tensor_row_bytes(t),
-                                          w->stretch + j * w->k, (size_t)w->k);
+        w->r->g->kernels.decode[t->dtype](kw_cpu_row(t, first + j, room), w->stretch + j * w->k,
+                                          (size_t)w->k);
     return w->stretch;
 }
 

@@ -58,10 +58,10 @@ static const float *decoded(const kw_run *r, int64_t from, int64_t n)
 {
     const kw_tensor *w = kw_linear_weight(r);
     if (w->dtype == KW_F32) return kw_tensor_row(w, from);
-    float *panel = kw_worker_memory(r);
     int64_t k = kw_tensor_cols(w);
+    float *panel = kw_worker_memory(r), *room = panel + panel_of(k) * k;
     for (int64_t j = 0; j < n; j++)
-        r->g->kernels.decode[w->dtype](kw_tensor_row(w, from + j), panel + j * k, (size_t)k);
+        r->g->kernels.decode[w->dtype](kw_cpu_row(w, from + j, room), panel + j * k, (size_t)k);
     return panel;
 }
 
@@ -215,7 +215,7 @@ static size_t panel_bytes(const kw_cpu_program *g, const kw_op *op)
     (void)g;
     const kw_tensor *w = &kw_plan_value(g->plan, op->src[1])->t;
     int64_t k = kw_tensor_cols(w);
-    return w->dtype == KW_F32 ? 0 : (size_t)(panel_of(k) * k) * sizeof(float);
+    return w->dtype == KW_F32 ? 0 : (size_t)(panel_of(k) * k) * sizeof(float) + kw_cpu_row_room(w);
 }
 
 static size_t gemm_bytes(const kw_cpu_program *g, const kw_op *op)

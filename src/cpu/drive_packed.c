@@ -22,10 +22,18 @@ enum {
 
 static size_t size_of(int64_t n) { return (size_t)n; }
 
-static const unsigned char *panel_at(const kw_tensor *w, int64_t panel)
+const unsigned char *kw_panel_at(const kw_tensor *w, size_t panel)
 {
-    size_t bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w)));
-    return (const unsigned char *)w->packed + size_of(panel) * bytes;
+    size_t bytes = kw_cpu_panel_bytes(w), n = w->n_in_place;
+    if (n && panel >= n) return (const unsigned char *)w->rest + (panel - n) * bytes;
+    return (const unsigned char *)w->packed + panel * bytes;
+}
+
+/* How many of n panels lie one behind the other. */
+static int64_t in_a_row(const kw_tensor *w, int64_t panel, int64_t n)
+{
+    int64_t in_place = (int64_t)w->n_in_place;
+    return panel < in_place ? kw_least(n, in_place - panel) : n;
 }
 
 static int64_t panels_of(const kw_run *r)
@@ -84,7 +92,7 @@ static void few_step(const kw_run *r, int64_t at, kw_few *d)
     for (int64_t s = 0; s < STREAMS; s++) {
         int64_t panel = s * stream_panels(r) + at;
         if (panel >= panels_of(r)) continue;
-        d->w[d->n_panels] = panel_at(w, panel);
+        d->w[d->n_panels] = kw_panel_at(w, size_of(panel));
         d->dst[d->n_panels++] = dst + panel * KW_PANEL_ROWS;
         if ((panel + 1) * KW_PANEL_ROWS > m) ragged = panel;
     }
@@ -210,21 +218,18 @@ static kw_leave leave_at(const kw_run *r, int64_t row, int64_t from)
                        .stride = m };
 }
 
-/* d: what the two kinds of many rows differ in. */
-static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
-                          void (*kernel)(const kw_wide *))
+/* Panels from `panel` on that lie one behind the other, with the chunk's rows. */
+static void multiply_panels(const kw_run *r, int64_t chunk, int64_t panel, kw_wide d,
+                            void (*kernel)(const kw_wide *))
 {
     const kw_tensor *w = kw_linear_weight(r);
-    int64_t panel = chunk % panel_chunks(r) * wide_panels(r);
     int64_t live = kw_live_rows(r, r->step->op->src[0]), each = kw_least(rows_a_chunk(r), live);
     int64_t first = chunk / panel_chunks(r) * each, last = kw_least(first + each, live);
-    int64_t n = kw_least(wide_panels(r), panels_of(r) - panel);
-    int64_t from = panel * KW_PANEL_ROWS, end = from + n * KW_PANEL_ROWS;
+    int64_t from = panel * KW_PANEL_ROWS, end = from + (int64_t)d.n_panels * KW_PANEL_ROWS;
     bool leaves = r->g->kernels.wide_direct && end <= kw_cols(r, r->step->op->dst);
     float *sums = kw_worker_memory(r);
-    d.w = panel_at(w, panel);
-    d.panel_bytes = kw_panel_bytes(w->dtype, size_of(kw_tensor_cols(w)));
-    d.n_panels = size_of(n);
+    d.w = kw_panel_at(w, size_of(panel));
+    d.panel_bytes = kw_cpu_panel_bytes(w);
     d.k = size_of(kw_tensor_cols(w));
     d.out = sums;
     d.scratch = sums + MOST_ROWS * most_panels(r->g) * KW_PANEL_ROWS;
@@ -234,6 +239,18 @@ static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
         if (leaves) d.leave = leave_at(r, i, from);
         kernel(&d);
         if (!leaves) leave_rows(r, &d, i, from);
+    }
+}
+
+/* d: what the two kinds of many rows differ in. */
+static void multiply_wide(const kw_run *r, int64_t chunk, kw_wide d,
+                          void (*kernel)(const kw_wide *))
+{
+    int64_t panel = chunk % panel_chunks(r) * wide_panels(r);
+    int64_t end = kw_least(panel + wide_panels(r), panels_of(r));
+    for (; panel < end; panel += (int64_t)d.n_panels) {
+        d.n_panels = size_of(in_a_row(kw_linear_weight(r), panel, end - panel));
+        multiply_panels(r, chunk, panel, d, kernel);
     }
 }
 
@@ -333,6 +350,22 @@ void kw_cpu_pack(kw_device *d, const kw_tensor *t, size_t from, size_t n, void *
     packing p = { .t = t, .out = out, .from = from, .n = n };
     kw_counter_reset(&p.next);
     kw_pool_run(d->pool, pack_panels, &p);
+}
+
+bool kw_cpu_keeps(const kw_tensor *t) { return kw_panel_keeps(t->dtype); }
+
+const void *kw_cpu_row(const kw_tensor *t, int64_t row, void *room)
+{
+    size_t panel = size_of(row) / KW_PANEL_ROWS;
+    if (!t->n_in_place) return kw_tensor_row(t, row);
+    kw_panel_row(t->dtype, kw_panel_at(t, panel), size_of(row) % KW_PANEL_ROWS,
+                 size_of(kw_tensor_cols(t)), room);
+    return room;
+}
+
+size_t kw_cpu_row_room(const kw_tensor *t)
+{
+    return t->n_in_place ? (kw_tensor_row_bytes(t) + 63) & ~(size_t)63 : 0;
 }
 
 uint32_t kw_cpu_layout_version(void) { return KW_PANEL_VERSION; }

@@ -95,7 +95,7 @@ static work begin(const kw_run *r, int64_t chunk)
     w.first = (size_t)(chunk % stretches(r)) * each;
     w.n = panels - w.first < each ? panels - w.first : each;
     w.panel_bytes = kw_panel_bytes(t->dtype, w.k);
-    w.w = (const unsigned char *)t->packed + ((size_t)e * panels + w.first) * w.panel_bytes;
+    w.w = kw_panel_at(t, (size_t)e * panels + w.first);
     w.pair = g.pair + g.start[e];
     w.n_pairs = (size_t)(g.start[e + 1] - g.start[e]);
     w.x = kw_worker_memory(r);

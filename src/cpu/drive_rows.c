@@ -26,7 +26,8 @@ static void embed(const kw_run *r, int64_t chunk)
     float *dst = kw_place(r, op->dst);
     int64_t d = kw_cols(r, op->dst), n = kw_cols(r, op->src[0]);
     for (int64_t i = first_row(chunk); i < last_row(r, chunk); i++)
-        r->g->kernels.decode[table->t.dtype](kw_tensor_row(&table->t, ids[i * n + n - 1]),
+        r->g->kernels.decode[table->t.dtype](kw_cpu_row(&table->t, ids[i * n + n - 1],
+                                                        kw_worker_memory(r)),
                                              dst + i * d, (size_t)d);
 }
 

@@ -110,6 +110,8 @@ kw_groups kw_groups_at(const kw_run *r, kw_val v);
 const float *kw_experts_source(const kw_run *r, int32_t pair);
 const kw_op_driver *kw_experts_driver(const kw_cpu_program *g, const kw_op *op);
 size_t kw_experts_worker_bytes(const kw_cpu_program *g, const kw_op *op);
+/* drive_packed.c: where a panel lies. */
+const unsigned char *kw_panel_at(const kw_tensor *w, size_t panel);
 /* Over packed weights (drive_packed_experts.c). */
 bool kw_experts_packed(const kw_cpu_program *g, const kw_op *op);
 size_t kw_experts_packed_bytes(const kw_cpu_program *g, const kw_op *op);

@@ -291,6 +291,7 @@ enum {
     KW_CPU_DOTPROD = 16384,
     KW_CPU_I8MM = 32768,
     KW_CPU_SIMD128 = 65536,
+    KW_CPU_RELAXED = 131072, /* relaxed SIMD that passed its test (relaxed_test.c) */
 };
 
 #endif

@@ -67,5 +67,9 @@ typedef struct kw_panel_source {
     size_t row_bytes, n, k;
 } kw_panel_source;
 void kw_panel_pack(const kw_panel_source *s, unsigned char *panel);
+/* panel_rows.c: whether panels of the dtype hold all bits of their rows, and the way back: row number `row` of a panel as the
+ * file's blocks. */
+bool kw_panel_keeps(kw_dtype t);
+void kw_panel_row(kw_dtype t, const unsigned char *panel, size_t row, size_t k, unsigned char *out);
 
 #endif

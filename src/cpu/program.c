@@ -250,6 +250,7 @@ static size_t worker_bytes(const kw_cpu_program *g, const kw_op *op)
     if (kw_twin_makes(op->code))
         return (size_t)kw_tensor_cols(&kw_plan_value(g->plan, op->dst)->t) * sizeof(float);
     if (op->code == KW_OP_EXPERTS) return kw_experts_worker_bytes(g, op);
+    if (op->code == KW_OP_EMBED) return kw_cpu_row_room(&kw_plan_value(g->plan, op->src[1])->t);
     if (op->code == KW_OP_ATTEND_ALL) return kw_all_worker_bytes(op);
     if (op->code != KW_OP_ATTEND) return 0;
     return is_tiled(g) ? kw_tiles_worker_bytes(g, op) : kw_attend_worker_bytes(op);

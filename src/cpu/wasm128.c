@@ -1,6 +1,6 @@
 /* wasm128.c - the WebAssembly row: two vectors of four lanes for the eight running sums. */
 #include "cpu/generic/generic.h"
-#include "cpu/simd/wasm128.h"
+#include "cpu/simd/fma_wasm128.h"
 #include "cpu/simd/two.h"
 #include <math.h>
 

@@ -1,6 +1,7 @@
 /* wasm128_packed.c - packed weights in WebAssembly's SIMD128: one instruction multiplies eight words and adds up neighbours. */
 #include "cpu/generic/generic.h"
 #include "cpu/panel.h"
+#include "cpu/simd/fma_wasm128.h"
 #include "cpu/simd/panel_wasm128.h"
 #include "cpu/codes.inc"
 

@@ -21,6 +21,7 @@ typedef struct kw_source {
     void (*close)(struct kw_source *s);
     char *name;     /* for messages: path or "memory" */
     bool is_mapped; /* unused bytes take no memory */
+    bool is_own;    /* read into memory that is the source's: it may be written over */
     uint64_t stamp; /* of the file's size, times and inode; 0: there is none to rely on */
 } kw_source;
 
@@ -154,6 +155,8 @@ kw_identity kw_checkpoint_identity(const kw_checkpoint *ck);
  * changed so recently that a further change would not show. */
 uint64_t kw_checkpoint_stamp(const kw_checkpoint *ck);
 bool kw_checkpoint_is_mapped(const kw_checkpoint *ck); /* all of its files */
+/* May these bytes of a tensor be written over? Not those of a map, nor borrowed ones. */
+bool kw_checkpoint_owns(const kw_checkpoint *ck, const void *data);
 /* Hint that a tensor's bytes were copied and will not be read in the map again. */
 void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t);
 

@@ -106,11 +106,17 @@ void kw_checkpoint_forget(const kw_checkpoint *ck, const kw_named_tensor *t)
     }
 }
 
-static bool is_in_source(const kw_checkpoint *ck, const void *data)
+static const kw_source *source_of(const kw_checkpoint *ck, const void *data)
 {
     for (size_t i = 0; i < ck->n_sources; i++)
-        if (kw_source_holds(ck->sources[i], data)) return true;
-    return false;
+        if (kw_source_holds(ck->sources[i], data)) return ck->sources[i];
+    return NULL;
+}
+
+bool kw_checkpoint_owns(const kw_checkpoint *ck, const void *data)
+{
+    const kw_source *s = source_of(ck, data);
+    return !s || s->is_own; /* of no file: a copy that the checkpoint or the model made */
 }
 
 void *kw_checkpoint_edit(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype dtype)
@@ -118,7 +124,7 @@ void *kw_checkpoint_edit(kw_checkpoint *ck, const kw_named_tensor *t, kw_dtype d
     kw_tensor wanted = t->tensor;
     size_t bytes;
     wanted.dtype = dtype;
-    if (dtype == t->tensor.dtype && !is_in_source(ck, t->tensor.data))
+    if (dtype == t->tensor.dtype && !source_of(ck, t->tensor.data))
         return (void *)(uintptr_t)t->tensor.data;
     if (!kw_tensor_bytes(&wanted, &bytes)) return NULL;
     return kw_arena_alloc(&ck->arena, bytes, 1);

@@ -67,6 +67,7 @@ kw_status kw_source_file(const char *path, kw_file_options o, kw_source **out)
     s->base.forget = forget_file;
     s->base.close = close_file;
     s->base.is_mapped = s->file.is_mapped;
+    s->base.is_own = !s->file.is_mapped;
     s->base.stamp = stamp_of(&s->file);
     *out = &s->base;
     return KW_OK;

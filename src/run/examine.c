@@ -225,7 +225,8 @@ kw_status kw_model_examine(kw_model *m, kw_finding_fn fn, void *user, kw_progres
                    .on_progress = on_progress,
                    .progress_user = progress_user,
                    .arena = KW_ARENA(KW_PAY_SCRATCH) };
-    kw_status st = kw_checkpoint_layout(m->ck, &(kw_layout_sink){ look_at_place, &x });
+    kw_status st = kw_model_check_source(m);
+    if (!st) st = kw_checkpoint_layout(m->ck, &(kw_layout_sink){ look_at_place, &x });
     if (!st) st = look_at_names(&x);
     if (!st) st = look_at_tensors(&x);
     if (!st) st = kw_checkpoint_check(m->ck);
@@ -247,6 +248,8 @@ kw_status kw_model_sha256(const kw_model *m, size_t i, char hex[65], kw_progress
     const kw_source *s = kw_checkpoint_source(m->ck, i);
     kw_sha256 sum;
     if (!s) return kw_fail(KW_EINVAL, "there is no file %zu", i);
+    kw_status st = kw_model_check_source(m);
+    if (st) return st;
     kw_sha256_open(&sum);
     for (uint64_t at = 0; at < s->size; at += STEP) {
         size_t n = s->size - at < STEP ? (size_t)(s->size - at) : STEP;

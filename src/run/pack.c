@@ -2,6 +2,7 @@
  *
  *     a file that was written before      mapped: a start costs nothing, and processes share the pages
  *     none yet                            written, then mapped
+ *     the model's file is not mapped      packed where it lies (pack_place.c): no second copy
  *     it cannot be written, or another    packed into memory, tensor by tensor; the source's pages are
  *     process is writing it               given back as it goes, so that both never lie in memory
  *                                         (what was turned or copied as it was loaded stays beside)
@@ -30,6 +31,13 @@ static bool is_worth(const kw_family *f, const kw_tensor *t)
     return t->dtype != KW_F32 || f->is_encoder;
 }
 
+const kw_weight_ref *kw_pack_weight(const kw_model *m, const kw_family *f, const kw_weight_row *row,
+                                    int il)
+{
+    const char *home = row->flags & KW_W_LAYER ? kw_model_layer(m, f, il) : m->weights;
+    return (const kw_weight_ref *)(const void *)(home + row->at);
+}
+
 /* Every matrix of a stack of layers once; out: with room for all, or NULL to count only. */
 static size_t walk_stack(const kw_model *m, const kw_family *f, kw_packed *out)
 {
@@ -37,8 +45,7 @@ static size_t walk_stack(const kw_model *m, const kw_family *f, kw_packed *out)
     for (const kw_weight_row *row = f->weights[0]; row; row = kw_weight_after(f, row)) {
         int layers = row->flags & KW_W_LAYER ? kw_model_layers(m, f) : 1;
         for (int il = 0; il < layers && is_matrix(row); il++) {
-            const char *home = row->flags & KW_W_LAYER ? kw_model_layer(m, f, il) : m->weights;
-            const kw_weight_ref *ref = (const kw_weight_ref *)(const void *)(home + row->at);
+            const kw_weight_ref *ref = kw_pack_weight(m, f, row, il);
             if (!ref->t || !is_worth(f, ref->t) || !kw_cpu_packs(m->engine->device, ref->t))
                 continue;
             n++;
@@ -98,27 +105,37 @@ void kw_pack_progress(kw_pack_job *j, uint64_t more)
 
 /* ---- in memory ---- */
 
-static kw_status pack_one(kw_model *m, size_t i)
+static kw_status pack_beside(kw_model *m, const kw_matrix *w, kw_memory **at)
 {
-    kw_tensor *t = m->packed.matrices[i].t;
-    kw_memory **at = &m->packed.memory[i];
+    kw_tensor *t = w->t;
     kw_status st =
         m->engine->backend->alloc(m->engine->device, (size_t)bytes_of(t), KW_PAY_MODEL, at);
     if (st) return st;
     kw_cpu_pack(m->engine->device, t, 0, kw_cpu_panels(t), (*at)->host);
     t->packed = (*at)->host;
-    m->packed.bytes += bytes_of(t);
-    kw_pack_forget_source(m, &m->packed.matrices[i]);
+    kw_pack_forget_source(m, w);
     return KW_OK;
 }
 
-static kw_status pack_into_memory(kw_model *m, const kw_model_options *o)
+static kw_status pack_one(kw_model *m, size_t i, bool may_copy)
+{
+    const kw_matrix *w = &m->packed.matrices[i];
+    bool is_own = kw_checkpoint_owns(m->ck, w->t->data),
+         fits = is_own && kw_pack_has_place(m, w->t);
+    if (is_own && !fits && !may_copy) return KW_OK;
+    kw_memory **at = &m->packed.memory[i];
+    kw_status st = fits ? kw_pack_replace(m, w->t, at) : pack_beside(m, w, at);
+    if (!st) m->packed.bytes += bytes_of(w->t);
+    return st;
+}
+
+static kw_status pack_into_memory(kw_model *m, const kw_model_options *o, bool may_copy)
 {
     kw_pack_job job = { m, o, "packing", 0, kw_pack_total(&m->packed) };
     m->packed.memory = kw_arena_alloc(&m->arena, m->packed.n, sizeof(kw_memory *));
     if (!m->packed.memory) return KW_ENOMEM;
     for (size_t i = 0; i < m->packed.n; i++) {
-        if (pack_one(m, i)) {
+        if (pack_one(m, i, may_copy)) {
             kw_log(KW_LOG_WARN, "%s: %zu of %zu matrices are used as the file has them, slower",
                    kw_error_message(), m->packed.n - i, m->packed.n);
             kw_pack_progress(&job, job.total - job.done);
@@ -175,17 +192,19 @@ kw_status kw_model_pack(kw_model *m, const char *path, const kw_model_options *o
     way w = WAY_OFF;
     kw_status st = find_way(o, &w);
     if (st || w == WAY_OFF) return st;
-    if (m->n_adapters) w = WAY_MEMORY; /* files are of a model's own weights */
+    bool is_mapped = kw_checkpoint_is_mapped(m->ck);
+    /* what lies in memory and cannot be packed there is not copied, but for who asks */
+    bool may_copy = is_mapped || w == WAY_MEMORY;
+    /* files are of a model's own weights, and beside a source in memory a second copy of them */
+    if (m->n_adapters || (w == WAY_AUTO && !is_mapped)) w = WAY_MEMORY;
     st = kw_pack_list(m, &m->arena, &m->packed);
     if (st || !m->packed.n) return st;
-    /* a source in memory cannot be given back: two copies only for who asks */
-    if (w == WAY_AUTO && !kw_checkpoint_is_mapped(m->ck)) return KW_OK;
     if (w == WAY_FILE || (w == WAY_AUTO && o->pack_dir && o->pack_dir[0])) {
         st = pack_into_file(m, path, o);
         if (!st || w == WAY_FILE) return st;
         kw_log(KW_LOG_INFO, "%s: packed in memory for this run", kw_error_message());
     }
-    return pack_into_memory(m, o);
+    return pack_into_memory(m, o, may_copy);
 }
 
 void kw_model_unpack(kw_model *m)

@@ -11,6 +11,15 @@ void kw_model_unpack(kw_model *m);
 kw_status kw_pack_list(const kw_model *m, kw_arena *arena, kw_packed *out); /* matrices and n */
 void kw_pack_forget_source(kw_model *m, const kw_matrix *w);
 
+/* The model's weight of a row of its family's table, in layer il where the row is of layers. */
+const kw_weight_ref *kw_pack_weight(const kw_model *m, const kw_family *f, const kw_weight_row *row,
+                                    int il);
+
+/* pack_place.c, for a matrix in memory that may be written: whether its panels may take the place of its rows, and that. *rest
+ * holds those that had no room, and stays NULL when all had. KW_ENOMEM: nothing changed. */
+bool kw_pack_has_place(const kw_model *m, const kw_tensor *t);
+kw_status kw_pack_replace(kw_model *m, kw_tensor *t, kw_memory **rest);
+
 /* Work that is shown while it goes on. */
 typedef struct kw_pack_job {
     kw_model *m;

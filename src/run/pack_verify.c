@@ -8,7 +8,8 @@ kw_status kw_model_pack_path(const kw_model *m, const char *dir, char *path, siz
     kw_arena arena = KW_ARENA(KW_PAY_MISC);
     kw_buf text = KW_BUF(8192, KW_PAY_MISC);
     kw_packed list = { 0 };
-    kw_status st = kw_pack_list(m, &arena, &list);
+    kw_status st = kw_model_check_source(m);
+    if (!st) st = kw_pack_list(m, &arena, &list);
     if (!st && list.n) st = kw_pack_path(m, dir, &text);
     if (!st && text.len >= cap) st = kw_fail(KW_ELIMIT, "a path of %zu bytes", text.len);
     if (!st) snprintf(path, cap, "%s", kw_buf_text(&text));
@@ -83,7 +84,8 @@ static kw_status verify_source(const verifying *v, kw_model *m)
     kw_model_options o = kw_model_defaults();
     o.on_progress = v->on_progress;
     o.progress_user = v->user;
-    kw_status st = kw_pack_list(m, &arena, &list);
+    kw_status st = kw_model_check_source(m);
+    if (!st) st = kw_pack_list(m, &arena, &list);
     if (!st) st = kw_pack_check(m, &list, &v->pack);
     if (!st) st = kw_pack_compare_source(m, &list, &v->pack, &o);
     kw_arena_free(&arena);

@@ -25,7 +25,8 @@ typedef struct kw_packed {
     kw_matrix *matrices; /* in the order of the family's table */
     size_t n;
     kw_file file;       /* the pack, or no data */
-    kw_memory **memory; /* [n] where there is no file; NULL from the first that found no memory */
+    kw_memory **memory; /* [n] where there is no file; NULL: none was found, or none needed */
+    size_t n_replaced;  /* that lie where their rows lay (pack_place.c) */
     const char *path;   /* of the file */
     uint64_t bytes;
 } kw_packed;
@@ -95,6 +96,8 @@ int64_t kw_row_source(kw_row_order order, kw_head_counts heads, int64_t row);
 
 /* KW_EINVAL for a model that was only opened to be shown. */
 kw_status kw_model_check_engine(const kw_model *m);
+/* KW_EINVAL when the weights are not as the file has them any more. */
+kw_status kw_model_check_source(const kw_model *m);
 /* KW_EUNSUPPORTED without a tokenizer. */
 kw_status kw_model_check_tokenizer(const kw_model *m);
 

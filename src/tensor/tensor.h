@@ -53,6 +53,10 @@ typedef struct kw_tensor {
     const void *const *
         parts; /* rank 3: where each [shape[1], shape[2]] lies; NULL: one behind the other at data */
     const void *packed; /* the same values in a backend's own layout, or NULL; borrowed */
+    /* Packed where the rows lay, which are there no more: so many panels at `packed`, those behind them at `rest`. 0: rows are
+     * at `data`, and all panels at `packed`. Who reads rows asks the backend (kw_cpu_row). */
+    size_t n_in_place;
+    const void *rest;
 } kw_tensor;
 
 int64_t kw_tensor_cols(const kw_tensor *t); /* the last dimension; 1 for rank 0 */

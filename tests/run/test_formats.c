@@ -1,17 +1,19 @@
 /* test_formats.c - a model in every block format gives what the same values in f32 give: the same bits in exact mode, and
- * nearly the same logits in fast mode, whether the format has packed kernels or not. */
+ * nearly the same logits in fast mode, whether the format has packed kernels or not. A file that is read into memory is packed in
+ * its own place, and gives the bits of one that is mapped. */
 #include "base/base.h"
+#include "kwaai/inspect.h"
 #include "run/fixture.h"
 #include "tensor/tensor.h"
 #include <math.h>
 
-enum { DIM = 256, TOKENS = 64, POOL = 64, LENGTH = 40 };
+enum { DIM = 256, TOKENS = 70, POOL = 64, LENGTH = 40 }; /* 70: no whole panels */
 
 /* A file under construction: the pool holds blocks of 256 values, from which all weights are drawn. */
 typedef struct maker {
     kw_buf out;
     kw_dtype dtype;
-    bool as_f32;
+    bool as_f32, is_tied; /* tied: the head is the embedding */
     unsigned char pool[POOL][1024];
     float values[POOL][256];
 } maker;
@@ -78,14 +80,18 @@ static const struct {
 };
 enum { N_WEIGHTS = sizeof weights / sizeof *weights };
 
+static bool has(const maker *m, size_t i) { return !m->is_tied || i != 1; }
+
 static size_t bytes_of(const maker *m, size_t i)
 {
+    if (!has(m, i)) return 0;
     size_t row = m->as_f32 || !weights[i].rows ? DIM * sizeof(float) : block_bytes(m);
     return row * (weights[i].rows ? weights[i].rows : 1);
 }
 
 static void put_info(maker *m, size_t i, uint64_t at)
 {
+    if (!has(m, i)) return;
     put_text(&m->out, weights[i].name);
     put_u32(&m->out, weights[i].rows ? 2 : 1);
     put_u64(&m->out, DIM);
@@ -98,6 +104,7 @@ static void put_info(maker *m, size_t i, uint64_t at)
 static void put_data(maker *m, size_t i, kw_rng *rng)
 {
     static const float one = 1.0f;
+    if (!has(m, i)) return;
     for (int k = 0; !weights[i].rows && k < DIM; k++) kw_buf_bytes(&m->out, &one, sizeof one);
     for (uint32_t row = 0; row < weights[i].rows; row++) {
         uint64_t at = kw_rng_below(rng, POOL);
@@ -111,7 +118,7 @@ static void put_header(maker *m)
 {
     kw_buf_bytes(&m->out, "GGUF", 4);
     put_u32(&m->out, 3);
-    put_u64(&m->out, N_WEIGHTS);
+    put_u64(&m->out, N_WEIGHTS - m->is_tied);
     put_u64(&m->out, 8);
     put_text(&m->out, "general.architecture");
     put_u32(&m->out, 8);
@@ -149,34 +156,65 @@ static void write_model(maker *m, bool as_f32, const char *path)
     kw_buf_free(&m->out);
 }
 
-static void logits_of(const char *path, bool exact, float out[TOKENS])
+/* As a model is loaded by default, which maps the file, or read into memory and packed there. */
+static fixture open_model(const char *path, bool in_place)
+{
+    kw_model_options o = kw_model_defaults();
+    fixture f = open_fixture_at(path, 2);
+    if (!in_place) return f;
+    kw_model_release(f.model);
+    size_t before = kw_alloc_live(KW_PAY_COUNT);
+    o.no_mmap = true;
+    must(kw_model_load(f.engine, path, &o, &f.model));
+    uint64_t file = kw_model_describe(f.model).file_bytes;
+    assert_true(kw_alloc_live(KW_PAY_COUNT) - before < file + file / 8 + (64 << 10));
+    return f;
+}
+
+static void ask(const fixture *f, bool exact, float out[TOKENS])
 {
     int32_t ids[LENGTH];
     size_t n = 0;
-    fixture f = open_fixture_at(path, 2);
-    kw_session *s = open_session(&f, exact, 32, LENGTH);
+    kw_session *s = open_session(f, exact, 32, LENGTH);
     for (int i = 0; i < LENGTH; i++) ids[i] = (i * 37 + 11) % TOKENS;
     must(kw_session_sync(s, ids, LENGTH));
     const float *x = kw_session_logits(s, &n);
     assert_int_equal(n, TOKENS);
     memcpy(out, x, TOKENS * sizeof *out);
     kw_session_close(s);
+}
+
+static void logits_of(const char *path, bool exact, bool in_place, float out[TOKENS])
+{
+    fixture f = open_model(path, in_place);
+    ask(&f, exact, out);
     close_fixture(&f);
 }
 
-static double check_format(maker *m)
+/* In a file of blocks, wherever they lie: exact results are those of the same values in f32. */
+static void check_bits(maker *m, float want[TOKENS], float fast[TOKENS])
 {
     char packed[512], plain[512];
-    float got[TOKENS], want[TOKENS], fast[TOKENS];
-    double worst = 0, most = 0;
+    float got[TOKENS];
     snprintf(packed, sizeof packed, "%s", test_tmp("packed.gguf"));
     snprintf(plain, sizeof plain, "%s", test_tmp("plain.gguf"));
     write_model(m, false, packed);
     write_model(m, true, plain);
-    logits_of(packed, true, got);
-    logits_of(plain, true, want);
-    assert_memory_equal(got, want, sizeof got);
-    logits_of(packed, false, fast);
+    logits_of(plain, true, false, want);
+    for (int in_place = 0; in_place < 2; in_place++) {
+        logits_of(packed, true, in_place, got);
+        assert_memory_equal(got, want, sizeof got);
+    }
+    logits_of(packed, false, false, fast);
+    logits_of(packed, false, true, got);
+    assert_memory_equal(got, fast, sizeof got);
+}
+
+static double check_format(maker *m)
+{
+    float want[TOKENS], fast[TOKENS];
+    double worst = 0, most = 0;
+    check_bits(m, want, fast);
     for (int i = 0; i < TOKENS; i++) {
         double error = fabs((double)fast[i] - (double)want[i]);
         worst = error > worst ? error : worst;
@@ -186,19 +224,81 @@ static double check_format(maker *m)
     return worst / most;
 }
 
+static void fill_format(maker *m, kw_dtype t)
+{
+    kw_rng rng;
+    kw_rng_seed(&rng, (uint64_t)t);
+    m->dtype = t;
+    fill_pool(m, &rng);
+}
+
 TEST(every_block_format_computes_what_its_values_do)
 {
     static maker m;
     for (int t = 0; t < KW_DTYPE_COUNT; t++) {
         const kw_dtype_info *type = kw_dtype_get((kw_dtype)t);
         if (type->block == 1) continue;
-        kw_rng rng;
-        kw_rng_seed(&rng, (uint64_t)t);
-        m.dtype = (kw_dtype)t;
-        fill_pool(&m, &rng);
+        fill_format(&m, (kw_dtype)t);
         double worst = check_format(&m);
         printf("%-7s exact: equal, fast: %.1e of the largest logit\n", type->name, worst);
         assert_true(worst <
                     1e-2); /* bf16 tiles or int8 activations, where a machine has no better */
     }
+}
+
+/* Its rows are embeddings and its panels the head. */
+TEST(an_embedding_that_is_the_head_may_be_packed_in_its_place)
+{
+    static const kw_dtype types[] = { KW_Q4_0, KW_Q8_0, KW_Q6_K };
+    static maker m = { .is_tied = true };
+    float want[TOKENS], fast[TOKENS];
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        fill_format(&m, types[i]);
+        check_bits(&m, want, fast);
+    }
+}
+
+static void say_nothing(void *user, const kw_finding *f) { (void)user, (void)f; }
+
+TEST(weights_that_were_packed_in_their_place_are_not_shown_as_the_files)
+{
+    static maker m;
+    fill_format(&m, KW_Q4_0);
+    write_model(&m, false, test_tmp("place.gguf"));
+    fixture f = open_model(test_tmp("place.gguf"), true);
+    if (strcmp(kw_model_describe(f.model).packed, "none") == 0)
+        printf("this machine's kernels pack nothing\n");
+    else assert_int_equal(kw_model_examine(f.model, say_nothing, NULL, NULL, NULL), KW_EINVAL);
+    close_fixture(&f);
+}
+
+/* Whatever finds no memory: an error, or the same answers. */
+TEST(packing_in_place_without_memory_leaves_what_it_finds)
+{
+    enum { MOST = 2000 };
+    static maker m;
+    float want[TOKENS], got[TOKENS];
+    size_t n = 0;
+    int n_loaded = 0;
+    kw_model_options o = kw_model_defaults();
+    o.no_mmap = true;
+    fill_format(&m, KW_Q6_K);
+    write_model(&m, false, test_tmp("faults.gguf"));
+    fixture f = open_model(test_tmp("faults.gguf"), true);
+    ask(&f, true, want);
+    for (bool failed = true; failed && n < MOST; n++) {
+        kw_model_release(f.model);
+        f.model = NULL;
+        uint64_t before = kw_alloc_count();
+        kw_alloc_fail_nth(n + 1);
+        kw_status st = kw_model_load(f.engine, test_tmp("faults.gguf"), &o, &f.model);
+        kw_alloc_fail_nth(0);
+        failed = kw_alloc_count() - before > n;
+        if (st) continue;
+        ask(&f, true, got);
+        assert_memory_equal(got, want, sizeof got);
+        n_loaded++;
+    }
+    assert_true(n < MOST && n_loaded > 1); /* of which one failed nowhere */
+    close_fixture(&f);
 }

@@ -1,4 +1,5 @@
-/* wasm128.h - four f32 lanes (H), four int32 (I), eight int16 (W), sixteen bytes (B), in WebAssembly's SIMD128. */
+/* wasm128.h - four f32 lanes (H), four int32 (I), eight int16 (W), sixteen bytes (B), in WebAssembly's SIMD128.
+ * h_fma is the includer's choice: fma_wasm128.h or fma_relaxed.h. */
 #ifndef KW_CPU_SIMD_WASM128_H
 #define KW_CPU_SIMD_WASM128_H
 
@@ -16,7 +17,6 @@ static inline H h_add(H a, H b) { return wasm_f32x4_add(a, b); }
 static inline H h_sub(H a, H b) { return wasm_f32x4_sub(a, b); }
 static inline H h_mul(H a, H b) { return wasm_f32x4_mul(a, b); }
 static inline H h_div(H a, H b) { return wasm_f32x4_div(a, b); }
-static inline H h_fma(H a, H b, H c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
 /* x where a > b (false for NaN), else y */
 static inline H h_where_gt(H a, H b, H x, H y)
 {
