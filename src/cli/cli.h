@@ -71,7 +71,6 @@ typedef struct cli {
     char **args; /* what is not an option; MODEL first */
     int n_args;
     bool was_set[128];      /* by option index: said anywhere but in the built-in defaults */
-    bool was_given[128];    /* by option index: its value stood on the command line */
     text_list kept;         /* values of config files and /set, freed at the end */
     kw_engine *open_engine; /* closed by main */
     kw_model *open_model, *open_draft;

@@ -360,12 +360,6 @@ static int take_flag(cli *c, int argc, char **argv, int *i)
     if (!value && *i + 1 < argc) value = argv[++*i];
     if (!value)
         return out_fail(EXIT_USAGE, "%s needs a value: %s %s", spelled(o), spelled(o), o->value);
-    if (o->type != LIST && c->was_given[o - options])
-        return out_fail(
-            EXIT_USAGE,
-            "%s is given twice\nwhy: it takes one value, and \"%s\" is one more\ntry: one of them",
-            spelled(o), value);
-    c->was_given[o - options] = true;
     return set_value(c, o, value);
 }
 

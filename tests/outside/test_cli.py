@@ -43,9 +43,6 @@ def test_usage_errors():
     fails(64, "from 0 to 100", "generate", GGUF, "--temp", "-3")
     fails(64, "whole number", "generate", GGUF, "-n", "many")
     fails(64, "", "generate", GGUF, "--ids", "1", "-n", "-5")
-    fails(64, "--threads is given twice", "generate", GGUF, "-t", "1", "--ids", "1", "--threads=2")
-    fails(64, '"2GB" is one more', "quantize", GGUF, "x.gguf", "--fit", "1GB", "--fit", "2GB")
-    ok("generate", GGUF, "--ids", "1", "-n", "1", "--json", "--json", "--stop", "a", "--stop", "b") # flags, and lists
     fails(64, "needs a MODEL", "generate")
     fails(64, "generic", "generate", GGUF, "--ids", "1", "--isa", "z80")
     fails(64, "list of ids", "generate", GGUF, "--ids", "1,x")
