@@ -83,9 +83,11 @@ def test_the_environment_knows_the_long_flags_too():
 
 def test_failures_say_why_and_what_to_try():
     with tempfile.TemporaryDirectory() as d:
-        empty = os.path.join(d, "empty.gguf")
+        empty, bare = os.path.join(d, "empty.gguf"), os.path.join(d, "bare")
         open(empty, "w").close()
-        for code, args in ((65, ("generate", empty, "--ids", "1")), (66, ("generate", d, "--ids", "1")),
+        os.mkdir(bare)
+        for code, args in ((65, ("generate", empty, "--ids", "1")), (66, ("generate", bare, "--ids", "1")),
+                           (65, ("generate", d, "--ids", "1")),
                            (66, ("generate", os.path.join(d, "none.gguf"), "--ids", "1")),
                            (64, ("generate", GGUF, "--ids", "1", "-n", "-5")), (66, ("perplexity", GGUF, d)),
                            (65, ("perplexity", GGUF, empty))):
