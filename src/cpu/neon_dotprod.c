@@ -37,6 +37,7 @@ static inline I sums4(const B c[4][2], const acts *x, const int from, const int 
 
 #include "cpu/codes.inc"
 #define FEW_SIGNED 1
+#define FEW_TOGETHER 2
 
 typedef struct few_codes {
     B v[2];

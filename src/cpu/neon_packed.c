@@ -27,6 +27,7 @@ static inline W w_low_bytes(B a)
 static inline W w_high_bytes(B a) { return vreinterpretq_s16_u16(vshrq_n_u16(b_words(a), 8)); }
 static inline V v_twice(const void *p) { return vreinterpretq_f32_s8(b_twice(p)); }
 
+#define FEW_TOGETHER 2
 #include "cpu/few_words.inc"
 
 #define PUT_PAIR put_f32
