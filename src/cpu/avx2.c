@@ -24,6 +24,7 @@
 #define WIDE_CASES(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #include "cpu/wide16.inc"
 #define BYTE_STEPS(X) X(6) X(4) X(2) X(1)
+#include "cpu/bytes_x86.inc"
 #include "cpu/wide8.inc"
 
 /* ---- packing: 8 x 8 values turned at a time ---- */
