@@ -97,12 +97,7 @@ static inline void byte_codes(B *low, B *high, int bias)
     *high = b_of(vuzp2q_s32(a, b));
 }
 static inline B byte_x(const void *p) { return b_eight(p); }
-static inline byte_steps byte_steps_at(const void *p)
-{
-    float step;
-    memcpy(&step, p, sizeof step);
-    return step;
-}
+static inline byte_steps byte_steps_at(const void *p) { return step_at(p); }
 static inline void byte_meet(byte_sum *sum, const B w[2], B x, const bool first)
 {
     I evens = vdotq_lane_s32(first ? i_start() : *sum, w[0], vget_low_s8(x), 0);

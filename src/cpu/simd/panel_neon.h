@@ -67,6 +67,12 @@ static inline uint32_t byte_step(uint32_t step)
     memcpy(&step, &x, sizeof step);
     return step;
 }
+static inline float step_at(const void *p)
+{
+    float step;
+    memcpy(&step, p, sizeof step);
+    return step;
+}
 static inline V v_from_ints(B a) { return h_from_i(i_of(a)); }
 /* Four rounded values, number k on of eight, as bytes in the order of a panel's; the values. */
 static inline B b_store_codes(unsigned char *p, int k, V a)
