@@ -25,6 +25,7 @@
 #define WIDE_STEPS 4 /* a tile of one step is 170 bytes, as fast as they happen to lie */
 #include "cpu/wide16.inc"
 #define BYTE_STEPS(X) X(6) X(4) X(2) X(1)
+#include "cpu/bytes_even_odd.inc"
 #include "cpu/wide8.inc"
 
 /* ---- packing: 8 x 8 values turned at a time ---- */

@@ -138,8 +138,11 @@ static size_t few_worker_bytes(const kw_cpu_program *g, const kw_op *op)
 
 /* ---- many rows ---- */
 
-static void encode_wide8(const kw_run *r, int64_t row)
+/* Even rows go first: a row of kernels may keep two of them side by side, and two workers would write the same lines. */
+static void encode_wide8(const kw_run *r, int64_t chunk)
 {
+    int64_t even = (kw_twin_rows(r) + 1) / 2;
+    int64_t row = chunk < even ? 2 * chunk : 2 * (chunk - even) + 1;
     size_t k = kw_twin_cols(r);
     r->g->kernels.encode_wide8(kw_twin_source(r, row, 0, k), kw_twin(r), size_of(row), k);
 }

@@ -38,6 +38,7 @@ static inline I sums4(const B c[4][2], const acts *x, const int from, const int 
 #include "cpu/codes.inc"
 #define FEW_SIGNED 1
 #define FEW_SHAPES PANEL_SHAPES
+#define FEW_TOGETHER 2
 
 typedef struct few_codes {
     B v[2];
@@ -81,31 +82,32 @@ static inline void few_put(const int32_t x[KW_GROUP], unsigned char *code)
 
 #include "cpu/few128.inc"
 
-/* ---- many rows, on bytes ---- */
+/* ---- many rows, on bytes: four even or odd k of four rows, in lanes, and of one row of x, in one lane of it ---- */
 
-static inline I i_of(B a) { return vreinterpretq_s32_s8(a); }
-static inline B b_of(I a) { return vreinterpretq_s8_s32(a); }
-static inline B b_zero(void) { return b_set(0); }
-static inline B b_add(B a, B b) { return b_of(vaddq_s32(i_of(a), i_of(b))); }
-static inline B b_qword(const void *p) { return b_twice(p); }
-static inline B b_dword(const void *p) { return b_of(vld1q_dup_s32(p)); }
-static inline B b_dot_bytes(B sum, B w, B x) { return b_of(vdotq_s32(i_of(sum), w, x)); }
-static inline B b_mul_bytes(B w, B x) { return b_dot_bytes(b_zero(), w, x); }
-/* A sum of 16 products times the step: below 2^31 as in wide8.inc. */
-static inline V v_steps(B sum, B steps)
+#define BYTE_ROWS 1
+#define BYTE_SUMS 1
+#define BYTE_SIGNED 1
+
+typedef I byte_sum;
+typedef float byte_steps;
+
+static inline void byte_codes(B *low, B *high, int bias)
 {
-    I step = vandq_s32(i_of(steps), vdupq_n_s32(0xffff));
-    return h_from_i(vmulq_s32(i_of(sum), step));
+    I a = i_of(b_less(*low, bias)), b = i_of(b_less(*high, bias));
+    *low = b_of(vuzp1q_s32(a, b));
+    *high = b_of(vuzp2q_s32(a, b));
 }
-static inline V v_from_ints(B a) { return h_from_i(i_of(a)); }
-/* VN rounded values, those from k on, as bytes in the order of a panel's; the values. */
-static inline B b_store_codes(unsigned char *p, int k, V a)
+static inline B byte_x(const void *p) { return b_eight(p); }
+static inline byte_steps byte_steps_at(const void *p) { return step_at(p); }
+static inline void byte_meet(byte_sum *sum, const B w[2], B x, const bool first)
 {
-    int32_t x[4];
-    I rounded = i_round(a);
-    i_store(x, rounded);
-    for (int i = k; i < k + 4; i++) p[i / 8 * 8 + i % 8 / 2 + i % 2 * 4] = (unsigned char)x[i - k];
-    return b_of(rounded);
+    I evens = vdotq_lane_s32(first ? i_start() : *sum, w[0], vget_low_s8(x), 0);
+    *sum = vdotq_lane_s32(evens, w[1], vget_low_s8(x), 1);
+}
+static inline V byte_times(const byte_sum *sum, int i, byte_steps step)
+{
+    (void)i;
+    return vmulq_n_f32(h_from_started(*sum), step);
 }
 
 #define WIDE_X 8

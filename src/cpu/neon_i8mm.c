@@ -6,6 +6,7 @@
 #include "cpu/panel.h"
 #include "cpu/simd/panel_neon.h"
 #include "cpu/codes4.inc"
+#include <math.h>
 
 typedef struct acts {
     B v[4]; /* 8 values and 8 remainders */
@@ -46,6 +47,7 @@ static inline I sums4(const B c[4][2], const acts *x, const int from, const int 
 #include "cpu/codes.inc"
 #define FEW_SIGNED 1
 #define FEW_SHAPES PANEL_SHAPES
+#define FEW_TOGETHER 1
 
 typedef struct few_codes {
     B even, odd;
@@ -91,6 +93,39 @@ static inline void few_put(const int32_t x[KW_GROUP], unsigned char *code)
 
 #include "cpu/few128.inc"
 
+/* ---- many rows, on bytes: eight k of two rows and of two rows of x ----
+ *
+ *     | w0[8] | w1[8] |  x  | x0[8] | x1[8] |   =   | w0.x0 | w0.x1 | w1.x0 | w1.x1 | */
+
+#define BYTE_ROWS 2
+#define BYTE_SUMS 2
+#define BYTE_SIGNED 1
+
+typedef struct byte_sum {
+    I v[2];
+} byte_sum;
+typedef H byte_steps; /* of both rows of x, twice */
+
+static inline void byte_codes(B *low, B *high, int bias)
+{
+    *low = b_less(*low, bias);
+    *high = b_less(*high, bias);
+}
+static inline B byte_x(const void *p) { return b_load(p); }
+static inline byte_steps byte_steps_at(const void *p) { return vreinterpretq_f32_s8(b_twice(p)); }
+static inline void byte_meet(byte_sum *sum, const B w[2], B x, const bool first)
+{
+    for (int i = 0; i < 2; i++) sum->v[i] = vmmlaq_s32(first ? i_start() : sum->v[i], w[i], x);
+}
+static inline V byte_times(const byte_sum *sum, int i, byte_steps steps)
+{
+    return h_mul(h_from_started(sum->v[i]), steps);
+}
+
+#define WIDE_X 8
+#define BYTE_STEPS(X) X(8) X(4) X(2) X(1)
+#include "cpu/wide8.inc"
+
 const kw_kernels kw_kernels_i8mm = {
     .name = "i8mm",
     .needs = KW_CPU_NEON | KW_CPU_I8MM,
@@ -101,4 +136,7 @@ const kw_kernels kw_kernels_i8mm = {
                  [KW_Q6_K] = dots_q6_k },
     .encode_group = encode_group,
     .few = { PANEL_SHAPES(FEW_OF) },
+    .encode_wide8 = encode_wide8,
+    .wide8 = wide8,
+    .bytes = ALL_BYTES,
 };

@@ -17,6 +17,7 @@ static inline few_sum w_dot(few_sum s, W a, W b) { return i_dot(s, a, b); }
 static inline V v_twice(const void *p) { return i_twice(p); }
 static inline B b_flip(B a) { return a; }
 
+#define FEW_TOGETHER 1
 #include "cpu/few_words.inc"
 
 #define PUT_PAIR put_f32

@@ -19,6 +19,7 @@ static inline W w_dot_bytes(B w, B x) { return wasm_i16x8_relaxed_dot_i8x16_i7x1
 
 #define FEW_SIGNED 0
 #define FEW_SHAPES BYTE_SHAPES
+#define FEW_TOGETHER 1
 
 typedef struct few_codes {
     B v[2];
@@ -81,6 +82,7 @@ static inline B b_store_codes(unsigned char *p, int k, V a)
 
 #define WIDE_X 4
 #define BYTE_STEPS(X) X(4) X(2) X(1)
+#include "cpu/bytes_even_odd.inc"
 #include "cpu/wide8.inc"
 
 const kw_kernels kw_kernels_relaxed = {

@@ -10,6 +10,7 @@
 
 #define FEW_SIGNED 0
 #define FEW_SHAPES WORD_SHAPES
+#define FEW_TOGETHER 1
 
 typedef I few_sum;
 static inline few_sum few_begin(I start) { return start; }

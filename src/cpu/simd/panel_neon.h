@@ -46,4 +46,42 @@ static inline I i_times(I a, int n) { return vmulq_n_s32(a, n); }
 
 #include "cpu/simd/four.h"
 
+/* ---- for byte products of many rows (wide8.inc) ----
+ *
+ * Sums start at the bits of 3 * 2^22: as a float each is that and the sum, where |sum| < 2^22, and no conversion is needed.
+ * Steps are f32: a sum times its step is rounded once, like the product of the integers. */
+
+enum { SUM_START = 0x4b400000 };
+static inline I i_of(B a) { return vreinterpretq_s32_s8(a); }
+static inline B b_of(I a) { return vreinterpretq_s8_s32(a); }
+static inline B b_zero(void) { return b_set(0); }
+static inline B b_add(B a, B b) { return b_of(vaddq_s32(i_of(a), i_of(b))); }
+static inline I i_start(void) { return vdupq_n_s32(SUM_START); }
+static inline H h_from_started(I sum)
+{
+    return vsubq_f32(vreinterpretq_f32_s32(sum), vreinterpretq_f32_s32(i_start()));
+}
+static inline uint32_t byte_step(uint32_t step)
+{
+    float x = (float)step;
+    memcpy(&step, &x, sizeof step);
+    return step;
+}
+static inline float step_at(const void *p)
+{
+    float step;
+    memcpy(&step, p, sizeof step);
+    return step;
+}
+static inline V v_from_ints(B a) { return h_from_i(i_of(a)); }
+/* Four rounded values, number k on of eight, as bytes in the order of a panel's; the values. */
+static inline B b_store_codes(unsigned char *p, int k, V a)
+{
+    int32_t x[4];
+    I rounded = i_round(a);
+    i_store(x, rounded);
+    for (int i = k; i < k + 4; i++) p[i / 2 + i % 2 * 4] = (unsigned char)x[i - k];
+    return b_of(rounded);
+}
+
 #endif
