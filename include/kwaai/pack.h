@@ -12,7 +12,7 @@ extern "C" {
 #endif
 
 /* The file of this model in the folder `dir`, whether it is there or not; "" when the engine's kernels use none.
- * KW_ELIMIT when cap is too small. */
+ * KW_ELIMIT when cap is too small; KW_EINVAL: its weights were packed where they lay, load it with packing off. */
 KW_API kw_status kw_model_pack_path(const kw_model *m, const char *dir, char *path, size_t cap);
 
 typedef struct kw_pack_info {
@@ -25,7 +25,7 @@ typedef struct kw_pack_info {
 KW_API kw_status kw_pack_describe(const char *path, kw_pack_info *out);
 
 /* Reads every byte of a pack and compares it with the checksums written with it; with a model (NULL is fine), its weights too.
- * KW_EVERIFY names the first tensor that differs; KW_EFORMAT: the pack is damaged, or of another build or model. */
+ * KW_EVERIFY names the first tensor that differs; KW_EFORMAT: the pack is damaged, or of another build or model; KW_EINVAL as above. */
 KW_API kw_status kw_pack_verify(kw_engine *e, const char *path, kw_model *m,
                                 kw_progress_fn on_progress, void *user);
 

@@ -25,10 +25,11 @@ typedef struct kw_quantize_options {
         *overrides; /* "PATTERN=TYPE": tensors whose name fits (* and ?); the first that fits */
     size_t n_overrides;
     const char *imatrix; /* file of importances, or NULL */
-    uint64_t fit_bytes;  /* take the best type whose file is not larger; 0: type says */
-    bool requantize;     /* the input may be quantized already */
-    bool force;          /* replace what is at out */
-    bool allow_nan;      /* NaN and infinities become 0 in blocks, and stay in floats */
+    /* take the best type whose file is not larger, of those with no more bits than the input; 0: type says */
+    uint64_t fit_bytes;
+    bool requantize; /* the input may be quantized already */
+    bool force;      /* replace what is at out */
+    bool allow_nan;  /* NaN and infinities become 0 in blocks, and stay in floats */
     bool measure;
     void (*on_tensor)(void *user, const kw_quantized_tensor *t);
     kw_progress_fn on_progress;

@@ -208,6 +208,7 @@ int treemap_write(const kw_model *m, const char *path)
     bool ok = !ferror(p.f);
     if (!fclose(p.f) && ok) return EXIT_OK;
     int code = out_fail(EXIT_CANNOT_WRITE, "cannot write %s\nwhy: %s", path, strerror(errno));
-    if (is_file(path)) remove(path); /* half a picture */
+    struct stat info;
+    if (!lstat(path, &info) && S_ISREG(info.st_mode)) remove(path); /* half a picture, no link */
     return code;
 }

@@ -246,8 +246,8 @@ typedef struct kw_kernels {
     uint64_t needs;     /* KW_CPU_* bits */
     size_t panel;       /* rows of a packed panel; with gemm */
     size_t wide_panels; /* most panels a call of wide, an even number; 0: KW_WIDE_PANELS */
-    bool
-        wide_direct; /* wide takes words as they lie; it and wide8 bring their sums to kw_wide.leave */
+    /* wide takes words as they lie; it and wide8 bring their sums to kw_wide.leave */
+    bool wide_direct;
     const struct kw_kernels *also; /* what another file of the row has, or NULL */
 #define KW_KERNEL(name, args, doc) void(*name) args;
     KW_KERNELS(KW_KERNEL)

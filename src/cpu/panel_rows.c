@@ -196,7 +196,7 @@ static void d_of_f32(const unsigned char *s, size_t lane, unsigned char *d)
 {
     float x;
     memcpy(&x, s + 4 * lane, sizeof x);
-    uint16_t half = kw_f32_to_f16(x); /* which it was */
+    uint16_t half = kw_f32_to_f16(x); /* which it was, but for what a NaN says */
     memcpy(d, &half, sizeof half);
 }
 

@@ -55,8 +55,9 @@ void kw_cpu_list_rows(kw_buf *out)
 {
     size_t n;
     const kw_kernels *const *rows = kw_kernel_rows(&n);
+    uint64_t features = kw_cpu_features();
     for (size_t i = 0; i < n; i++) {
-        bool usable = (rows[i]->needs & kw_cpu_features()) == rows[i]->needs;
+        bool usable = (rows[i]->needs & features) == rows[i]->needs;
         kw_buf_printf(out, usable ? "%s%s" : "%s[%s]", i ? " " : "", rows[i]->name);
     }
 }
@@ -66,8 +67,9 @@ void kw_cpu_list_features(kw_buf *out)
     size_t n;
     const kw_cpu_feature *f = kw_cpu_feature_names(&n);
     const char *space = "";
+    uint64_t features = kw_cpu_features();
     for (size_t i = 0; i < n; i++) {
-        if (!(kw_cpu_features() & f[i].bit)) continue;
+        if (!(features & f[i].bit)) continue;
         kw_buf_printf(out, "%s%s", space, f[i].name);
         space = " ";
     }

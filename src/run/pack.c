@@ -2,13 +2,12 @@
  *
  *     a file that was written before      mapped: a start costs nothing, and processes share the pages
  *     none yet                            written, then mapped
- *     the model's file is not mapped      packed where it lies (pack_place.c): no second copy
+ *     weights that are no mapped file     packed where they lie (pack_place.c): no second copy
  *     it cannot be written, or another    packed into memory, tensor by tensor; the source's pages are
  *     process is writing it               given back as it goes, so that both never lie in memory
- *                                         (what was turned or copied as it was loaded stays beside)
  *     no memory either                    the matrices that are left stay as the file has them: slower, still right
  *
- * Results do not depend on which of the first three it is, for the packed bytes are the same. */
+ * Results do not depend on which of the first four it is, for the packed bytes are the same. */
 #include "run/pack.h"
 #include <string.h>
 

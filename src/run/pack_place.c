@@ -114,10 +114,10 @@ kw_status kw_pack_replace(kw_model *m, kw_tensor *t, kw_memory **rest)
 
 kw_status kw_model_check_source(const kw_model *m)
 {
-    if (!m->packed.n_replaced || kw_checkpoint_is_mapped(m->ck)) return KW_OK;
+    if (!m->packed.n_replaced) return KW_OK;
     return kw_try(kw_fail(KW_EINVAL,
-                          "the weights of %s are not as its file has them\nwhy: the file could not "
-                          "be mapped, so they were packed where they lay",
+                          "weights of %s are not as its file has them\nwhy: they were no mapped "
+                          "file, so they were packed where they lay",
                           m->name),
                   "load it with packing off");
 }

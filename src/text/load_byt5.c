@@ -46,7 +46,13 @@ static kw_status count_ids(const kw_json *root, int64_t *n)
     int64_t id;
     *n = FIRST_EXTRA;
     for (const kw_json *e = extra_names(root); e; e = e->next) ++*n;
-    if (*n == FIRST_EXTRA && !added) *n += count ? count->integer : N_EXTRA;
+    if (*n == FIRST_EXTRA && !added) {
+        int64_t extra = count ? count->integer : N_EXTRA;
+        if (extra < 0 || extra > MAX_IDS - FIRST_EXTRA)
+            return kw_fail(KW_EFORMAT, "extra_ids is %lld, expected 0 to %d", (long long)extra,
+                           MAX_IDS - FIRST_EXTRA);
+        *n += extra;
+    }
     for (const kw_json *e = added ? added->child : NULL; e; e = e->next)
         if (kw_str_i64(e->key, &id) && id >= *n) *n = id < MAX_IDS ? id + 1 : id;
     return *n >= FIRST_EXTRA && *n <= MAX_IDS

@@ -199,7 +199,9 @@ static kw_status read_config(const char *vocab_path, pair_config *out)
         if (!st) st = kw_json_read_file(kw_buf_text(&path), MAX_FILE, &out->trees, &roots[i]);
     }
     kw_buf_free(&path);
-    if (!st) st = choose_class(roots[0], roots[2], &out->class);
+    if (!st)
+        st = kw_note(choose_class(roots[0], roots[2], &out->class), "the configuration beside %s",
+                     vocab_path);
     if (st) return st;
     out->adds_bos = flag_of(roots[0], "add_bos_token");
     out->adds_space = flag_of(roots[0], "add_prefix_space");
@@ -304,7 +306,7 @@ kw_status kw_load_vocab_merges(kw_tokenizer *t, const char *vocab_path)
     char *vocab = NULL, *merges = NULL;
     size_t v = 0, m = 0;
     pair_config c = { .class = &classes[0], .trees = KW_ARENA(KW_PAY_TEXT) };
-    kw_status st = kw_note(read_config(vocab_path, &c), "%s", vocab_path);
+    kw_status st = read_config(vocab_path, &c);
     if (!st) st = beside(vocab_path, "merges.txt", &path);
     if (!st) st = kw_file_read(vocab_path, MAX_FILE, &vocab, &v);
     if (!st) st = kw_file_read(kw_buf_text(&path), MAX_FILE, &merges, &m);

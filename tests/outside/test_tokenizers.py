@@ -497,6 +497,14 @@ def test_byt5_library():
     return note + ", 6 configurations"
 
 
+def test_byt5_counts_that_lie():
+    for count in (-1, 1 << 16, 2 ** 63 - 1):
+        with tempfile.TemporaryDirectory() as d:
+            byt5_folder(d, extra_ids=count)
+            p = subprocess.run([TOKENS, d], input=b"", capture_output=True, timeout=60)
+            assert p.returncode == 1 and b"extra_ids is %d, expected 0 to" % count in p.stderr, p.stderr
+
+
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
