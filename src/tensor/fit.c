@@ -219,7 +219,7 @@ static line best_try(const format *f, const part *p, int n, const float *inverse
 
 /* The extreme value becomes the extreme code, more or less. Where codes have two signs, both ends are tried: the far one
  * first, as it is one code farther from zero. Not so for a grid when no importance is known: tries stay near its far end. More
- * of them lower the error by 6 %, but raise SmolLM2's perplexity by 4 %, and nobody knows why (docs/PERF.md). */
+ * of them lower the error by 6 %, but raise SmolLM2's perplexity by 4 %, and the reason is not known (docs/PERF.md). */
 static void spread(const format *f, const part *p, float *inverse)
 {
     enum { FAR = 19 };
