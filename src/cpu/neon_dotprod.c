@@ -40,44 +40,15 @@ static inline I sums4(const B c[4][2], const acts *x, const int from, const int 
 #define FEW_SHAPES PANEL_SHAPES
 #define FEW_TOGETHER 2
 
-typedef struct few_codes {
-    B v[2];
-} few_codes;
-typedef struct few_x {
-    B q[2], r[2];
-} few_x;
-typedef struct few_sum {
-    I q, r;
-} few_sum;
+typedef I few_part;
+static inline I few_add(I sum, B w, B x) { return vdotq_s32(sum, w, x); }
+#include "cpu/few_dots.inc"
 
-static inline few_codes few_ready(B first, B second) { return (few_codes){ { first, second } }; }
 static inline few_sum few_begin(I start) { return (few_sum){ i_zero(), start }; }
 static inline I few_sums(few_sum s, I start)
 {
     (void)start;
     return vaddq_s32(vshlq_n_s32(s.q, 8), s.r);
-}
-static inline few_x few_load(const unsigned char *code, int pair)
-{
-    const unsigned char *q = code + 16 * pair, *r = q + 32;
-    return (few_x){ { b_twice(q), b_twice(q + 8) }, { b_twice(r), b_twice(r + 8) } };
-}
-static inline few_sum few_dot(few_sum s, few_codes w, few_x x)
-{
-    for (int j = 0; j < 2; j++) {
-        s.q = vdotq_s32(s.q, w.v[j], x.q[j]);
-        s.r = vdotq_s32(s.r, w.v[j], x.r[j]);
-    }
-    return s;
-}
-/* q and r, the even k of eight first. */
-static inline void few_put(const int32_t x[KW_GROUP], unsigned char *code)
-{
-    for (int k = 0; k < KW_GROUP; k++) {
-        int q = (x[k] + 128) >> 8, at = k / 8 * 8 + k % 8 / 2 + k % 2 * 4;
-        code[at] = (unsigned char)q;
-        code[32 + at] = (unsigned char)(x[k] - 256 * q);
-    }
 }
 
 #include "cpu/few128.inc"

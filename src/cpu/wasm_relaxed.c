@@ -21,17 +21,11 @@ static inline W w_dot_bytes(B w, B x) { return wasm_i16x8_relaxed_dot_i8x16_i7x1
 #define FEW_SHAPES BYTE_SHAPES
 #define FEW_TOGETHER 1
 
-typedef struct few_codes {
-    B v[2];
-} few_codes;
-typedef struct few_x {
-    B q[2], r[2];
-} few_x;
-typedef struct few_sum {
-    W q, r;
-} few_sum;
+typedef W few_part;
+static inline W few_add(W sum, B w, B x) { return wasm_i16x8_add(sum, w_dot_bytes(w, x)); }
+static inline B b_twice(const void *p) { return i_twice(p); }
+#include "cpu/few_dots.inc"
 
-static inline few_codes few_ready(B first, B second) { return (few_codes){ { first, second } }; }
 static inline few_sum few_begin(I start)
 {
     (void)start;
@@ -45,30 +39,15 @@ static inline I few_sums(few_sum s, I start)
 static inline V v_twice(const void *p) { return i_twice(p); }
 static inline B b_flip(B a) { return a; }
 
-static inline few_x few_load(const unsigned char *code, int pair)
-{
-    const unsigned char *q = code + 16 * pair, *r = q + 32;
-    return (few_x){ { i_twice(q), i_twice(q + 8) }, { i_twice(r), i_twice(r + 8) } };
-}
-static inline few_sum few_dot(few_sum s, few_codes w, few_x x)
-{
-    for (int j = 0; j < 2; j++) {
-        s.q = wasm_i16x8_add(s.q, w_dot_bytes(w.v[j], x.q[j]));
-        s.r = wasm_i16x8_add(s.r, w_dot_bytes(w.v[j], x.r[j]));
-    }
-    return s;
-}
-
-#include "cpu/few_bytes.inc"
 #include "cpu/few128.inc"
 #include "cpu/few128_plain.inc"
 
 /* ---- many rows, on bytes ---- */
 
 static inline B b_add(B a, B b) { return i_add(a, b); }
-static inline B b_qword(const void *p) { return i_twice(p); }
+static inline B b_qword(const void *p) { return b_twice(p); }
 static inline B b_mul_bytes(B w, B x) { return w_dot_bytes(w, x); }
-static inline B b_dot_bytes(B sum, B w, B x) { return wasm_i16x8_add(sum, w_dot_bytes(w, x)); }
+static inline B b_dot_bytes(B sum, B w, B x) { return few_add(sum, w, x); }
 static inline V v_steps(B sum, B steps) { return h_from_i(wasm_i32x4_dot_i16x8(sum, steps)); }
 /* VN rounded values, those from k on, as bytes in the order of a panel's; the values. */
 static inline B b_store_codes(unsigned char *p, int k, V a)

@@ -14,26 +14,25 @@ static bool before(const kw_candidate *a, const kw_candidate *b)
     return a->rank != b->rank ? a->rank < b->rank : a->left < b->left;
 }
 
-static bool room(void **items, size_t *cap, size_t n, size_t bytes)
+/* items, or a larger copy of them, with room for one more; NULL: there is no memory, and they stay. */
+static void *with_room(void *items, size_t *cap, size_t n, size_t bytes)
 {
-    if (n < *cap) return true;
+    if (n < *cap) return items;
     size_t more = *cap ? *cap * 2 : 32;
-    void *bigger = more > SIZE_MAX / bytes ? NULL : kw_realloc(*items, more * bytes, KW_PAY_TEXT);
-    if (!bigger) return false;
-    *items = bigger;
-    *cap = more;
-    return true;
+    void *bigger = more > SIZE_MAX / bytes ? NULL : kw_realloc(items, more * bytes, KW_PAY_TEXT);
+    if (bigger) *cap = more;
+    return bigger;
 }
 
+/* Number of a place or a row; 0: there is no memory. */
 static uint32_t new_place(kw_heap *h, uint32_t left)
 {
     uint32_t place = h->free_place;
     if (place) h->free_place = h->places[place - 1].next;
     else {
-        void *items = h->places;
-        bool ok = room(&items, &h->cap_places, h->n_places, sizeof *h->places);
-        h->places = items;
-        if (!ok) return 0;
+        kw_place *places = with_room(h->places, &h->cap_places, h->n_places, sizeof *places);
+        if (!places) return 0;
+        h->places = places;
         place = (uint32_t)++h->n_places;
     }
     h->places[place - 1] = (kw_place){ .left = left };
@@ -43,27 +42,24 @@ static uint32_t new_place(kw_heap *h, uint32_t left)
 static uint32_t new_row(kw_heap *h)
 {
     uint32_t row = h->free_row;
-    if (row) h->free_row = h->rows[row - 1].last;
-    else {
-        void *items = h->rows;
-        bool ok = room(&items, &h->cap_rows, h->n_rows, sizeof *h->rows);
-        h->rows = items;
-        if (!ok) return 0;
-        row = (uint32_t)++h->n_rows;
+    if (row) {
+        h->free_row = h->rows[row - 1].last;
+        return row;
     }
-    return row;
+    kw_row *rows = with_room(h->rows, &h->cap_rows, h->n_rows, sizeof *rows);
+    if (!rows) return 0;
+    h->rows = rows;
+    return (uint32_t)++h->n_rows;
 }
 
 static kw_status push_row(kw_heap *h, kw_candidate c)
 {
-    void *items = h->items;
-    bool ok = room(&items, &h->cap, h->n, sizeof c);
+    kw_candidate *items = with_room(h->items, &h->cap, h->n, sizeof *items);
+    if (!items) return KW_ENOMEM;
     h->items = items;
-    if (!ok) return KW_ENOMEM;
     size_t i = h->n++;
-    for (; i && before(&c, &h->items[(i - 1) / 2]); i = (i - 1) / 2)
-        h->items[i] = h->items[(i - 1) / 2];
-    h->items[i] = c;
+    for (; i && before(&c, &items[(i - 1) / 2]); i = (i - 1) / 2) items[i] = items[(i - 1) / 2];
+    items[i] = c;
     return KW_OK;
 }
 
@@ -124,11 +120,10 @@ void kw_heap_free(kw_heap *h)
 
 kw_status kw_ids_push(kw_ids *l, int32_t id)
 {
-    void *items = l->ids;
-    bool ok = room(&items, &l->cap, l->n, sizeof id);
-    l->ids = items;
-    if (!ok) return KW_ENOMEM;
-    l->ids[l->n++] = id;
+    int32_t *ids = with_room(l->ids, &l->cap, l->n, sizeof *ids);
+    if (!ids) return KW_ENOMEM;
+    l->ids = ids;
+    ids[l->n++] = id;
     return KW_OK;
 }
 
