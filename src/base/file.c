@@ -92,6 +92,7 @@ kw_status kw_file_open(const char *path, kw_file_options o, kw_file *out)
         f.data = data;
     } else {
         f.fd = fd;
+        if (o.is_dense) kw_port_want_huge_pages((void *)(uintptr_t)f.data, f.size);
     }
     if (o.mlock) lock_pages(path, &f);
     *out = f;

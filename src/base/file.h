@@ -5,8 +5,9 @@
 #include "base/alloc.h"
 
 typedef struct kw_file_options {
-    bool no_mmap; /* read into memory instead of mapping */
-    bool mlock;   /* keep the pages in memory; failing to is a warning, not an error */
+    bool no_mmap;  /* read into memory instead of mapping */
+    bool is_dense; /* all of it will be read: in huge pages, where the system has such for files */
+    bool mlock;    /* keep the pages in memory; failing to is a warning, not an error */
 } kw_file_options;
 
 typedef struct kw_file {

@@ -119,7 +119,7 @@ kw_status kw_pack_adopt(kw_model *m, const char *path, const kw_model_options *o
 {
     kw_pack p;
     kw_file f;
-    kw_file_options how = { .no_mmap = o->no_mmap, .mlock = o->mlock };
+    kw_file_options how = { .no_mmap = o->no_mmap, .is_dense = true, .mlock = o->mlock };
     kw_status st = kw_file_open(path, how, &f);
     if (st) return st;
     st = kw_pack_read(f.data, f.size, &p);
