@@ -1,7 +1,8 @@
 /* port_posix.c - Linux: mapped files, threads, futexes, cores, time and chance.
  *
  * The one file that speaks to the system beyond plain descriptors. Worker threads block every signal, so
- * that a program's Ctrl-C handler runs on a thread of the program. Another POSIX system needs its
+ * that a program's Ctrl-C handler runs on a thread of the program; but not those of their own faults, for these kill the
+ * process where they are blocked, and a program's handler could not say why. Another POSIX system needs its
  * own kw_port_sleep_on and kw_port_cores; nothing else here is particular to Linux. */
 #define _GNU_SOURCE
 #include "base/alloc.h"
@@ -187,9 +188,11 @@ bool kw_port_start(void (*run)(void *), void *arg, kw_port_thread **out, int *er
     *error = ENOMEM;
     if (!t) return false;
     *t = (kw_port_thread){ .run = run, .arg = arg };
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t block, before;
+    const int own[] = { SIGBUS, SIGSEGV, SIGFPE, SIGILL }; /* a thread's own faults */
+    sigfillset(&block);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&block, own[i]);
+    pthread_sigmask(SIG_SETMASK, &block, &before);
     *error = pthread_create(&t->id, NULL, enter, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (*error) {

@@ -1,5 +1,5 @@
 /* test_file_posix.c - what only a POSIX system can do to a file: truncate it under a mapping, fill
- * the disk, put a pipe in its place. And the control groups that a container lives in. */
+ * the disk, put a pipe in its place. And the control groups that a container lives in, and signals. */
 #define _GNU_SOURCE
 #include "base/base.h"
 #include "base/cores.h"
@@ -341,4 +341,28 @@ TEST(the_default_honours_the_affinity_of_the_process)
     int n = kw_default_threads();
     sched_setaffinity(0, sizeof before, &before);
     assert_int_equal(n, 1);
+}
+
+/* ---- signals ---- */
+
+enum { N_WORKERS = 3 };
+
+static void note_mask(void *masks, int worker)
+{
+    pthread_sigmask(SIG_SETMASK, NULL, (sigset_t *)masks + worker);
+}
+
+TEST(workers_leave_ctrl_c_to_the_program_but_not_their_own_faults)
+{
+    kw_pool *pool;
+    sigset_t masks[N_WORKERS];
+    assert_int_equal(kw_pool_open(N_WORKERS, &pool), KW_OK);
+    kw_pool_run(pool, note_mask, masks);
+    kw_pool_close(pool);
+    for (int i = 1; i < N_WORKERS; i++) { /* 0 is the caller */
+        assert_int_equal(sigismember(&masks[i], SIGINT), 1);
+        assert_int_equal(sigismember(&masks[i], SIGTERM), 1);
+        assert_int_equal(sigismember(&masks[i], SIGBUS), 0); /* a mapped file that shrank */
+        assert_int_equal(sigismember(&masks[i], SIGSEGV), 0);
+    }
 }
