@@ -191,8 +191,8 @@ static kw_status put_scaling(texts *t, const kw_rope_config *rope, const char *t
     if (is_llama3) put_float(t, "high_freq_factor", rope->high);
     if (is_yarn) put_float(t, "beta_fast", rope->beta_fast);
     if (is_yarn) put_float(t, "beta_slow", rope->beta_slow);
-    if (is_yarn && rope->attention_factor > 0)
-        put_float(t, "attention_factor", rope->attention_factor);
+    if (is_yarn && rope->yarn_scale != kw_yarn_growth(rope->factor, 1))
+        put_float(t, "attention_factor", rope->yarn_scale);
     if (is_llama3 || is_yarn) {
         kw_json_key(&t->w, "original_max_position_embeddings");
         kw_json_put_int(&t->w, rope->original_ctx);
@@ -279,19 +279,48 @@ static void put_ids(texts *t)
     if (t->j->m->n_end_ids > 1) kw_json_end_array(&t->w);
 }
 
+/* BertModel, or BertForSequenceClassification where the weights score texts. */
+static void put_class(texts *t)
+{
+    char name[KW_NAME_MAX];
+    kw_str base = kw_str_of(t->j->arch->hf_class);
+    bool scores = t->j->m->config->n_labels > 0 && kw_str_ends(base, "Model");
+    snprintf(name, sizeof name, "%.*s%s", (int)base.n - (scores ? 5 : 0), base.p,
+             scores ? "ForSequenceClassification" : "");
+    kw_json_key(&t->w, "architectures");
+    kw_json_begin_array(&t->w);
+    kw_json_put_string(&t->w, kw_str_of(name));
+    kw_json_end_array(&t->w);
+}
+
+/* How many labels there are is told by their names. */
+static void put_labels(texts *t)
+{
+    int n = t->j->m->config->n_labels;
+    if (n <= 0) return;
+    kw_json_key(&t->w, "id2label");
+    kw_json_begin_object(&t->w);
+    for (int i = 0; i < n; i++) {
+        char id[16], name[24];
+        snprintf(id, sizeof id, "%d", i);
+        snprintf(name, sizeof name, "LABEL_%d", i);
+        kw_json_key(&t->w, id);
+        kw_json_put_string(&t->w, kw_str_of(name));
+    }
+    kw_json_end_object(&t->w);
+}
+
 static kw_status make_config(texts *t)
 {
     kw_json_begin_object(&t->w);
-    kw_json_key(&t->w, "architectures");
-    kw_json_begin_array(&t->w);
-    kw_json_put_string(&t->w, kw_str_of(t->j->arch->hf_class));
-    kw_json_end_array(&t->w);
+    put_class(t);
     kw_json_key(&t->w, "model_type");
     kw_json_put_string(&t->w, kw_str_of(t->j->arch->hf ? t->j->arch->hf : t->j->m->family->name));
     put_fields(t);
     put_windows(t);
     put_seen(t);
     kw_status st = put_rope(t);
+    put_labels(t);
     put_pad(t);
     put_ids(t);
     kw_json_key(&t->w, "tie_word_embeddings");

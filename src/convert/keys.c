@@ -64,6 +64,15 @@ static kw_status put_attention(keys *w)
     return KW_OK;
 }
 
+/* yarn's, less what readers multiply by anyway. */
+static void put_yarn_scale(keys *w)
+{
+    const kw_rope_config *rope = kw_convert_rope(w->j);
+    double usual = kw_yarn_growth(rope->factor, 1);
+    if (rope->yarn_scale != usual)
+        kw_gguf_put_float(w->k, w->key, KW_GGUF_F32, rope->yarn_scale / usual);
+}
+
 /* One flag a layer: does it have a window? */
 static void put_pattern(keys *w)
 {
@@ -93,6 +102,7 @@ static bool put_derived(keys *w, kw_status *st)
         kw_gguf_put_int(w->k, w->key, KW_GGUF_U32, 2 * w->j->m->shape.n_rope);
     else if (!strcmp(key, "rope.scaling.attn_factor") && !strcmp(type, "longrope"))
         *st = put_attention(w);
+    else if (!strcmp(key, "rope.scaling.attn_factor") && !strcmp(type, "yarn")) put_yarn_scale(w);
     else if (strstr(key, "_freq_factor")) return strcmp(type, "llama3") != 0;
     else if (!strcmp(key, "rope.scaling.factor")) return !is_gguf_rope(type);
     else return is_scaling && !type[0];
@@ -179,6 +189,7 @@ static kw_status check_unsaid(const kw_convert_job *j)
     } flags[] = { { "use_sliding_window", false },
                   { "norm_topk_prob", true },
                   { "alibi", false },
+                  { "rope_scaling.truncate", true },
                   { "scale_attn_weights", true },
                   { "scale_attn_by_inverse_layer_idx", false },
                   { "use_bidirectional_attention", false } };

@@ -8,6 +8,9 @@
 static const kw_weight_row rows[] = {
     EMBEDDINGS,
     SEGMENTS, /* of zeros, in our GGUF files */
+    /* its projection ends with ReLU, GGUF's with tanh */
+    T(pool,   MAYBE,          "pre_classifier.weight", NULL, dim, dim),
+    T(b_pool, MAYBE | VECTOR, "pre_classifier.bias",   NULL, one, dim),
     LABELS("classifier"),
     LINEAR(q, "transformer.layer.%d.attention.q_lin",   "attn_q",      dim, dim),
     LINEAR(k, "transformer.layer.%d.attention.k_lin",   "attn_k",      dim, dim),
@@ -32,6 +35,14 @@ static kw_status check(kw_config *c)
     return kw_bert_check(c);
 }
 
+static kw_val pool(kw_plan *p, const kw_config *c, const kw_weights *w, kw_val x, kw_val first)
+{
+    (void)c;
+    if (!w->pool.t) return KW_NONE;
+    kw_val h = kw_linear(p, kw_rows(p, x, first), kw_bind(p, w->pool), kw_bind(p, w->b_pool));
+    return kw_relu(p, h);
+}
+
 const kw_family kw_family_distilbert = {
     .name = "distilbert",
     .is_encoder = true,
@@ -42,6 +53,6 @@ const kw_family kw_family_distilbert = {
     .check = check,
     .enter = kw_bert_enter,
     .block = kw_bert_block,
-    .pool = kw_bert_pool,
+    .pool = pool,
     .head = kw_bert_head,
 };

@@ -1,5 +1,6 @@
 /* families.c - the list of families, looking an architecture up in it, and walking the tables of one. */
 #include "family/family.h"
+#include <string.h>
 
 #define KW_FAMILY(name) extern const kw_family kw_family_##name;
 #include "family/families.def"
@@ -60,10 +61,12 @@ const kw_family *kw_family_find(kw_str arch, bool is_gguf, kw_has_key has, const
 
 void kw_family_list(kw_buf *out)
 {
-    const char *comma = "";
+    const char *last = "";
     for (size_t i = 0; families[i]; i++)
         for (const kw_arch *a = families[i]->archs; a->hf || a->gguf; a++) {
-            kw_buf_printf(out, "%s%s", comma, a->hf ? a->hf : a->gguf);
-            comma = ", ";
+            const char *name = a->hf ? a->hf : a->gguf;
+            if (!strcmp(name, last)) continue; /* by the name of another class, too */
+            kw_buf_printf(out, "%s%s", *last ? ", " : "", name);
+            last = name;
         }
 }

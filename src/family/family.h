@@ -91,6 +91,10 @@ typedef struct kw_rope_config {
     char type[KW_WORD_MAX];    /* "", default, none, linear, dynamic, llama3, yarn, longrope */
     char hf_type[KW_WORD_MAX]; /* llama3, dynamic: GGUF has no word for them, divisors lose bits */
     double factor, hf_factor, low, high, beta_fast, beta_slow, attention_factor;
+    double mscale,
+        mscale_all_dim; /* yarn: of which attention_factor is made where it is not told; 0: not told */
+    double yarn_scale; /* yarn: what cos and sin are multiplied by, settled from these */
+    bool truncate;     /* yarn: the ramp begins and ends at whole indices */
     int original_ctx, ctx;
     kw_floats short_factor, long_factor; /* longrope's divisors */
 } kw_rope_config;
@@ -228,6 +232,8 @@ void kw_family_list(kw_buf *out);
 
 /* ---- rope.c and windows.c: what a converter asks too ---- */
 
+/* How far yarn lets cos and sin grow for a context that is stretched by that factor; weight: mscale, usually 1. */
+double kw_yarn_growth(double factor, double weight);
 /* The frequencies of every rope flavour, rounded to f32 where the reference implementation rounds. divisors: [d/2] from
  * the file (GGUF's rope_freqs, longrope's factors for this length), or NULL. */
 void kw_rope_frequencies(const kw_rope_config *c, int64_t length, const float *divisors,

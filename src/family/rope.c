@@ -47,9 +47,27 @@ static double yarn_index(const kw_rope_config *c, double rotations)
     return c->head_dim * kw_log_e(c->original_ctx / (rotations * 2 * pi)) / (2 * kw_log_e(c->base));
 }
 
+double kw_yarn_growth(double factor, double weight)
+{
+    return factor <= 1 ? 1 : 0.1 * weight * kw_log_e(factor) + 1;
+}
+
+/* A config tells the scale, or two weights of which it is made; GGUF tells what comes on top of the usual one. */
+static void settle_yarn(kw_rope_config *c, bool from_gguf)
+{
+    double usual = kw_yarn_growth(c->factor, 1), told = c->attention_factor;
+    bool has_weights = c->mscale != 0 && c->mscale_all_dim != 0;
+    if (told > 0) c->yarn_scale = from_gguf ? told * usual : told;
+    else if (has_weights)
+        c->yarn_scale =
+            kw_yarn_growth(c->factor, c->mscale) / kw_yarn_growth(c->factor, c->mscale_all_dim);
+    else c->yarn_scale = usual;
+}
+
 static void yarn(const kw_rope_config *c, float *freq, float *scale)
 {
-    double low = floor(yarn_index(c, c->beta_fast)), high = ceil(yarn_index(c, c->beta_slow));
+    double low = yarn_index(c, c->beta_fast), high = yarn_index(c, c->beta_slow);
+    if (c->truncate) low = floor(low), high = ceil(high);
     low = low < 0 ? 0 : low;
     high = high > c->head_dim - 1 ? c->head_dim - 1 : high;
     if (low == high) high += 0.001;
@@ -59,10 +77,7 @@ static void yarn(const kw_rope_config *c, float *freq, float *scale)
         float keep = 1 - ramp, f = plain(c, c->base, j);
         freq[j] = f / (float)c->factor * (1 - keep) + f * keep;
     }
-    bool given = c->attention_factor > 0;
-    *scale = (float)(given            ? c->attention_factor
-                     : c->factor <= 1 ? 1
-                                      : 0.1 * kw_log_e(c->factor) + 1);
+    *scale = (float)c->yarn_scale;
 }
 
 /* factor 1: it is the ratio of the contexts. */
@@ -191,6 +206,7 @@ kw_status kw_check_rope(kw_config *c, const char *types)
     find_type(r);
     kw_status st = kw_check_word("rope scaling type", r->type, types);
     if (!st) st = check_numbers(r);
+    if (!st && is_type(r, "yarn")) settle_yarn(r, c->from_gguf);
     if (!st && is_type(r, "longrope")) st = check_longrope(r, c->from_gguf);
     c->n_rope = r->head_dim / 2;
     c->rope_by_length = is_type(r, "dynamic");

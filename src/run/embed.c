@@ -331,6 +331,7 @@ kw_status kw_rerank_texts(kw_embedder *e, kw_text query, const kw_text *texts, s
                           float *scores)
 {
     int labels = e->m->shape.n_labels;
+    if (query.len == 0) return kw_fail(KW_EINVAL, "the query is empty: nothing fits it");
     if (labels == 0) return by_cosine(e, query, texts, n, scores);
     if (labels == 1) return by_classifier(e, query, texts, n, scores);
     return kw_fail(KW_EUNSUPPORTED,

@@ -79,8 +79,9 @@ static kw_status put(infer *f, const want *w, size_t row, const kw_text_states *
     else if (w->kind == WANT_SENTENCE || w->kind == WANT_CLS)
         pool(f, w, row, s->hidden[s->n_hidden - 1]);
     else if (!whole)
-        return kw_fail(KW_EINVAL, "%s is not there: the model's files have no %s", w->name,
-                       w->kind == WANT_POOLED ? "pooler" : "classifier");
+        return kw_fail(KW_EINVAL, "%s is not there: the model's files have no %s%s", w->name,
+                       w->kind == WANT_POOLED ? "pooler" : "classifier",
+                       f->m->shape.n_labels ? " of whole texts" : "");
     else memcpy((float *)w->data + row * width, whole, width * sizeof *whole);
     return KW_OK;
 }

@@ -164,8 +164,9 @@ static kw_status pack_into_file(kw_model *m, const char *source, const kw_model_
     kw_status st = kw_pack_path(m, o->pack_dir, &path);
     if (!st) st = make_file(m, source, kw_buf_text(&path), o);
     kw_buf_free(&path);
-    if (st == KW_PENDING) return kw_fail(KW_EIO, "another process is packing these weights");
-    return st;
+    if (st != KW_PENDING) return st;
+    return kw_try(kw_fail(KW_EIO, "another process is packing these weights"),
+                  "wait until it has done so");
 }
 
 /* ---- which ---- */

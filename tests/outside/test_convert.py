@@ -1,7 +1,7 @@
 """kwaai convert: a model computes the same in every form, other programs read what is written, and whatever goes wrong leaves what
 was there. Where a library or another program is missing, the check is skipped by name (gguf; test_foreign.py has
 more of them)."""
-import array, hashlib, json, os, random, shutil, signal, struct, subprocess, tempfile, time
+import array, hashlib, json, math, os, random, shutil, signal, struct, subprocess, tempfile, time
 from harness import *
 
 FOLDERS = ["llama2-mha", "llama3-gqa-tied", "llama-bf16", "llama-bias-sharded", "llama-rope-dynamic", "llama-rope-linear",
@@ -136,6 +136,93 @@ def test_a_distilbert_becomes_a_bert_with_segments_of_zeros():
         assert (config["model_type"], config["type_vocab_size"]) == ("bert", 2), config
         want = answer(at("in"), inputs, d)
         assert answer(at("x.gguf"), inputs, d) == want and answer(at("out"), inputs, d) == want
+
+
+def test_a_distilbert_that_classifies_has_relu_before_its_labels():
+    golden = read_tensors(os.path.join(data("golden/bert-pooler"), "golden.safetensors"))
+    inputs = {k: golden[k] for k in ("input_ids", "attention_mask")}
+    with tempfile.TemporaryDirectory() as d:
+        at = lambda n: os.path.join(d, n)
+        os.mkdir(at("in"))
+        distilbert(at("in"))
+        tensors = {n: ("F32",) + t for n, t in read_tensors(at("in/model.safetensors")).items()}
+        hidden = [math.sin(i) / 3 for i in range(72 * 72)]
+        labels = [math.cos(i) for i in range(2 * 72)]
+        tensors.update({"pre_classifier.weight": ("F32", [72, 72], hidden), "pre_classifier.bias": ("F32", [72], labels[:72]),
+                        "classifier.weight": ("F32", [2, 72], labels), "classifier.bias": ("F32", [2], [0.5, -0.5])})
+        write_tensors(at("in/model.safetensors"), tensors)
+        answer(at("in"), inputs, d)
+        got = read_tensors(at("answer"))
+        first, width = got["last_hidden_state"][1], got["last_hidden_state"][0][2]
+        worst = 0
+        for row in range(got["logits"][0][0]):
+            at_row = row * got["last_hidden_state"][0][1] * width
+            x = first[at_row:at_row + width]
+            h = [max(0, math.fsum(a * b for a, b in zip(hidden[i * 72:], x)) + labels[i]) for i in range(72)]
+            for i in range(2):
+                want = math.fsum(a * b for a, b in zip(labels[i * 72:], h)) + (0.5, -0.5)[i]
+                worst = max(worst, abs(want - got["logits"][1][row * 2 + i]))
+        assert worst < 1e-4, worst
+        fails([at("in"), at("x.gguf")], "pre_classifier.weight", "no name in GGUF", code=65)
+        return "worst logit off by %.1e" % worst
+
+
+def edited(folder, name, **config):
+    """A golden model with other numbers in its config."""
+    source = data("golden/" + name)
+    os.mkdir(folder)
+    for file in ("model.safetensors", "golden.safetensors"): os.symlink(os.path.join(source, file), os.path.join(folder, file))
+    own = json.load(open(os.path.join(source, "config.json")))
+    json.dump(dict(own, **config), open(os.path.join(folder, "config.json"), "w"))
+    return read_tensors(os.path.join(source, "golden.safetensors"))
+
+
+def same_bits(source, inputs, d):
+    """The config that comes back from GGUF."""
+    at = lambda n: os.path.join(d, n)
+    convert(source, at("x.gguf"))
+    convert(at("x.gguf"), at("out"))
+    want = answer(source, inputs, d)
+    assert answer(at("x.gguf"), inputs, d) == want and answer(at("out"), inputs, d) == want
+    return json.load(open(at("out/config.json")))
+
+
+def test_a_mixtral_with_a_window_stays_a_mixtral():
+    with tempfile.TemporaryDirectory() as d:
+        source = os.path.join(d, "in")
+        config = same_bits(source, edited(source, "mixtral-4x2", sliding_window=7), d)
+        assert (config["model_type"], config["sliding_window"]) == ("mixtral", 7), config
+
+
+def test_classifiers_keep_their_labels():
+    head = [math.sin(i) for i in range(5 * 72)]
+    with tempfile.TemporaryDirectory() as d:
+        source = os.path.join(d, "in")
+        inputs = edited(source, "bert-pooler", architectures=["BertForSequenceClassification"])
+        weights = {"bert." + n: ("F32",) + t for n, t in read_tensors(os.path.join(source, "model.safetensors")).items()}
+        weights.update({"classifier.weight": ("F32", [5, 72], head), "classifier.bias": ("F32", [5], head[:5])})
+        os.remove(os.path.join(source, "model.safetensors"))
+        write_tensors(os.path.join(source, "model.safetensors"), weights)
+        config = same_bits(source, inputs, d)
+        assert config["architectures"] == ["BertForSequenceClassification"] and len(config["id2label"]) == 5, config
+        assert "logits" in read_tensors(os.path.join(d, "answer"))
+
+
+def test_what_yarn_scales_by_goes_with_it():
+    rope = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 32, "mscale": 0.7,
+            "mscale_all_dim": 1.1}
+    usual, scale = 0.1 * math.log(4) + 1, (0.07 * math.log(4) + 1) / (0.11 * math.log(4) + 1)
+    with tempfile.TemporaryDirectory() as d:
+        at = lambda n: os.path.join(d, n)
+        edited(at("in"), "llama-rope-yarn", rope_parameters=rope)
+        convert(at("in"), at("x.gguf"))
+        convert(at("x.gguf"), at("out"))
+        keys = read_gguf(at("x.gguf"))[0]
+        back = json.load(open(at("out/config.json")))["rope_scaling"]
+        assert abs(keys["llama.rope.scaling.attn_factor"] - scale / usual) < 1e-7, keys
+        assert abs(back["attention_factor"] - scale) < 1e-7, back
+        edited(at("whole"), "llama-rope-yarn", rope_parameters=dict(rope, truncate=False))
+        fails([at("whole"), at("y.gguf")], "truncate is false", "GGUF", code=65)
 
 
 def test_the_encoder_of_a_t5_alone():

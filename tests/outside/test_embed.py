@@ -160,6 +160,8 @@ def test_a_cross_encoder_scores_pairs():
             pooled = inferred(folder, ids, [0] * 4 + [1] * (len(ids) - 4), "pooler_output")
             want = math.fsum(a * b for a, b in zip(pooled, head)) + 0.25
             assert abs(want - r["score"]) < 1e-5, (r, want)
+        code, _, err = run("rerank", folder, "", "w7")
+        assert code == 64 and b"the query is empty" in err, (code, err)
         del weights["classifier.weight"], weights["classifier.bias"]
         weights["classifier.weight"] = ("F32", [3, 72], head * 3)
         write_tensors(path, weights)
