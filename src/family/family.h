@@ -91,10 +91,9 @@ typedef struct kw_rope_config {
     char type[KW_WORD_MAX];    /* "", default, none, linear, dynamic, llama3, yarn, longrope */
     char hf_type[KW_WORD_MAX]; /* llama3, dynamic: GGUF has no word for them, divisors lose bits */
     double factor, hf_factor, low, high, beta_fast, beta_slow, attention_factor;
-    double mscale,
-        mscale_all_dim; /* yarn: of which attention_factor is made where it is not told; 0: not told */
-    double yarn_scale; /* yarn: what cos and sin are multiplied by, settled from these */
-    bool truncate;     /* yarn: the ramp begins and ends at whole indices */
+    double mscale, mscale_all_dim; /* yarn: what attention_factor is made of; 0: not told */
+    double yarn_scale;             /* yarn: of cos and sin, settled from these */
+    bool truncate;                 /* yarn: the ramp begins and ends at whole indices */
     int original_ctx, ctx;
     kw_floats short_factor, long_factor; /* longrope's divisors */
 } kw_rope_config;
