@@ -11,6 +11,7 @@
  * Sources: arXiv 1910.10683; transformers modeling_t5 for the order of operations. */
 #include "family/t5.h"
 #include <math.h>
+#include <string.h>
 
 /* clang-format off */
 static const kw_field fields[] = {
@@ -18,6 +19,7 @@ static const kw_field fields[] = {
     F(start_id,  INT,  false, -1, "decoder_start_token_id", "decoder_start_token_id"),
     F(pad_id,    INT,  false, 0,  "pad_token_id",           NULL),
     OWN(scales,  BOOL, false, 1,  "scale_decoder_outputs|tie_word_embeddings", NULL),
+    OWN(type,    WORD, false, 0,  "model_type",             NULL),
     END,
 };
 
@@ -45,9 +47,12 @@ static const kw_arch archs[] = {
 };
 /* clang-format on */
 
+/* An mT5 never scales: newer files call its head tied whatever it is. */
 static kw_status check(kw_config *c)
 {
-    c->n_encoder_layers = ((const config *)c)->n_encoder;
+    config *own = (config *)c;
+    if (!strcmp(own->type, "mt5")) own->scales = false;
+    c->n_encoder_layers = own->n_encoder;
     if (c->n_layers == 0) c->n_layers = c->n_encoder_layers;
     if (c->start_id < 0) c->start_id = c->pad_id;
     return kw_t5_check(c);

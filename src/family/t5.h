@@ -9,6 +9,7 @@ typedef struct config {
     int n_encoder, most;
     double rms_eps; /* eps, by its other name in GGUF */
     bool scales;    /* what the head sees by d^-0.5; older files say so by a tied head */
+    char type[KW_WORD_MAX];
 } config;
 
 typedef struct layer {

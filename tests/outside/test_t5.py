@@ -150,6 +150,17 @@ def test_configurations_that_cannot_be_are_refused_with_the_values():
             assert code == 65 and said in err.decode(), "%s: exit %d, %s" % (settings, code, err.decode())
 
 
+def test_an_mt5_does_not_scale_what_its_head_sees():
+    folder = data("golden/t5-v1.0")
+    root = json.load(open(os.path.join(folder, "config.json")))["d_model"] ** 0.5
+    scaled = run_infer(folder, question(), ["logits"], "--exact")["logits"][1]
+    with edited(folder, model_type="mt5", architectures=["MT5ForConditionalGeneration"]) as d:
+        plain = run_infer(d, question(), ["logits"], "--exact")["logits"][1]
+        code, _, err = run("convert", d, d + ".gguf")
+    assert code == 65 and b"scale_decoder_outputs is false" in err, err
+    assert max(abs(a * root - b) for a, b in zip(scaled, plain)) < 1e-5 * max(map(abs, plain))
+
+
 def test_the_start_id_is_the_padding_id_where_none_is_named():
     folder = data("golden/t5-v1.1")
     with edited(folder, pad_token_id=7) as d:
@@ -209,6 +220,7 @@ MODELS = [dict(feed_forward_proj="relu"), dict(feed_forward_proj="gated-gelu", t
           dict(feed_forward_proj="relu", num_layers=4, num_decoder_layers=1, d_kv=20, relative_attention_num_buckets=20,
                relative_attention_max_distance=60),
           dict(feed_forward_proj="gated-gelu", num_heads=1, d_kv=24, decoder_start_token_id=3, pad_token_id=2),
+          dict(kind="MT5", feed_forward_proj="gated-gelu"),
           dict(kind="UMT5", feed_forward_proj="gated-gelu", num_layers=3, tie_word_embeddings=False)]
 # Beams, length penalty, early stopping, new ids at least, ids of which no row comes twice. Of the last list each model has one.
 SEARCHES = [(1, 1.0, False, 0, 0), (2, 1.0, False, 0, 0), (3, 0.0, False, 0, 0), (4, 2.0, True, 0, 0), (5, -0.7, False, 0, 0),
