@@ -13,6 +13,7 @@ import collections
 import statistics
 
 from engines import Task
+from synth import SHAPES
 
 Call = collections.namedtuple("Call", "engine method task args", defaults=((),))
 Bar = collections.namedtuple("Bar", "kind value peers")
@@ -115,6 +116,12 @@ def quality_rows(tokens):
                   "perplexity", [Bar("near", 0.003, [ask(512, "exact")])])
     yield Row("quality-int8", "quality", "perplexity with an int8 cache against fast mode's, SmolLM2, chunks of 512", ask(512, "int8"),
               "perplexity", [Bar("near", 0.003, [ask(512, "fast")])])
+
+
+def model_of(name):
+    """decode-1b-q4_0 is a row of the model llama-1b-q4_0, decode-gpt2-q8_0 one of gpt2-q8_0."""
+    model = name.split("-", 1)[1]
+    return model if model.rsplit("-", 1)[0] in SHAPES else "llama-" + model
 
 
 def all_rows(tokens=2048):

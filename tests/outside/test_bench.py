@@ -93,6 +93,9 @@ def test_what_cannot_be_measured_says_why_and_holds_nothing():
 def test_every_row_has_its_own_name_and_the_picture_is_xml():
     names = [r.name for r in rows.all_rows()]
     assert len(names) == len(set(names)) and len(names) > 35, names
+    models = [rows.model_of(n) for n in names if n.startswith("decode-")]
+    assert "llama-1b-f16" in models and "gpt2-q8_0" in models
+    assert all(m.rsplit("-", 1)[0] in synth.SHAPES for m in models), models
     import xml.dom.minidom
     svg = report.plot([("1b <q4>", 20.0, [("kwaai", 18.0), ("llama.cpp", 12.0)])], 16)
     assert len(xml.dom.minidom.parseString(svg).getElementsByTagName("rect")) == 5
