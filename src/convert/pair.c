@@ -71,10 +71,7 @@ static kw_status pair_same(kw_convert_job *j)
 
 /* ---- other names ---- */
 
-static int dimension(const walk *w, int i)
-{
-    return *(const int *)(const void *)((const char *)w->j->m->config + w->row->dim[i]);
-}
+static int dimension(const walk *w, int i) { return kw_model_number(w->j->m, w->row->dim[i]); }
 
 static const kw_named_tensor *find(walk *w, int expert)
 {
@@ -243,16 +240,9 @@ static bool is_routed(const walk *w)
     return false;
 }
 
-/* A size that the config does not know is that of the first tensor that has it. */
-static void learn_rows(const walk *w, const kw_tensor *t)
-{
-    int *rows = (int *)(void *)((char *)w->j->m->config + w->row->dim[0]);
-    if (*rows == 0 && t->rank == 2 && t->shape[0] <= 0x7fffffff) *rows = (int)t->shape[0];
-}
-
 static kw_status check_shape(const walk *w, const kw_tensor *t)
 {
-    learn_rows(w, t);
+    kw_model_learn(w->j->m, w->row->dim[0], t);
     int64_t n = kw_tensor_rows(t) * kw_tensor_cols(t);
     int64_t rows = w->row->flags & KW_W_F32 ? 1 : dimension(w, 0), cols = dimension(w, 1);
     char text[96];

@@ -44,7 +44,7 @@ static int64_t find_part(const binding_of *b, int64_t *start)
 static kw_status check_shape(const binding_of *b, const kw_tensor *t)
 {
     int *rows = dimension(b, 0), *cols = dimension(b, 1);
-    if (*rows == 0 && t->rank == 2 && t->shape[0] <= 0x7fffffff) *rows = (int)t->shape[0];
+    kw_model_learn(b->m, b->row->dim[0], t);
     bool is_vector = b->row->flags & KW_W_F32;
     int64_t start, want = is_vector ? 1 : b->row->flags & KW_W_PART ? find_part(b, &start) : *rows;
     bool rank_fits = is_vector ? t->rank >= 1 : t->rank == 2;

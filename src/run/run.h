@@ -63,6 +63,12 @@ static inline int kw_model_number(const kw_model *m, size_t at)
 {
     return *(const int *)(const void *)((const char *)m->config + at);
 }
+/* A size that the config does not know (0) is that of the first tensor that has it. */
+static inline void kw_model_learn(const kw_model *m, size_t at, const kw_tensor *t)
+{
+    int *size = (int *)(void *)((char *)m->config + at);
+    if (*size == 0 && t->rank == 2 && t->shape[0] <= 0x7fffffff) *size = (int)t->shape[0];
+}
 static inline int kw_model_layers(const kw_model *m, const kw_family *f)
 {
     return kw_model_number(m, f->n_layers_at);

@@ -102,9 +102,30 @@ def test_every_family_computes_the_same_bits_in_every_form():
     return "%d cases" % len(seen)
 
 
+def edited(folder, name, **config):
+    """A golden model with other numbers in its config."""
+    source = data("golden/" + name)
+    os.mkdir(folder)
+    for file in ("model.safetensors", "golden.safetensors"): os.symlink(os.path.join(source, file), os.path.join(folder, file))
+    own = json.load(open(os.path.join(source, "config.json")))
+    json.dump(dict(own, **config), open(os.path.join(folder, "config.json"), "w"))
+    return read_tensors(os.path.join(source, "golden.safetensors"))
+
+
+def same_bits(source, inputs, d):
+    """The config that comes back from GGUF."""
+    at = lambda n: os.path.join(d, n)
+    convert(source, at("x.gguf"))
+    convert(at("x.gguf"), at("out"))
+    want = answer(source, inputs, d)
+    assert answer(at("x.gguf"), inputs, d) == want and answer(at("out"), inputs, d) == want
+    return json.load(open(at("out/config.json")))
+
+
 def distilbert(folder):
-    """A BERT without segments under DistilBERT's names."""
+    """A BERT without segments under DistilBERT's names; what to ask it."""
     source = data("golden/bert-pooler")
+    os.mkdir(folder)
     names = (("encoder.layer", "transformer.layer"), ("attention.self.query", "attention.q_lin"), ("attention.self.key", "attention.k_lin"),
              ("attention.self.value", "attention.v_lin"), ("attention.output.dense", "attention.out_lin"),
              ("attention.output.LayerNorm", "sa_layer_norm"), ("intermediate.dense", "ffn.lin1"), ("output.dense", "ffn.lin2"),
@@ -119,32 +140,23 @@ def distilbert(folder):
                "n_layers": config["num_hidden_layers"], "n_heads": config["num_attention_heads"], "vocab_size": config["vocab_size"],
                "max_position_embeddings": config["max_position_embeddings"], "activation": "gelu"},
               open(os.path.join(folder, "config.json"), "w"))
+    golden = read_tensors(os.path.join(source, "golden.safetensors"))
+    return {k: golden[k] for k in ("input_ids", "attention_mask")}
 
 
 def test_a_distilbert_becomes_a_bert_with_segments_of_zeros():
-    golden = read_tensors(os.path.join(data("golden/bert-pooler"), "golden.safetensors"))
-    inputs = {k: golden[k] for k in ("input_ids", "attention_mask")}
     with tempfile.TemporaryDirectory() as d:
         at = lambda n: os.path.join(d, n)
-        os.mkdir(at("in"))
-        distilbert(at("in"))
-        convert(at("in"), at("x.gguf"))
-        convert(at("x.gguf"), at("out"))
+        config = same_bits(at("in"), distilbert(at("in")), d)
         keys, tensors = read_gguf(at("x.gguf"))
         assert not any(tensors["token_types.weight"][2]) and keys["tokenizer.ggml.token_type_count"] == 2
-        config = json.load(open(at("out/config.json")))
         assert (config["model_type"], config["type_vocab_size"]) == ("bert", 2), config
-        want = answer(at("in"), inputs, d)
-        assert answer(at("x.gguf"), inputs, d) == want and answer(at("out"), inputs, d) == want
 
 
 def test_a_distilbert_that_classifies_has_relu_before_its_labels():
-    golden = read_tensors(os.path.join(data("golden/bert-pooler"), "golden.safetensors"))
-    inputs = {k: golden[k] for k in ("input_ids", "attention_mask")}
     with tempfile.TemporaryDirectory() as d:
         at = lambda n: os.path.join(d, n)
-        os.mkdir(at("in"))
-        distilbert(at("in"))
+        inputs = distilbert(at("in"))
         tensors = {n: ("F32",) + t for n, t in read_tensors(at("in/model.safetensors")).items()}
         hidden = [math.sin(i) / 3 for i in range(72 * 72)]
         labels = [math.cos(i) for i in range(2 * 72)]
@@ -165,26 +177,6 @@ def test_a_distilbert_that_classifies_has_relu_before_its_labels():
         assert worst < 1e-4, worst
         fails([at("in"), at("x.gguf")], "pre_classifier.weight", "no name in GGUF", code=65)
         return "worst logit off by %.1e" % worst
-
-
-def edited(folder, name, **config):
-    """A golden model with other numbers in its config."""
-    source = data("golden/" + name)
-    os.mkdir(folder)
-    for file in ("model.safetensors", "golden.safetensors"): os.symlink(os.path.join(source, file), os.path.join(folder, file))
-    own = json.load(open(os.path.join(source, "config.json")))
-    json.dump(dict(own, **config), open(os.path.join(folder, "config.json"), "w"))
-    return read_tensors(os.path.join(source, "golden.safetensors"))
-
-
-def same_bits(source, inputs, d):
-    """The config that comes back from GGUF."""
-    at = lambda n: os.path.join(d, n)
-    convert(source, at("x.gguf"))
-    convert(at("x.gguf"), at("out"))
-    want = answer(source, inputs, d)
-    assert answer(at("x.gguf"), inputs, d) == want and answer(at("out"), inputs, d) == want
-    return json.load(open(at("out/config.json")))
 
 
 def test_a_mixtral_with_a_window_stays_a_mixtral():
@@ -226,18 +218,10 @@ def test_what_yarn_scales_by_goes_with_it():
 
 
 def test_the_encoder_of_a_t5_alone():
-    source = data("golden/t5-v1.1")
-    inputs = {"input_ids": read_tensors(os.path.join(source, "golden.safetensors"))["input_ids"]}
     with tempfile.TemporaryDirectory() as d:
-        at = lambda n: os.path.join(d, n)
-        os.mkdir(at("in"))
-        os.symlink(os.path.join(source, "model.safetensors"), at("in/model.safetensors"))
-        config = json.load(open(os.path.join(source, "config.json")))
-        json.dump(dict(config, architectures=["T5EncoderModel"]), open(at("in/config.json"), "w"))
-        convert(at("in"), at("x.gguf"))
-        convert(at("x.gguf"), at("out"))
-        want = answer(at("in"), inputs, d)
-        assert answer(at("x.gguf"), inputs, d) == want and answer(at("out"), inputs, d) == want
+        source = os.path.join(d, "in")
+        golden = edited(source, "t5-v1.1", architectures=["T5EncoderModel"])
+        same_bits(source, {"input_ids": golden["input_ids"]}, d)
 
 
 def test_positions_that_no_text_has_are_cut_off():
